@@ -1,0 +1,73 @@
+"""Every exception the package raises on purpose; each says what was given, what is allowed and what to do.
+
+AudioCodecError
+├── ConfigError (ValueError)          a recipe or model configuration is wrong
+├── InputError (ValueError)           audio, codes or arguments cannot be used
+│   ├── BitrateError                  not a step of the model's ladder
+│   └── SampleRateError               a rate outside what is supported
+├── BitstreamError (ValueError)       a compressed file cannot be read
+│   ├── NotAContainer                 another kind of file
+│   ├── UnsupportedVersion            written by a newer format version
+│   ├── Truncated (EOFError)          ends too early
+│   └── ChecksumMismatch              bytes were changed
+├── CheckpointError                   a model file is damaged or does not fit
+├── RegistryError                     a model or codebook is unknown
+├── MetricError                       a score cannot be computed for this audio
+└── MissingPackageError (ImportError) an optional package is not installed
+"""
+
+
+class AudioCodecError(Exception):
+    """Anything this package raises on purpose, so one `except` catches it all."""
+
+
+class ConfigError(AudioCodecError, ValueError):
+    """A configuration names an unknown key, has a wrong type or contradicts itself."""
+
+
+class InputError(AudioCodecError, ValueError):
+    """Audio, codes or an argument cannot be used as given."""
+
+
+class BitrateError(InputError):
+    """A bitrate the model does not offer; the message lists the ladder."""
+
+
+class SampleRateError(InputError):
+    """A sample rate outside the supported range."""
+
+
+class BitstreamError(AudioCodecError, ValueError):
+    """A compressed file or packet cannot be read."""
+
+
+class NotAContainer(BitstreamError):  # noqa: N818  the name says what the file is, as callers ask it
+    """The bytes do not start like one of our files."""
+
+
+class UnsupportedVersion(BitstreamError):  # noqa: N818
+    """The file was written in a format version this package does not know."""
+
+
+class Truncated(BitstreamError, EOFError):  # noqa: N818
+    """The file ends before its content does."""
+
+
+class ChecksumMismatch(BitstreamError):  # noqa: N818
+    """Stored and computed checksums differ: bytes were changed after writing."""
+
+
+class CheckpointError(AudioCodecError):
+    """A model folder or weight file is missing, damaged or does not fit its configuration."""
+
+
+class RegistryError(AudioCodecError):
+    """A model or codebook is not known, or does not match what the index promises."""
+
+
+class MetricError(AudioCodecError):
+    """A score cannot be computed for this audio; never replaced by a made-up value."""
+
+
+class MissingPackageError(AudioCodecError, ImportError):
+    """An optional package is needed; the message names the extra to install."""
