@@ -38,7 +38,11 @@ class SampleRateError(InputError):
 
 
 class BitstreamError(AudioCodecError, ValueError):
-    """A compressed file or packet cannot be read."""
+    """A compressed file or packet cannot be read; says which packet and which seconds when it concerns one."""
+
+    packet: int | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
 
 
 class NotAContainer(BitstreamError):  # noqa: N818  the name says what the file is, as callers ask it

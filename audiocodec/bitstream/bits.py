@@ -1,0 +1,87 @@
+"""Integers as bytes: fixed-width bit fields in whole arrays, and variable-length counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec.errors import BitstreamError, InputError, Truncated
+
+MAX_VARINT_BYTES = 9  # 63 bits: every value fits a signed 64-bit integer
+
+
+def to_bits(values: NDArray[np.integer[Any]], width: int) -> NDArray[np.uint8]:
+    """Spell values [n] as zeros and ones [n * width], most significant bit first; `width` is at most 32."""
+    if width == 0:
+        return np.zeros(0, np.uint8)
+    word = _word(width)
+    bits = np.unpackbits(values.astype(word).view(np.uint8).reshape(-1, word.itemsize), axis=1)
+    return bits[:, bits.shape[1] - width :].reshape(-1)
+
+
+def from_bits(bits: NDArray[np.uint8], width: int, count: int) -> NDArray[np.int64]:
+    """Read `count` values [count] back from zeros and ones [count * width]."""
+    if width == 0:
+        return np.zeros(count, np.int64)
+    word = _word(width)
+    padded = np.zeros((count, 8 * word.itemsize), np.uint8)
+    padded[:, padded.shape[1] - width :] = bits.reshape(count, width)
+    return np.packbits(padded, axis=1).view(word).reshape(-1).astype(np.int64)
+
+
+def _word(width: int) -> np.dtype[Any]:
+    """The smallest big-endian unsigned integer that holds `width` bits."""
+    return np.dtype(">u1" if width <= 8 else ">u2" if width <= 16 else ">u4")
+
+
+def varint(value: int) -> bytes:
+    """Spell a count from 0 to 2**63 - 1 as LEB128: 7 bits a byte, least significant first, top bit = more."""
+    if not 0 <= value < 1 << 7 * MAX_VARINT_BYTES:
+        raise InputError(f"{value} does not fit a variable-length count: allowed are 0 to 2**63 - 1")
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+class Cursor:
+    """Reads fields one after another from bytes already in memory; `what` names them in errors."""
+
+    def __init__(self, data: bytes, what: str) -> None:
+        """Start at the first byte of `data`."""
+        self._data = data
+        self._what = what
+        self.position = 0
+
+    @property
+    def remaining(self) -> int:
+        """Bytes not read yet."""
+        return len(self._data) - self.position
+
+    def take(self, count: int) -> bytes:
+        """Read `count` bytes; Truncated when there are fewer."""
+        if count > self.remaining:
+            raise Truncated(f"{self._what} ends early: {count} bytes wanted, {self.remaining} left")
+        self.position += count
+        return self._data[self.position - count : self.position]
+
+    def varint(self) -> int:
+        """Read one count; BitstreamError when it is too long or not in its shortest spelling."""
+        value = 0
+        for i in range(MAX_VARINT_BYTES):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << 7 * i
+            if byte < 0x80:
+                if byte == 0 and i > 0:
+                    raise BitstreamError(f"{self._what} holds a count that is not in its shortest form")
+                return value
+        raise BitstreamError(f"{self._what} holds a count of more than {MAX_VARINT_BYTES} bytes")
+
+    def finish(self) -> None:
+        """Insist that every byte has been read; BitstreamError otherwise."""
+        if self.remaining:
+            raise BitstreamError(f"{self._what} has {self.remaining} bytes too many")

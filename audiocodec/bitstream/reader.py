@@ -1,0 +1,242 @@
+"""Reading a `.nac` file from a file or a pipe, in order or by packet number, past damage when asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec.bitstream.frame import CRC_BYTES, END_KIND, Fetch, read_frame
+from audiocodec.bitstream.header import Header
+from audiocodec.bitstream.header_bytes import MAGIC, PREFIX_BYTES, header_size, unpack_header
+from audiocodec.bitstream.index import TRAILER_BYTES, Index, end_size, find_index, unpack_end
+from audiocodec.bitstream.packet import Packet, max_packet_body, unpack_packet
+from audiocodec.bitstream.resync import MAX_GAP, next_record
+from audiocodec.bitstream.source import Source
+from audiocodec.errors import BitstreamError, InputError, Truncated
+
+OnDamage = Literal["raise", "skip", "mark"]
+Codes = NDArray[np.int64]
+
+
+@dataclass
+class _Place:
+    """Where a pass stands: byte position, number expected there, whether a short packet ended it."""
+
+    position: int
+    number: int
+    ended: bool = False
+
+
+class ContainerReader:
+    """Reads header, packets and index from `file`, which stays open; whatever is wrong is a BitstreamError.
+
+    The container runs from where `file` stands to its end. A file that can seek gives `packet(i)`,
+    `num_packets` and `length` at once; a pipe gives packets in order, and the two numbers after the last.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Read the header."""
+        self._source = Source(file)
+        data = self._header_bytes()
+        self.header: Header = unpack_header(data)
+        self.damage: list[BitstreamError] = []
+        """What the last pass over the packets met and went past."""
+        self.payload_bits = 0
+        """Bits of entropy-coded codes in the packets of the last pass, so far."""
+        self._seed = int.from_bytes(data[-CRC_BYTES:], "little")
+        self._first = len(data)
+        self._index: Index | None = None
+        self._index_error: BitstreamError | None = None
+
+    def _header_bytes(self) -> bytes:
+        prefix = self._source.fetch(0, PREFIX_BYTES)
+        if len(prefix) < PREFIX_BYTES and prefix[: len(MAGIC)] == MAGIC[: len(prefix)]:
+            raise Truncated(f"the file ends after {len(prefix)} bytes, in the middle of the header")
+        size = header_size(prefix)
+        data = self._source.fetch(0, size)
+        if len(data) < size:
+            raise Truncated(f"the file ends after {len(data)} bytes, in the middle of the header of {size}")
+        return data
+
+    @property
+    def num_packets(self) -> int | None:
+        """Packets in the file by its index, or None while not known (pipe, cut off, damaged index)."""
+        index = self._find_index()
+        return len(index.sizes) if index else None
+
+    @property
+    def length(self) -> int | None:
+        """Samples a channel at the original rate, or None while not known."""
+        index = self._find_index()
+        return index.length if index else self.header.length
+
+    @property
+    def index(self) -> tuple[int, ...] | None:
+        """Position of each packet in the file, or None while not known."""
+        index = self._find_index()
+        return index.offsets(self._first)[:-1] if index else None
+
+    def packet(self, number: int) -> Codes:
+        """Codes [C, N, T] of one packet, by the index; BitstreamError when it or the index is damaged."""
+        index = self._find_index()
+        if index is None:
+            raise self._index_error or InputError(
+                "a pipe has no index: read packets() in order, or save it to a file"
+            )
+        if not 0 <= number < len(index.sizes):
+            raise InputError(f"packet {number} does not exist, the file has {len(index.sizes)}")
+        place = _Place(index.offsets(self._first)[number], number)
+        record, _ = self._read(place)
+        assert isinstance(record, Packet)
+        return record.codes
+
+    @overload
+    def packets(
+        self, on_damage: Literal["raise", "skip"] = "raise", start: int = 0
+    ) -> Iterator[tuple[int, Codes]]: ...
+    @overload
+    def packets(self, on_damage: OnDamage, start: int = 0) -> Iterator[tuple[int, Codes | None]]: ...
+    def packets(self, on_damage: OnDamage = "raise", start: int = 0) -> Iterator[tuple[int, Codes | None]]:
+        """Packets from number `start` on as (number, codes [C, N, T]), then a check up to the last byte.
+
+        Damage is raised at its place ("raise"), or noted in `damage` and gone past, either without a trace
+        ("skip") or with (number, None) for each lost packet ("mark"). What a cut-off end lost is not marked.
+        """
+        if on_damage not in ("raise", "skip", "mark"):
+            raise InputError(f"on_damage is {on_damage!r}, allowed are 'raise', 'skip' and 'mark'")
+        self.damage, self.payload_bits = [], 0
+        place = _Place(self._first, 0)
+        index = self._find_index() if start else None
+        if index is not None:
+            if not 0 <= start <= len(index.sizes):
+                raise InputError(f"packet {start} does not exist, the file has {len(index.sizes)}")
+            place = _Place(index.offsets(self._first)[start], start)
+        return (item for item in self._walk(place, on_damage) if item[0] >= start)
+
+    def check(self) -> list[BitstreamError]:
+        """Read everything and give all damage found, none for a sound file."""
+        for _ in self.packets("skip"):
+            pass
+        return self.damage
+
+    def _walk(self, place: _Place, on_damage: OnDamage) -> Iterator[tuple[int, Codes | None]]:
+        while True:
+            try:
+                record, size = self._read(place)
+            except BitstreamError as error:
+                if on_damage == "raise":
+                    raise
+                self.damage.append(error)
+                lost = self._go_past(place)
+                if on_damage == "mark":
+                    yield from ((number, None) for number in lost or ())
+                if lost is None:
+                    return
+                continue
+            if isinstance(record, Index):
+                self._index = record
+                return
+            place.position += size
+            place.number += 1
+            place.ended = record.codes.shape[2] < self.header.packet_frames
+            self.payload_bits += 8 * record.payload_bytes
+            self._source.forget(place.position)
+            yield record.number, record.codes
+
+    def _read(self, place: _Place) -> tuple[Packet | Index, int]:
+        """The record at `place` and its size; a BitstreamError says which packets and seconds it concerns."""
+        first = place.number
+        at_end = self._source.fetch(place.position, 1) == bytes([END_KIND])
+        last = first - 1 if at_end else first  # of the packets lost when this fails
+        try:
+            record, size = self._record(self._source.fetch, place.position, first)
+            if isinstance(record, Index):
+                last = len(record.sizes) - 1
+                self._check_end(record, place, size)
+            elif place.ended:
+                raise BitstreamError("it follows a packet with fewer frames, which must be the last")
+            elif record.number != first:
+                last = max(first, record.number - 1)
+                raise BitstreamError(f"packet {record.number} is in its place")
+        except BitstreamError as error:
+            raise self._located(error, first, last) from error
+        return record, size
+
+    def _record(self, fetch: Fetch, position: int, number: int) -> tuple[Packet | Index, int]:
+        def max_body(kind: int) -> int:
+            return 32 + 5 * (number + MAX_GAP) if kind == END_KIND else max_packet_body(self.header)
+
+        frame = read_frame(fetch, position, self._seed, max_body)
+        if frame.kind == END_KIND:
+            return unpack_end(self.header, frame.body), frame.size
+        return unpack_packet(self.header, frame), frame.size
+
+    def _check_end(self, index: Index, place: _Place, size: int) -> None:
+        """Insist that index, trailer and file all end here."""
+        if len(index.sizes) != place.number:
+            raise BitstreamError(f"the index lists {len(index.sizes)} packets, {place.number} came before it")
+        if not self.damage and index.offsets(self._first)[-1] != place.position:
+            raise BitstreamError("the index does not agree with the packets")
+        end = place.position + size
+        trailer = self._source.fetch(end, TRAILER_BYTES)
+        if len(trailer) < TRAILER_BYTES:
+            raise Truncated("the file ends in the middle of its trailer")
+        if end_size(trailer) != size:
+            raise BitstreamError("the trailer does not agree with the index")
+        if self._source.fetch(end + TRAILER_BYTES, 1):
+            raise BitstreamError("more bytes follow the end of the file")
+
+    def _go_past(self, place: _Place) -> range | None:
+        """Move `place` to the next readable record; gives the packets lost, or None at the last one."""
+        if place.ended:
+            return None
+        lost = place.number
+        index = self._find_index()
+        if index is not None and place.number < len(index.sizes):
+            place.number += 1
+            place.position = index.offsets(self._first)[place.number]
+            return range(lost, place.number)
+        found: dict[int, int] = {}
+
+        def readable(fetch: Fetch, position: int) -> bool:
+            try:
+                record, _ = self._record(fetch, position, lost)
+            except BitstreamError:
+                return False
+            found[position] = len(record.sizes) if isinstance(record, Index) else record.number
+            return lost <= found[position] <= lost + MAX_GAP
+
+        position = next_record(self._source, place.position, readable)
+        if position is None or (position == place.position and found[position] == lost):
+            return None
+        place.position, place.number = position, found[position]
+        return range(lost, place.number)
+
+    def _find_index(self) -> Index | None:
+        """The index, read from the end at the first call when the file can seek."""
+        if self._index is None and self._index_error is None and self._source.size is not None:
+            try:
+                self._index = find_index(self._source, self.header, self._first, self._seed)
+            except BitstreamError as error:
+                self._index_error = error
+        return self._index
+
+    def _located(self, error: BitstreamError, first: int, last: int) -> BitstreamError:
+        """The same error with the packets and the seconds it concerns, in words and as attributes."""
+        if last < first:
+            return type(error)(f"the end of the file, after packet {first - 1}, cannot be used: {error}")
+        start, end = self.header.packet_seconds(first)[0], self.header.packet_seconds(last)[1]
+        seconds: float | None = end
+        lost = f"{start:.2f} to {end:.2f} s are lost"
+        if isinstance(error, Truncated):
+            length = self.header.length
+            seconds = None if length is None else length / self.header.sample_rate
+            lost = f"everything from {start:.2f} s on is lost"
+        packets = f"packet {first}" if first == last else f"packets {first} to {last}"
+        located = type(error)(f"{packets} cannot be read: {error}; {lost}")
+        located.packet, located.start_seconds, located.end_seconds = first, start, seconds
+        return located
