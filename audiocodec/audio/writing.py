@@ -1,0 +1,200 @@
+"""Writing sound files so that nothing half-written is ever left: a hidden file, renamed at the end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate
+from audiocodec.errors import InputError
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_MAX_WAV_BYTES = 0xFFFFFFFF - (1 << 16)  # sizes in a WAV header have 32 bits; some room for the header
+_FULL_SCALE = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+_FORMATS = {
+    ".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".opus": "OGG", ".mp3": "MP3",
+    ".aiff": "AIFF", ".aif": "AIFF", ".caf": "CAF", ".w64": "W64", ".rf64": "RF64", ".au": "AU",
+}  # fmt: skip
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Generator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` when the block ends well, else goes.
+
+    Raises:
+        InputError: `path` exists and `overwrite` is False, or cannot be written.
+    """
+    target = Path(path)
+    _check_target(target, overwrite)
+    target = target.resolve()  # a link stays a link, its target is replaced
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
+    try:
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+    try:
+        yield temporary
+        _check_target(Path(path), overwrite)
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise InputError(f"{path}: cannot be written ({error.strerror}); free some space") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_target(path: Path, overwrite: bool) -> None:
+    if os.path.isdir(path):
+        raise InputError(f"{path}: is a folder; name a file in it")
+    if not os.path.isdir(path.parent):
+        raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+    if not path.is_file():
+        raise InputError(f"{path}: is no regular file and would be replaced by one; choose another name")
+    if not overwrite:
+        raise InputError(f"{path}: exists already and is not overwritten unless asked (--force)")
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{path}: is read-only; change its permissions or choose another name")
+
+
+class BlockWriter:
+    """Write blocks [C, L] in [-1, 1] to a sound file of any length; a context manager.
+
+    The ending of the name chooses the format. On an exception nothing is left behind. Integer formats
+    clip, and give back exactly the samples that were read from a file of the same depth.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        sample_rate: int,
+        channels: int,
+        subtype: str | None = None,
+        overwrite: bool = False,
+        length: int | None = None,
+    ) -> None:
+        """`subtype` None: PCM_16 where the format has it; `length`: samples to come, for WAV beyond 4 GiB."""
+        self.path = Path(path)
+        self.sample_rate = check_sample_rate(sample_rate)
+        self.channels = channels
+        self.format, self.subtype = _choose_format(self.path, subtype)
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise InputError(f"{path}: {channels} channels; 1 to {MAX_CHANNELS} can be written")
+        self._sample_bytes = _FULL_SCALE.get(self.subtype, 64 if self.subtype == "DOUBLE" else 32) // 8
+        self._bytes = 0
+        if length is not None and self.format == "WAV" and self._count_bytes(length) > _MAX_WAV_BYTES:
+            self.format = "RF64"
+        self._overwrite = overwrite
+        self._stack = ExitStack()
+
+    def __enter__(self) -> BlockWriter:
+        with ExitStack() as stack:
+            temporary = stack.enter_context(new_file(self.path, self._overwrite))
+            try:
+                self._file = stack.enter_context(
+                    soundfile.SoundFile(
+                        os.fspath(temporary),
+                        "w",
+                        self.sample_rate,
+                        self.channels,
+                        self.subtype,
+                        format=self.format,
+                    )
+                )
+            except (soundfile.SoundFileError, RuntimeError) as error:
+                raise InputError(
+                    f"{self.path}: {self.format} cannot hold {self.channels} channels of {self.subtype} at"
+                    f" {self.sample_rate} Hz; write .wav or .flac"
+                ) from error
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, block: NDArray[np.float32]) -> None:
+        """Append samples [C, L].
+
+        Raises:
+            InputError: the shape is wrong, a sample is not finite, the disk is full, a WAV grew beyond 4 GiB.
+        """
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise InputError(f"{self.path}: block of shape {block.shape}, expected [{self.channels}, L]")
+        if not np.isfinite(block).all():
+            raise InputError(f"{self.path}: samples to write are not finite numbers")
+        self._bytes += self._count_bytes(block.shape[1])
+        if self.format == "WAV" and self._bytes > _MAX_WAV_BYTES:
+            raise InputError(
+                f"{self.path}: a WAV file ends at 4 GiB; write .flac or .w64, or give the length"
+            )
+        try:
+            self._file.write(_to_depth(np.ascontiguousarray(block.T), self.subtype))
+        except (soundfile.SoundFileError, RuntimeError, OSError) as error:
+            raise InputError(f"{self.path}: cannot be written ({error}); is the disk full?") from error
+
+    def _count_bytes(self, length: int) -> int:
+        return length * self.channels * self._sample_bytes
+
+
+def write(
+    path: str | os.PathLike[str],
+    wav: NDArray[np.float32],
+    sample_rate: int,
+    subtype: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write samples [C, L] to a new file, PCM_16 unless another `subtype` such as PCM_24 or FLOAT is chosen.
+
+    Raises:
+        InputError: the file exists and `overwrite` is False, or it cannot be written as asked.
+    """
+    if wav.ndim != 2:
+        raise InputError(f"{path}: samples of shape {wav.shape}, expected [C, L]")
+    with BlockWriter(path, sample_rate, wav.shape[0], subtype, overwrite, wav.shape[1]) as writer:
+        writer.write(wav)
+
+
+def _choose_format(path: Path, subtype: str | None) -> tuple[str, str]:
+    name = _FORMATS.get(path.suffix.lower())
+    if name is None:
+        raise InputError(f"{path}: unknown ending {path.suffix!r}; use one of {', '.join(sorted(_FORMATS))}")
+    allowed = soundfile.available_subtypes(name)
+    if subtype is None:
+        default = "OPUS" if path.suffix.lower() == ".opus" else soundfile.default_subtype(name)
+        return name, "PCM_16" if "PCM_16" in allowed else str(default)
+    if subtype.upper() not in allowed:
+        raise InputError(
+            f"{path}: {name} has no subtype {subtype!r}; use one of {', '.join(sorted(allowed))}"
+        )
+    return name, subtype.upper()
+
+
+def _to_depth(
+    frames: NDArray[np.float32], subtype: str
+) -> NDArray[np.float32] | NDArray[np.int16] | NDArray[np.int32]:
+    """Scale by 2^(bits-1) as reading does; libsndfile would scale by one less, and change every sample."""
+    if subtype not in _FULL_SCALE:
+        return frames
+    bits = _FULL_SCALE[subtype]
+    scale = 2.0 ** (bits - 1)
+    whole = np.clip(np.rint(frames.astype(np.float64) * scale), -scale, scale - 1)
+    if bits <= 16:  # libsndfile takes the upper bits of what it is given
+        return (whole * 2 ** (16 - bits)).astype(np.int16)
+    return (whole * 2 ** (32 - bits)).astype(np.int32)
