@@ -1,0 +1,139 @@
+"""The codec model: encoder, quantiser and decoder in one module, the only object that knows both Hz and bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from audiocodec.errors import BitrateError, ConfigError
+from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEncoder
+from audiocodec.quantizers import QUANTIZERS, Quantizer, ResidualQuantizer
+
+if TYPE_CHECKING:
+    from audiocodec.nn.streaming import StreamState
+
+
+@dataclass(frozen=True)
+class QuantizerConfig:
+    """A residual stack of one method.
+
+    Attributes:
+        method: a name in `QUANTIZERS`.
+        num_quantizers: stages of the stack.
+        codebook_size: entries of each stage.
+        options: further arguments of the method, such as `ema_decay`.
+    """
+
+    method: str = "ema"
+    num_quantizers: int = 16
+    codebook_size: int = 1024
+    options: dict[str, float | int | str | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything needed to build a model.
+
+    Attributes:
+        sample_rate: Hz.
+        net: sizes of encoder and decoder.
+        quantizer: method and size of the quantiser.
+    """
+
+    sample_rate: int = 16000
+    net: SpectralConfig = field(default_factory=SpectralConfig)
+    quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
+
+
+class ModelOutput(NamedTuple):
+    """What a training step sees: `wav` [B, 1, L] in step with the input, `codes` [B, N, T], the quantiser's loss."""
+
+    wav: Tensor
+    latents: Tensor
+    codes: Tensor
+    loss: Tensor
+    metrics: dict[str, Tensor]
+
+
+class CodecModel(nn.Module):
+    """wav [B, 1, L] <-> codes [B, N, T]. Several audio channels are coded as batch items.
+
+    Attributes:
+        sample_rate: Hz.
+        hop_length: samples per frame of codes.
+        frame_rate: frames per second.
+        delay: samples by which decoded audio lags the input.
+        latency: samples from an input sample to its decoded copy, buffering of one frame included.
+        bitrates: bit/s, one for each legal number of quantisers.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, quantizer: Quantizer, decoder: nn.Module, sample_rate: int, hop_length: int, delay: int
+    ) -> None:
+        """Join built parts; `delay` is a property of encoder and decoder together."""
+        super().__init__()
+        self.encoder, self.quantizer, self.decoder = encoder, quantizer, decoder
+        self.sample_rate, self.hop_length, self.delay = sample_rate, hop_length, delay
+        self.frame_rate = sample_rate / hop_length
+        self.latency = hop_length + delay
+        self.bitrates = tuple(self.frame_rate * quantizer.bits_per_frame(n) for n in quantizer.prefixes)
+
+    def num_quantizers_for(self, bitrate: float | None) -> int:
+        """Number of quantisers whose bitrate is `bitrate`; None gives the highest.
+
+        Raises:
+            BitrateError: the model has no such bitrate; the message lists those it has.
+        """
+        if bitrate is None:
+            return self.quantizer.prefixes[-1]
+        for number, offered in zip(self.quantizer.prefixes, self.bitrates, strict=True):
+            if abs(offered - bitrate) <= 0.005 * offered:
+                return number
+        ladder = ", ".join(f"{offered:.0f}" for offered in self.bitrates)
+        raise BitrateError(f"bitrate {bitrate:g} bit/s is not offered by this model; choose one of {ladder}")
+
+    def encode(self, wav: Tensor, num_quantizers: int | None = None, state: StreamState | None = None) -> Tensor:
+        """wav [B, 1, T * hop_length] -> codes [B, N, T]."""
+        return self.quantizer.encode(self.encoder(wav, state), num_quantizers)
+
+    def decode(self, codes: Tensor, state: StreamState | None = None) -> Tensor:
+        """Codes [B, N, T] -> wav [B, 1, T * hop_length], lagging the input by `delay` samples."""
+        return self.decoder(self.quantizer.decode(codes), state)
+
+    def forward(self, wav: Tensor, num_quantizers: int | Tensor | None = None, *, quantize: bool = True) -> ModelOutput:
+        """Pass wav [B, 1, T * hop_length] through the whole codec; the output is cut to L = T * hop_length - delay.
+
+        `quantize=False` leaves the quantiser out of the path (it still learns), as a share of training steps may do.
+        """
+        latents = self.encoder(wav)
+        with torch.autocast(latents.device.type, enabled=False):
+            output = self.quantizer(latents.float(), num_quantizers)
+        decoded = self.decoder(output.quantized if quantize else latents)
+        return ModelOutput(decoded[..., self.delay :], latents, output.codes, output.loss, output.metrics)
+
+
+def build_quantizer(config: QuantizerConfig, dim: int) -> Quantizer:
+    """Build the residual stack that `config` describes for latents of width `dim`.
+
+    Raises:
+        ConfigError: the method is unknown or refuses an option.
+    """
+    if config.method not in QUANTIZERS:
+        raise ConfigError(f"quantizer.method is {config.method!r}; choose one of {', '.join(sorted(QUANTIZERS))}")
+    method = QUANTIZERS[config.method]
+    try:
+        stages = [method(dim, config.codebook_size, **config.options) for _ in range(config.num_quantizers)]  # type: ignore[call-arg]
+    except TypeError as error:
+        raise ConfigError(f"quantizer.options for {config.method!r}: {error}") from error
+    return ResidualQuantizer(stages)
+
+
+def build_model(config: ModelConfig) -> CodecModel:
+    """Build an untrained model from its configuration."""
+    net = config.net
+    quantizer = build_quantizer(config.quantizer, net.dim)
+    encoder, decoder = SpectralEncoder(net), SpectralDecoder(net)
+    return CodecModel(encoder, quantizer, decoder, config.sample_rate, net.hop_length, net.delay)

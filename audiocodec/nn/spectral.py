@@ -1,0 +1,244 @@
+"""The frame-rate family of nets: compressed complex STFT in, ConvNeXt blocks, inverse-STFT head out.
+
+The idea of running the whole net at the frame rate is Vocos', https://arxiv.org/abs/2306.00814; the power-compressed
+complex spectrum is common in speech enhancement (Braun and Tashev 2020, https://arxiv.org/abs/2009.12286).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from audiocodec.errors import ConfigError
+from audiocodec.nn.convnext import ConvNeXtBlock
+
+if TYPE_CHECKING:
+    from audiocodec.nn.streaming import StreamState
+
+
+@dataclass(frozen=True)
+class SpectralConfig:
+    """Sizes of the frame-rate nets.
+
+    Attributes:
+        kind: tells this family from the others in a recipe.
+        hop_length: samples per frame of codes.
+        substeps: STFT frames in one frame of codes.
+        window_length: samples of one STFT window; 3 hops of the STFT or any other divisor that overlaps evenly.
+        exponent: power to which magnitudes are raised, phase kept.
+        dim: width D of the latents.
+        encoder_channels: width of the encoder's blocks.
+        encoder_blocks: number of the encoder's blocks.
+        decoder_channels: width of the decoder's blocks.
+        decoder_blocks: number of the decoder's blocks.
+        kernel_size: frames seen by each block.
+        expansion: hidden width of a block in units of its channels.
+    """
+
+    kind: Literal["spectral"] = "spectral"
+    hop_length: int = 320
+    substeps: int = 2
+    window_length: int = 480
+    exponent: float = 0.3
+    dim: int = 128
+    encoder_channels: int = 384
+    encoder_blocks: int = 6
+    decoder_channels: int = 512
+    decoder_blocks: int = 8
+    kernel_size: int = 7
+    expansion: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Check that the windows overlap evenly.
+
+        Raises:
+            ConfigError: the sizes do not divide each other.
+        """
+        if self.hop_length % self.substeps:
+            raise ConfigError(f"hop_length {self.hop_length} is not a multiple of substeps {self.substeps}")
+        overlap, rest = divmod(self.window_length, self.stft_hop)
+        if rest or overlap < 2:
+            raise ConfigError(
+                f"window_length {self.window_length} must be 2 or more times hop_length / substeps = {self.stft_hop}"
+            )
+
+    @property
+    def stft_hop(self) -> int:
+        """Samples between two STFT windows."""
+        return self.hop_length // self.substeps
+
+    @property
+    def features(self) -> int:
+        """Real numbers that describe one frame of codes."""
+        return self.substeps * 2 * (self.window_length // 2 + 1)
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the decoder's output lags the encoder's input."""
+        return self.window_length - self.stft_hop
+
+
+def compress(spectrum: Tensor, exponent: float) -> Tensor:
+    """Raise the magnitude of a complex spectrum to `exponent`, keeping its phase."""
+    # The constant is near the power of 16-bit rounding noise, so silence has no wild phase.
+    power = spectrum.real.square() + spectrum.imag.square() + 1e-8
+    return spectrum * power ** ((exponent - 1) / 2)
+
+
+def expand(spectrum: Tensor, exponent: float) -> Tensor:
+    """Undo `compress`."""
+    power = spectrum.real.square() + spectrum.imag.square() + 1e-8
+    return spectrum * power ** ((1 / exponent - 1) / 2)
+
+
+class Analysis(nn.Module):
+    """Samples to compressed complex STFT frames, causal; no parameters."""
+
+    window: Tensor
+
+    def __init__(self, config: SpectralConfig) -> None:
+        """Square-root Hann windows, as in `Synthesis`."""
+        super().__init__()
+        self.hop, self.length = config.stft_hop, config.window_length
+        self.substeps, self.exponent = config.substeps, config.exponent
+        self.register_buffer("window", torch.hann_window(self.length).sqrt(), persistent=False)
+
+    def forward(self, wav: Tensor, state: StreamState | None = None) -> Tensor:
+        """[B, 1, T * hop_length] -> [B, F, T]: the frames of one hop stacked, real parts then imaginary parts."""
+        past = None if state is None else state.get(self)
+        if past is None:
+            past = wav.new_zeros(wav.shape[0], self.length - self.hop)
+        samples = torch.cat([past, wav[:, 0]], dim=-1)
+        if state is not None:
+            state[self] = samples[:, samples.shape[-1] - (self.length - self.hop) :]
+        frames = samples.unfold(-1, self.length, self.hop) * self.window
+        spectrum = compress(torch.fft.rfft(frames), self.exponent)
+        stacked = torch.cat([spectrum.real, spectrum.imag], dim=-1)  # [B, T * substeps, 2 * bins]
+        return stacked.reshape(stacked.shape[0], -1, self.substeps * stacked.shape[-1]).transpose(1, 2)
+
+
+class Synthesis(nn.Module):
+    """Compressed complex STFT frames to samples by overlap-add; no parameters.
+
+    Output lags by `window_length - stft_hop` samples: a sample is given out when its last window is known.
+    """
+
+    window: Tensor
+
+    def __init__(self, config: SpectralConfig) -> None:
+        """The windows of analysis and synthesis multiply to Hann, whose overlapping copies add to a constant."""
+        super().__init__()
+        self.hop, self.length = config.stft_hop, config.window_length
+        self.substeps, self.exponent = config.substeps, config.exponent
+        window = torch.hann_window(self.length).sqrt() * (2 * self.hop / self.length)
+        self.register_buffer("window", window, persistent=False)
+
+    def forward(self, features: Tensor, state: StreamState | None = None) -> Tensor:
+        """[B, F, T] -> [B, 1, T * hop_length]."""
+        stacked = features.transpose(1, 2).float()
+        stacked = stacked.reshape(stacked.shape[0], stacked.shape[1] * self.substeps, -1)
+        real, imag = stacked.chunk(2, dim=-1)
+        spectrum = expand(torch.complex(real.contiguous(), imag.contiguous()), self.exponent)
+        frames = torch.fft.irfft(spectrum, n=self.length) * self.window  # [B, T * substeps, window_length]
+        total = self.hop * (frames.shape[1] - 1) + self.length
+        wav = F.fold(frames.transpose(1, 2), (1, total), (1, self.length), stride=(1, self.hop))[:, 0, 0]
+        tail = None if state is None else state.get(self)
+        if tail is not None:
+            wav = torch.cat([wav[:, : tail.shape[1]] + tail, wav[:, tail.shape[1] :]], dim=-1)
+        ready = frames.shape[1] * self.hop
+        if state is not None:
+            state[self] = wav[:, ready:]
+        return wav[:, None, :ready]
+
+
+class LatentScale(nn.Module):
+    """Divides latents by their running root mean square, so that they cannot outgrow the codebooks.
+
+    One number for all dimensions; the loss cannot be lowered by making every latent larger or smaller.
+    """
+
+    mean_square: Tensor
+
+    def __init__(self, decay: float = 0.99) -> None:
+        """`decay` of the running mean square, in training steps."""
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("mean_square", torch.ones(()))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """[B, D, T] -> [B, D, T]; updates the running scale in training mode."""
+        if self.training:
+            with torch.no_grad():
+                self.mean_square.lerp_(latents.float().square().mean(), 1 - self.decay)
+        return latents.float() * self.mean_square.rsqrt()
+
+
+class SpectralEncoder(nn.Module):
+    """Samples [B, 1, T * hop_length] to latents [B, D, T]."""
+
+    def __init__(self, config: SpectralConfig) -> None:
+        """Sizes from `config`."""
+        super().__init__()
+        width = config.encoder_channels
+        self.analysis = Analysis(config)
+        self.project_in = nn.Linear(config.features, width)
+        blocks = [ConvNeXtBlock(width, config.kernel_size, config.expansion) for _ in range(config.encoder_blocks)]
+        self.blocks = nn.ModuleList(blocks)
+        self.project_out = nn.Linear(width, config.dim)
+        self.scale = LatentScale()
+
+    def forward(self, wav: Tensor, state: StreamState | None = None) -> Tensor:
+        """[B, 1, T * hop_length] -> [B, D, T]."""
+        x = self.project_in(self.analysis(wav, state).transpose(1, 2)).transpose(1, 2)
+        for block in self.blocks:
+            x = block(x, state)
+        return self.scale(self.project_out(x.transpose(1, 2)).transpose(1, 2))
+
+
+class SpectralDecoder(nn.Module):
+    """Quantized latents [B, D, T] to samples [B, 1, T * hop_length]."""
+
+    def __init__(self, config: SpectralConfig) -> None:
+        """Sizes from `config`."""
+        super().__init__()
+        width = config.decoder_channels
+        self.project_in = nn.Linear(config.dim, width)
+        blocks = [ConvNeXtBlock(width, config.kernel_size, config.expansion) for _ in range(config.decoder_blocks)]
+        self.blocks = nn.ModuleList(blocks)
+        self.project_out = nn.Linear(width, config.features)
+        self.synthesis = Synthesis(config)
+
+    def forward(self, quantized: Tensor, state: StreamState | None = None) -> Tensor:
+        """[B, D, T] -> [B, 1, T * hop_length], lagging by `SpectralConfig.delay` samples."""
+        x = self.project_in(quantized.transpose(1, 2)).transpose(1, 2)
+        for block in self.blocks:
+            x = block(x, state)
+        return self.synthesis(self.project_out(x.transpose(1, 2)).transpose(1, 2), state)
+
+
+@torch.no_grad()
+def start_linear(encoder: SpectralEncoder, decoder: SpectralDecoder, wav: Tensor) -> None:
+    """Start both nets as a linear codec: principal components of the compressed spectrum of `wav` [B, 1, L].
+
+    The encoder's first layer projects on the leading components, the decoder's last layer maps them back; between
+    them the layers pass them on and the blocks are nearly the identity. Training then starts from intelligible
+    speech instead of noise.
+    """
+    features = encoder.analysis(wav).transpose(1, 2).flatten(0, 1)
+    _, vectors = torch.linalg.eigh(features.t() @ features / features.shape[0])
+    components = vectors.flip(1).t()  # rows, the largest variance first
+    dim = decoder.project_in.in_features
+    for layer in (encoder.project_in, encoder.project_out, decoder.project_in, decoder.project_out):
+        nn.init.zeros_(layer.bias)
+        nn.init.normal_(layer.weight, std=1e-3)
+    width = min(encoder.project_in.out_features, components.shape[0])
+    encoder.project_in.weight[:width] += components[:width]
+    encoder.project_out.weight[:, :dim] += torch.eye(dim)
+    scale = (features @ components[:dim].t()).square().mean().sqrt()
+    encoder.scale.mean_square.copy_(scale.square())
+    decoder.project_in.weight[:dim] += scale * torch.eye(dim)
+    decoder.project_out.weight[:, :dim] += components[:dim].t()

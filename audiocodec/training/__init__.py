@@ -1,0 +1,1 @@
+"""Recipes to models: data, losses and the training loop."""

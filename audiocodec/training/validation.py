@@ -1,0 +1,52 @@
+"""Scores of a model on held-out recordings, computed while it trains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from audiocodec.errors import MetricError
+from audiocodec.metrics.intelligibility import stoi
+from audiocodec.metrics.perceptual import pesq_wb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from audiocodec.model import CodecModel
+    from audiocodec.training.data import SampleStore
+
+
+def pick_clips(store: SampleStore, seconds: float, clip_seconds: float = 6.0) -> list[NDArray[np.float32]]:
+    """Take the start of evenly spread recordings until `seconds` are together."""
+    count = max(1, min(len(store.lengths), round(seconds / clip_seconds)))
+    picks = np.linspace(0, len(store.lengths) - 1, count).round().astype(int)
+    length = int(clip_seconds * store.sample_rate)
+    return [store.segment(int(i), 0, min(length, int(store.lengths[i]))) for i in picks]
+
+
+@torch.inference_mode()
+def validate(model: CodecModel, clips: Sequence[NDArray[np.float32]], prefixes: Sequence[int]) -> dict[str, float]:
+    """Mean PESQ-WB and STOI of `clips` at each number of quantisers, and 0 for none at all (unquantised).
+
+    A clip that a metric cannot score (silence) is left out of that mean and counted as `unscored`.
+    """
+    scores: dict[str, list[float]] = {}
+    unscored = 0
+    for clip in clips:
+        frames = -(-(len(clip) + model.delay) // model.hop_length)
+        wav = torch.zeros(1, 1, frames * model.hop_length)
+        wav[0, 0, : len(clip)] = torch.from_numpy(clip)
+        latents = model.encoder(wav)
+        for prefix in prefixes:
+            quantized = model.quantizer.decode(model.quantizer.encode(latents, prefix)) if prefix else latents
+            decoded = model.decoder(quantized)[0, 0, model.delay : model.delay + len(clip)].numpy()
+            for name, metric in (("pesq_wb", pesq_wb), ("stoi", stoi)):
+                try:
+                    scores.setdefault(f"{name}/{prefix}", []).append(metric(clip, decoded, model.sample_rate))
+                except MetricError:
+                    unscored += 1
+    return {name: float(np.mean(values)) for name, values in scores.items()} | {"unscored": float(unscored)}
