@@ -1,0 +1,1 @@
+"""Tensors to tensors: streaming layers, encoders and decoders. Knows no codes and no files."""

@@ -1,0 +1,165 @@
+"""What SEANet encoders and decoders are made of: activations, residual units, blocks that change the rate.
+
+SEANet: Tagliasacchi et al. 2020, https://arxiv.org/abs/2009.02095.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from audiocodec.errors import ConfigError
+from audiocodec.nn.conv import CausalConv1d, CausalConvTranspose1d, Norm, normalize
+
+if TYPE_CHECKING:
+    from audiocodec.nn.streaming import StreamState
+
+Activation = Literal["elu", "snake"]
+
+
+@dataclass(frozen=True)
+class SEANetConfig:
+    """Sizes of the waveform nets; the defaults are EnCodec's at 24 kHz.
+
+    Attributes:
+        kind: tells this family from the others in a recipe.
+        channels: width C at the audio's rate; it doubles in each encoder block.
+        dim: width D of the latents.
+        strides: factor of each encoder block, from the audio inwards; the decoder runs them backwards.
+        kernel_size: samples seen by the first and last convolutions.
+        latent_kernel_size: frames seen by the encoder's last convolution.
+        residual_kernel_size: samples seen by each residual unit, before dilation.
+        residual_layers: residual units in a block.
+        dilation_base: unit j of a block has dilation `dilation_base` ** j.
+        compress: factor by which residual units are narrower inside.
+        conv_shortcut: whether residual units pass their input through a 1x1 convolution instead of unchanged.
+        lstm_layers: LSTM layers next to the latents, on both sides; 0 for none.
+        activation: "elu" or "snake".
+        norm: "weight" for weight norm in training, "none" for plain weights.
+    """
+
+    kind: Literal["seanet"] = "seanet"
+    channels: int = 32
+    dim: int = 128
+    strides: tuple[int, ...] = (2, 4, 5, 8)
+    kernel_size: int = 7
+    latent_kernel_size: int = 7
+    residual_kernel_size: int = 3
+    residual_layers: int = 1
+    dilation_base: int = 2
+    compress: int = 2
+    conv_shortcut: bool = True
+    lstm_layers: int = 2
+    activation: Activation = "elu"
+    norm: Norm = "weight"
+
+    def __post_init__(self) -> None:
+        """Check what would otherwise fail late or, worse, pass.
+
+        Raises:
+            ConfigError: a size or a name is not possible.
+        """
+        if not self.strides or min(self.strides) < 1:
+            raise ConfigError(f"strides {self.strides} must be one or more factors of 1 or more")
+        if self.compress < 1 or self.channels % self.compress:
+            raise ConfigError(f"channels {self.channels} must be a multiple of compress {self.compress}")
+        for field, given, allowed in (("activation", self.activation, Activation), ("norm", self.norm, Norm)):
+            if given not in get_args(allowed):
+                raise ConfigError(f"{field} is {given!r}; choose one of {', '.join(get_args(allowed))}")
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame of codes."""
+        return math.prod(self.strides)
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the decoder's output lags the encoder's input: none."""
+        return 0
+
+
+class Snake(nn.Module):
+    """x + sin(a x)^2 / a with a learned rate a for each channel: a bias towards periodic signals.
+
+    Ziyin et al. 2020, https://arxiv.org/abs/2006.08195, equation 3.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.rate = nn.Parameter(torch.ones(channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, T] -> [B, C, T]."""
+        return x + (self.rate * x).sin().square() / (self.rate + 1e-9)
+
+
+def make_activation(name: Activation, channels: int) -> nn.Module:
+    """Build the activation that a configuration names."""
+    return Snake(channels) if name == "snake" else nn.ELU()
+
+
+class ResidualUnit(nn.Module):
+    """Adds to its input what a dilated convolution and a 1x1 convolution make of it."""
+
+    def __init__(self, channels: int, dilation: int, config: SEANetConfig) -> None:
+        super().__init__()
+        hidden = channels // config.compress
+        self.activation_in = make_activation(config.activation, channels)
+        self.dilated = normalize(
+            CausalConv1d(channels, hidden, config.residual_kernel_size, dilation=dilation), config.norm
+        )
+        self.activation_out = make_activation(config.activation, hidden)
+        self.pointwise = normalize(CausalConv1d(hidden, channels, 1), config.norm)
+        self.shortcut = nn.Identity()
+        if config.conv_shortcut:
+            self.shortcut = normalize(CausalConv1d(channels, channels, 1), config.norm)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        """[B, C, T] -> [B, C, T]."""
+        y = self.dilated(self.activation_in(x), state)
+        return self.shortcut(x) + self.pointwise(self.activation_out(y), state)
+
+
+def residual_units(channels: int, config: SEANetConfig) -> nn.ModuleList:
+    """Build the units of one block, each seeing further than the one before."""
+    dilations = (config.dilation_base**layer for layer in range(config.residual_layers))
+    return nn.ModuleList(ResidualUnit(channels, dilation, config) for dilation in dilations)
+
+
+class EncoderBlock(nn.Module):
+    """Residual units, then the rate divided by `stride` and twice the channels."""
+
+    def __init__(self, channels: int, stride: int, config: SEANetConfig) -> None:
+        super().__init__()
+        self.units = residual_units(channels, config)
+        self.activation = make_activation(config.activation, channels)
+        self.downsample = normalize(CausalConv1d(channels, 2 * channels, 2 * stride, stride), config.norm)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        """[B, C, T * stride] -> [B, 2C, T]."""
+        for unit in self.units:
+            x = unit(x, state)
+        return self.downsample(self.activation(x), state)
+
+
+class DecoderBlock(nn.Module):
+    """Mirror of `EncoderBlock`: rate times `stride` and half the channels, then residual units."""
+
+    def __init__(self, channels: int, stride: int, config: SEANetConfig) -> None:
+        super().__init__()
+        self.activation = make_activation(config.activation, 2 * channels)
+        self.upsample = normalize(
+            CausalConvTranspose1d(2 * channels, channels, 2 * stride, stride), config.norm
+        )
+        self.units = residual_units(channels, config)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        """[B, 2C, T] -> [B, C, T * stride]."""
+        x = self.upsample(self.activation(x), state)
+        for unit in self.units:
+            x = unit(x, state)
+        return x

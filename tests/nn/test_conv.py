@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from audiocodec.errors import ConfigError, InputError
+from audiocodec.nn.conv import CausalConv1d, CausalConvTranspose1d, fold_weight_norm, normalize
+from audiocodec.nn.streaming import StreamState
+
+SHAPES = [
+    pytest.param(kernel, stride, dilation, groups, id=f"k{kernel} s{stride} d{dilation} g{groups}")
+    for kernel, stride, dilation, groups in product((1, 3, 4, 7, 10), (1, 2, 5), (1, 3), (1, 2))
+    if (kernel - 1) * dilation + 1 >= stride
+]
+PATTERNS = ("one by one", "threes", "uneven", "halves")
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(("kernel", "stride", "dilation", "groups"), SHAPES)
+def test_conv_chunks_equal_whole(check_streaming, kernel, stride, dilation, groups, pattern):
+    conv = CausalConv1d(4, 6, kernel, stride, dilation, groups)
+    check_streaming(conv, torch.randn(2, 4, 14 * stride), stride, [pattern])
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(("kernel", "stride", "dilation", "groups"), SHAPES)
+def test_transposed_conv_chunks_equal_whole(check_streaming, kernel, stride, dilation, groups, pattern):
+    conv = CausalConvTranspose1d(4, 6, kernel, stride, dilation, groups)
+    check_streaming(conv, torch.randn(2, 4, 14), 1, [pattern])
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation", "groups"), SHAPES)
+def test_conv_is_a_left_padded_convolution(kernel, stride, dilation, groups):
+    conv, x = CausalConv1d(4, 6, kernel, stride, dilation, groups), torch.randn(2, 4, 6 * stride)
+    padded = F.pad(x, ((kernel - 1) * dilation + 1 - stride, 0))
+    expected = F.conv1d(padded, conv.weight, conv.bias, stride, 0, dilation, groups)
+    assert expected.shape[-1] == 6
+    torch.testing.assert_close(conv(x), expected)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation", "groups"), SHAPES)
+def test_transposed_conv_is_trimmed_on_the_right(kernel, stride, dilation, groups):
+    conv, x = CausalConvTranspose1d(4, 6, kernel, stride, dilation, groups), torch.randn(2, 4, 6)
+    untrimmed = F.conv_transpose1d(x, conv.weight, conv.bias, stride, 0, 0, groups, dilation)
+    torch.testing.assert_close(conv(x), untrimmed[..., : 6 * stride])
+
+
+def test_transposed_conv_adds_its_bias_once(run_stream):
+    conv = CausalConvTranspose1d(1, 2, 8, 2)
+    torch.nn.init.zeros_(conv.weight)
+    expected = conv.bias[:, None].expand(1, 2, 20)
+    torch.testing.assert_close(run_stream(conv, torch.ones(1, 1, 10), (1,)), expected)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2), (10, 5)])
+def test_both_are_causal(check_causality, kernel, stride, bias):
+    check_causality(CausalConv1d(2, 3, kernel, stride, bias=bias), torch.randn(1, 2, 6 * stride), stride, 1)
+    check_causality(CausalConvTranspose1d(2, 3, kernel, stride, bias=bias), torch.randn(1, 2, 6), 1, stride)
+
+
+@pytest.mark.parametrize("layer", [CausalConv1d, CausalConvTranspose1d])
+def test_kernels_that_leave_gaps_are_refused(layer):
+    with pytest.raises(ConfigError, match="kernel_size of 3 or more"):
+        layer(1, 1, 2, stride=6, dilation=3)
+    layer(1, 1, 3, stride=6, dilation=3)
+
+
+@pytest.mark.parametrize("length", [0, 5])
+def test_lengths_that_are_no_multiple_of_the_stride_are_refused(length):
+    state = StreamState()
+    with pytest.raises(InputError, match=f"{length} samples are no positive multiple of the stride 2"):
+        CausalConv1d(1, 1, 4, 2)(torch.zeros(1, 1, length), state)
+    assert not state
+
+
+@pytest.mark.parametrize(
+    "conv", [CausalConv1d(2, 4, 6, 3), CausalConvTranspose1d(4, 2, 6, 3)], ids=["conv", "transposed"]
+)
+def test_folding_weight_norm_keeps_output_and_running_streams(conv):
+    plain = set(conv.state_dict())
+    normalize(conv, "weight")
+    assert set(conv.state_dict()) == {
+        "bias",
+        "parametrizations.weight.original0",
+        "parametrizations.weight.original1",
+    }
+    with torch.no_grad():
+        conv.parametrizations.weight.original0.mul_(1.5)  # lengths unlike those of the directions
+        first, second = torch.randn(1, conv.in_channels, 12).chunk(2, dim=-1)
+        state = StreamState()
+        conv(first, state)
+        expected = conv(second, StreamState(state))
+        fold_weight_norm(torch.nn.Sequential(conv))
+        torch.testing.assert_close(conv(second, state), expected, rtol=0, atol=0)
+    assert set(conv.state_dict()) == plain
+    assert type(conv) in (CausalConv1d, CausalConvTranspose1d)
+
+
+def test_no_norm_leaves_the_module_alone():
+    conv = CausalConv1d(1, 1, 3)
+    assert normalize(conv, "none") is conv
+    assert set(conv.state_dict()) == {"weight", "bias"}
