@@ -148,10 +148,9 @@ class ContainerReader:
             yield record.number, record.codes
 
     def _read(self, place: _Place) -> tuple[Packet | Index, int]:
-        """The record at `place` and its size; a BitstreamError says which packets and seconds it concerns."""
+        """The record at `place` and its size; a BitstreamError says which packets and seconds are lost."""
         first = place.number
-        at_end = self._source.fetch(place.position, 1) == bytes([END_KIND])
-        last = first - 1 if at_end else first  # of the packets lost when this fails
+        last = first - 1 if self._at_end(place) else first  # packet lost when this fails
         try:
             record, size = self._record(self._source.fetch, place.position, first)
             if isinstance(record, Index):
@@ -165,6 +164,13 @@ class ContainerReader:
         except BitstreamError as error:
             raise self._located(error, first, last) from error
         return record, size
+
+    def _at_end(self, place: _Place) -> bool:
+        """Whether the end record should be at `place`: by the index, or else by the look of its first byte."""
+        if self._source.fetch(place.position, 1) != bytes([END_KIND]):
+            return False
+        index = self._find_index()
+        return index is None or place.number >= len(index.sizes)
 
     def _record(self, fetch: Fetch, position: int, number: int) -> tuple[Packet | Index, int]:
         def max_body(kind: int) -> int:

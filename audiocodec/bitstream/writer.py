@@ -59,7 +59,7 @@ class ContainerWriter:
         return len(data)
 
     def close(self, length: int | None = None) -> None:
-        """Write index and trailer; `length` (samples at the original rate) is needed if the header has none."""
+        """Write index and trailer; `length` (samples, original rate) is needed if the header has none."""
         if self._closed:
             return
         length = self.header.length if length is None else length

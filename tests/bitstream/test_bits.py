@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from audiocodec.bitstream.bits import Cursor, from_bits, to_bits, varint
+from audiocodec.errors import BitstreamError, InputError, Truncated
+
+
+@pytest.mark.parametrize("width", [0, 1, 3, 7, 8, 9, 10, 15, 16, 17, 31, 32])
+def test_bits_come_back_at_every_width(width: int) -> None:
+    rng = np.random.default_rng(width)
+    values = rng.integers(0, 1 << width, 37)
+    bits = to_bits(values, width)
+    assert bits.size == 37 * width
+    np.testing.assert_array_equal(from_bits(bits, width, 37), values)
+
+
+def test_bits_are_most_significant_first() -> None:
+    assert to_bits(np.array([5, 1]), 4).tolist() == [0, 1, 0, 1, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "spelling"),
+    [
+        (0, "00"),
+        (127, "7f"),
+        (128, "8001"),
+        (16384, "808001"),
+        (44100, "c4d802"),
+        (2**63 - 1, "ff" * 8 + "7f"),
+    ],
+)
+def test_varint_spelling(value: int, spelling: str) -> None:
+    assert varint(value).hex() == spelling
+    cursor = Cursor(bytes.fromhex(spelling), "it")
+    assert cursor.varint() == value
+    cursor.finish()
+
+
+@pytest.mark.parametrize("value", [-1, 2**63])
+def test_varint_refuses_what_does_not_fit(value: int) -> None:
+    with pytest.raises(InputError, match="allowed are 0 to"):
+        varint(value)
+
+
+@pytest.mark.parametrize("spelling", ["8000", "ff8000", "80" * 9, "ff" * 20])
+def test_cursor_refuses_long_spellings(spelling: str) -> None:
+    with pytest.raises(BitstreamError, match="it holds a count"):
+        Cursor(bytes.fromhex(spelling), "it").varint()
+
+
+def test_cursor_says_when_bytes_are_missing_or_left() -> None:
+    with pytest.raises(Truncated, match="3 bytes wanted, 2 left"):
+        Cursor(b"ab", "it").take(3)
+    with pytest.raises(Truncated):
+        Cursor(b"\x80", "it").varint()
+    with pytest.raises(BitstreamError, match="2 bytes too many"):
+        Cursor(b"ab", "it").finish()
