@@ -63,3 +63,9 @@ def test_impossible_sizes_are_refused(change, complaint):
 def test_hop_length_is_the_product_of_strides():
     assert (SMALL.hop_length, SMALL.delay) == (6, 0)
     assert SEANetConfig().hop_length == 320  # 75 frames a second at 24 kHz
+
+
+def test_units_of_a_block_see_further_and_further():
+    soundstream = replace(SMALL, residual_layers=3, dilation_base=3)
+    for block in EncoderBlock(4, 2, soundstream), DecoderBlock(4, 2, soundstream):
+        assert [unit.dilated.dilation for unit in block.units] == [(1,), (3,), (9,)]
