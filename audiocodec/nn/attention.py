@@ -63,8 +63,8 @@ class WindowedAttention(nn.Module):
         query, key, value = (
             t.unflatten(-1, (self.num_heads, -1)).transpose(2, 3) for t in (query, key, value)
         )
-        lag = torch.arange(span, device=key.device) - torch.arange(block, device=key.device)[:, None]
-        visible = (lag >= 0) & (lag < self.window) & (real[:, :, None, None, :, 0] > 0)
+        offset = torch.arange(span, device=key.device) - torch.arange(block, device=key.device)[:, None]
+        visible = (offset >= 0) & (offset < self.window) & (real[:, :, None, None, :, 0] > 0)
         query, key = rotate(query, start=self.window - 1), rotate(key, start=0)
         return F.scaled_dot_product_attention(query, key, value, visible)
 
