@@ -38,7 +38,7 @@ class SampleRateError(InputError):
 
 
 class BitstreamError(AudioCodecError, ValueError):
-    """A compressed file or packet cannot be read; says which packet and which seconds when it concerns one."""
+    """A compressed file or packet cannot be read; names packet and seconds when it concerns one."""
 
     packet: int | None = None
     start_seconds: float | None = None

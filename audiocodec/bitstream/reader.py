@@ -166,7 +166,7 @@ class ContainerReader:
         return record, size
 
     def _at_end(self, place: _Place) -> bool:
-        """Whether the end record should be at `place`: by the index, or else by the look of its first byte."""
+        """Whether the end record should be at `place`: by the index, else by its first byte."""
         if self._source.fetch(place.position, 1) != bytes([END_KIND]):
             return False
         index = self._find_index()

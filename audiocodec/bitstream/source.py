@@ -60,12 +60,10 @@ class Source:
             )
 
     def _fill(self, missing: int) -> bool:
-        """Read some more bytes; a pipe gives what it has, so that a live stream is not held up."""
+        """Read some more bytes, from a pipe no more than are missing: a live stream must not be held up."""
         if self.size is not None:
             self._file.seek(self._origin + self._base + len(self._buffer))
             chunk = self._file.read(CHUNK_BYTES)
-        elif isinstance(self._file, io.BufferedReader):
-            chunk = self._file.read1(CHUNK_BYTES)
         else:
             chunk = self._file.read(min(missing, CHUNK_BYTES))
         self._buffer += chunk

@@ -160,6 +160,17 @@ def test_one_changed_byte_costs_one_packet(
             assert [number for number, _ in skipped] == [n for n in range(COUNT) if n != lost]
 
 
+def test_with_an_index_nothing_is_searched(
+    sound: bytes, packets: list[Codes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiocodec.bitstream.reader.next_record", None)
+    changed = bytearray(sound)
+    changed[offsets(sound)[2] + 1 : offsets(sound)[4]] = bytes(offsets(sound)[4] - offsets(sound)[2] - 1)
+    found = list(ContainerReader(io.BytesIO(bytes(changed))).packets("mark"))
+    assert [number for number, codes in found if codes is None] == [2, 3]
+    assert_intact(found, packets)
+
+
 def test_lost_whole_packets_are_numbered(sound: bytes, packets: list[Codes], opened: Opener) -> None:
     starts = offsets(sound)
     reader = ContainerReader(opened(sound[: starts[1]] + sound[starts[4] :]))

@@ -1,4 +1,4 @@
-"""Files written on purpose with good checksums and impossible contents: refused, in little memory and time."""
+"""Files with good checksums and impossible contents, made on purpose: refused, in little memory and time."""
 
 import io
 import tracemalloc
@@ -15,7 +15,7 @@ from audiocodec.bitstream.bits import varint
 from audiocodec.bitstream.frame import END_KIND, PACKET_KIND, pack_frame
 from audiocodec.bitstream.header_bytes import pack_header
 from audiocodec.bitstream.index import Index, pack_end
-from audiocodec.bitstream.packet import SHORT, pack_packet
+from audiocodec.bitstream.packet import FEWER_ROWS, SHORT, pack_packet
 from audiocodec.errors import BitstreamError, Truncated
 
 Make = Callable[..., Header]
@@ -50,36 +50,54 @@ class Hostile:
         return pack_end(Index(sizes, length), self.seed)
 
 
-def hostile_records(hostile: Hostile, codes: Codes) -> dict[str, bytes]:
-    good = hostile.packet(0, codes)
-    short = hostile.packet(0, codes[:, :, :4])
+def hostile_records(hostile: Hostile, codes: Codes) -> dict[str, tuple[bytes, str]]:
+    """Everything after the header, and what the error must say."""
     frame, end = hostile.frame, hostile.end
+    good, short = hostile.packet(0, codes), hostile.packet(0, codes[:, :, :4])
+    after_end = frame(END_KIND, b"\x00\x00\x00")
+    payload = bytes(17)
+
+    def alone(kind: int, body: bytes) -> bytes:
+        """One packet in a file that is in order otherwise."""
+        record = frame(kind, body)
+        return record + end((len(record),), 0)
+
     return {
-        "huge packet": bytes([PACKET_KIND]) + varint(1 << 60) + b"...",
-        "huge end": bytes([END_KIND]) + varint(1 << 60) + b"...",
-        "long size": bytes([PACKET_KIND]) + b"\xff" * 20,
-        "unknown flags": frame(PACKET_KIND | 4, b"\x00"),
-        "empty packet": frame(PACKET_KIND, b""),
-        "no frames": frame(PACKET_KIND | SHORT, b"\x00\x00"),
-        "too many frames": frame(PACKET_KIND | SHORT, b"\x00" + varint(1 << 50)),
-        "all frames, said": frame(PACKET_KIND | SHORT, b"\x00\x0a" + bytes(17)),
-        "no rows": frame(PACKET_KIND | 2, b"\x00\x00"),
-        "too many rows": frame(PACKET_KIND | 2, b"\x00" + varint(1 << 50)),
-        "huge number": frame(PACKET_KIND, varint(1 << 60) + bytes(17)),
-        "code out of range": frame(PACKET_KIND, b"\x00" + b"\xff" * 17),
-        "payload too short": frame(PACKET_KIND, b"\x00" + bytes(16)),
-        "packet after a short one": short + hostile.packet(1, codes) + end((len(short), len(good)), 0),
-        "far number": hostile.packet(1 << 31, codes),
-        "huge count": frame(END_KIND, varint(0) + varint(1 << 60)),
-        "huge length": good + end((len(good),), 1 << 47),
-        "length over the cap": good + end((len(good),), (1 << 62)),
-        "bytes after the index": frame(END_KIND, b"\x00\x00\x00"),
-        "wrong sizes": good + end((len(good) - 1,), 3200),
-        "entry of nothing": good + end((len(good), 0), 3200),
-        "no trailer": frame(END_KIND, b"\x00\x00"),
-        "trailer elsewhere": frame(END_KIND, b"\x00\x00") + b"\x05\x00\x00\x001CAN",
-        "trailer before the file": b"\xff\xff\xff\xff1CAN",
-        "two ends": end((), 0) + end((), 0),
+        "huge packet": (bytes([PACKET_KIND]) + varint(1 << 60) + b"...", "claims 1152921504606846976 bytes"),
+        "huge end": (bytes([END_KIND]) + varint(1 << 60) + b"...", "claims 1152921504606846976 bytes"),
+        "long size": (bytes([PACKET_KIND]) + b"\xff" * 20, "a count of more than 9 bytes"),
+        "unknown flags": (alone(PACKET_KIND | 4, b"\x00" + payload), "flags 0x4"),
+        "empty packet": (alone(PACKET_KIND, b""), "ends early"),
+        "no frames": (alone(PACKET_KIND | SHORT, b"\x00\x00"), "0 frames"),
+        "too many frames": (alone(PACKET_KIND | SHORT, b"\x00" + varint(1 << 50)), "1125899906842624 frames"),
+        "all frames, said": (
+            alone(PACKET_KIND | SHORT, b"\x00\x0a" + payload),
+            "10 frames, which is not possible",
+        ),
+        "no rows": (alone(PACKET_KIND | FEWER_ROWS, b"\x00\x00"), "0 rows"),
+        "too many rows": (
+            alone(PACKET_KIND | FEWER_ROWS, b"\x00" + varint(1 << 50)),
+            "1125899906842624 rows",
+        ),
+        "all rows, said": (alone(PACKET_KIND | FEWER_ROWS, b"\x00\x02" + payload), "2 rows and 10 frames"),
+        "huge number": (alone(PACKET_KIND, varint(1 << 60) + payload), "number 1152921504606846976"),
+        "far number": (hostile.packet(1 << 31, codes) + end((5,), 0), "packet 2147483648 is in its place"),
+        "code out of range": (alone(PACKET_KIND, b"\x00" + b"\xff" * 17), "filling|outside|not zero"),
+        "payload too short": (alone(PACKET_KIND, b"\x00" + payload[1:]), "16 bytes of packed codes"),
+        "after a short one": (short + hostile.packet(1, codes) + end((19, 24), 0), "must be the last"),
+        "huge count": (frame(END_KIND, b"\x00" + varint(1 << 60)), "ends early"),
+        "huge length": (good + end((len(good),), 1 << 47), "claims 140737488355328 samples"),
+        "length over the cap": (good + end((len(good),), 1 << 62), "claims 4611686018427387904 samples"),
+        "bytes after the index": (after_end + bytes([len(after_end), 0, 0, 0]) + b"1CAN", "1 bytes too many"),
+        "wrong sizes": (good + end((len(good) - 1,), 3200), "does not agree with the packets"),
+        "entry of nothing": (good + end((len(good), 0), 3200), "lists 2 packets, 1 came before"),
+        "no trailer": (frame(END_KIND, b"\x00\x00"), "in the middle of its trailer"),
+        "trailer elsewhere": (
+            frame(END_KIND, b"\x00\x00") + b"\x05\x00\x00\x001CAN",
+            "trailer does not agree",
+        ),
+        "trailer alone": (b"\xff\xff\xff\xff1CAN", "no packet starts with the byte 0xff"),
+        "two ends": (end((), 0) + end((), 0), "more bytes follow"),
     }
 
 
@@ -93,9 +111,10 @@ def test_hostile_records_are_refused_in_little_memory(
 ) -> None:
     hostile = Hostile(make_header())
     codes = draw_codes(hostile.header, np.random.default_rng(0))
-    data = hostile.data + hostile_records(hostile, codes)[name]
+    records, message = hostile_records(hostile, codes)[name]
+    data = hostile.data + records
     tracemalloc.start()
-    with pytest.raises(BitstreamError):
+    with pytest.raises(BitstreamError, match=message):
         read_all(opened(data))
     for on_damage in ("skip", "mark"):
         reader = ContainerReader(opened(data))
