@@ -1,0 +1,53 @@
+"""Every `__all__` is sorted and true, and importing the package stays cheap."""
+
+import importlib
+import importlib.metadata
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import audiocodec
+
+MODULES = [
+    "audiocodec",
+    *(module.name for module in pkgutil.walk_packages(audiocodec.__path__, "audiocodec.")),
+]
+
+
+def in_fresh_process(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("__main__")])
+def test_all_is_sorted_and_true(name):
+    module = importlib.import_module(name)
+    exported = getattr(module, "__all__", [])
+
+    # ruff's order: constants, classes, the rest.
+    def kind(item):
+        return (0 if item.isupper() else 1 if item[:1].isupper() else 2, item)
+
+    assert list(exported) == sorted(exported, key=kind)
+    assert all(hasattr(module, item) for item in exported)
+    assert all(importlib.import_module(name).__doc__ for name in [name])
+
+
+def test_version_is_the_one_of_the_distribution():
+    assert audiocodec.__version__ == importlib.metadata.version("audiocodec")
+
+
+def test_importing_the_package_does_not_import_torch():
+    loaded = in_fresh_process("import audiocodec, sys; print(*sys.modules)").split()
+    assert not {"torch", "librosa", "soundfile"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MODULES if name in ("audiocodec.codec", "audiocodec.cli.main")]
+)
+def test_a_broken_torchaudio_stops_nobody_from_opening_a_file(name):
+    code = f"import sys; sys.modules['torchaudio'] = None; import {name}; print('fine')"
+    assert in_fresh_process(code).strip() == "fine"
