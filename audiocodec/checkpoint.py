@@ -1,0 +1,233 @@
+"""Models on disk: a safetensors file with weights and configuration, and the configuration as YAML beside it.
+
+This is the only place that reads weights. Nothing is unpickled, and sizes are checked before memory is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+
+from audiocodec.config import dump_yaml, from_mapping, load_config, to_mapping
+from audiocodec.errors import AudioCodecError, CheckpointError
+from audiocodec.identity import codebook_id, codebook_keys, model_id
+from audiocodec.model import CodecModel, ModelConfig, build_model
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHECKPOINT_VERSION = 1
+WEIGHTS_NAME = "model.safetensors"
+CONFIG_NAME = "config.yaml"
+MAX_FILE_BYTES = 2 << 30
+MAX_HEADER_BYTES = 4 << 20
+MAX_SIZE = 1 << 22
+"""Largest number a configuration may hold; far above every size and rate in use."""
+MAX_REPEATS = 512
+"""Most stages or blocks: building them costs time before their weights can be compared."""
+REPEATS = ("blocks", "layers", "num_quantizers", "substeps")
+_DTYPES = frozenset({"F16", "BF16", "F32", "I64"})
+
+
+def save_model(
+    folder: str | os.PathLike[str],
+    model: CodecModel,
+    config: ModelConfig,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    half: bool = False,
+) -> None:
+    """Write `model.safetensors` and `config.yaml` into `folder`, replacing what is there.
+
+    With `half`, matrices and kernels are stored in 16 bits. Vectors, scalars and codebooks never are: they
+    are small, and a codebook keeps its identity whatever precision the weights around it have.
+
+    Raises:
+        CheckpointError: a weight is not finite or too large for 16 bits, or the folder cannot be written.
+    """
+    codebooks = codebook_keys(model)
+    tensors = {
+        name: _stored(name, tensor, half and name not in codebooks)
+        for name, tensor in model.state_dict().items()
+    }
+    kept = {
+        name: value for name, value in (metadata or {}).items() if name not in ("model_id", "codebook_id")
+    }
+    document = {"version": CHECKPOINT_VERSION, "config": to_mapping(config), "metadata": kept}
+    # One metadata entry: safetensors writes several in random order, and equal models shall be equal files.
+    data = to_safetensors(tensors, {"audiocodec": json.dumps(document, sort_keys=True)})
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / WEIGHTS_NAME, data)
+        _replace(folder / CONFIG_NAME, dump_yaml(config).encode())
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
+
+
+def load_model(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu"
+) -> tuple[CodecModel, ModelConfig, dict[str, str]]:
+    """Read a model from its folder or weight file, in single precision and eval mode, and what it was saved with.
+
+    The metadata gain `model_id` and `codebook_id`, computed from what was read.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, too large or does not fit its configuration.
+    """
+    file = weights_file(path)
+    try:
+        with safe_open(_check_file(file), framework="pt") as stored:
+            document = _document(stored.metadata())
+            raw = cast("dict[str, Any]", document["config"])
+            config = _config(raw)
+            _check_beside(file, config)
+            model = _empty_model(config, stored)
+            for name, tensor in model.state_dict().items():
+                tensor.copy_(stored.get_tensor(name))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: damaged or no model file ({error}); get a whole copy") from error
+    except AudioCodecError as error:
+        raise CheckpointError(f"{file}: {error}") from error
+    _check_finite(file, model)
+    # Says to methods that learn their codebooks that these are not to be started anew.
+    model.quantizer.load_codebooks(
+        {name: codebook.clone() for name, codebook in model.quantizer.codebooks().items()}
+    )
+    metadata = {str(name): str(value) for name, value in document["metadata"].items()}
+    metadata |= {"model_id": model_id(model, raw), "codebook_id": codebook_id(model.quantizer)}
+    return model.to(device).eval(), config, metadata
+
+
+def weights_file(path: str | os.PathLike[str]) -> Path:
+    """Find the weight file that `path`, a model folder or the file itself, means.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = Path(path)
+    file = path / WEIGHTS_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise CheckpointError(f"{path}: no model here; name a folder with {WEIGHTS_NAME}, or the file itself")
+    return file
+
+
+def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().cpu()
+    if not tensor.is_floating_point():
+        return tensor.clone().contiguous()
+    stored = tensor.to(torch.float16 if half and tensor.dim() > 1 else torch.float32)
+    if not bool(torch.isfinite(stored).all()):
+        raise CheckpointError(
+            f"weight {name} is not finite as {stored.dtype}; save an earlier state or full precision"
+        )
+    return stored.clone().contiguous()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_file(file: Path) -> Path:
+    """Refuse sizes that no model has, before anything is parsed."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        header = int.from_bytes(stream.read(8), "little")
+    if size > MAX_FILE_BYTES or not 0 < header <= min(size, MAX_HEADER_BYTES):
+        raise CheckpointError("no model file, or one of an impossible size; get a whole copy")
+    return file
+
+
+def _document(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    try:
+        document = json.loads((metadata or {})["audiocodec"])
+        version, parts = document["version"], (document["config"], document["metadata"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            "the file holds no audiocodec model; name one written by this package"
+        ) from error
+    if version != CHECKPOINT_VERSION:
+        raise CheckpointError(
+            f"checkpoint version {version!r}, this package reads {CHECKPOINT_VERSION}; update it"
+        )
+    if not all(isinstance(part, dict) for part in parts):
+        raise CheckpointError("configuration or metadata are not mappings; get a whole copy")
+    return document
+
+
+def _config(raw: dict[str, Any]) -> ModelConfig:
+    _check_sizes(raw, "")
+    try:
+        return from_mapping(ModelConfig, raw)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise CheckpointError(f"its configuration cannot be used: {error}") from error
+
+
+def _check_sizes(value: Any, name: str) -> None:
+    """Refuse numbers that would keep the machine busy building a net which no file can fill."""
+    if isinstance(value, dict | list):
+        items = (
+            cast("dict[Any, Any]", value).items()
+            if isinstance(value, dict)
+            else [(name, item) for item in value]
+        )
+        for key, item in items:
+            _check_sizes(item, str(key))
+    elif isinstance(value, int | float):
+        limit = MAX_REPEATS if name.endswith(REPEATS) else MAX_SIZE
+        if not abs(value) <= limit:
+            raise CheckpointError(f"its configuration has {name} = {value!r}, at most {limit} is allowed")
+
+
+def _check_beside(file: Path, config: ModelConfig) -> None:
+    """Refuse a config.yaml that was edited: it would be ignored otherwise."""
+    beside = file.with_name(CONFIG_NAME)
+    if file.name == WEIGHTS_NAME and beside.is_file() and load_config(ModelConfig, beside) != config:
+        raise CheckpointError(
+            f"{beside} differs from the configuration inside the file; delete it or restore it"
+        )
+
+
+def _empty_model(config: ModelConfig, stored: Any) -> CodecModel:
+    """Build the net after comparing every name and shape with the file, on a device without memory."""
+    build_errors = (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, ValueError)
+    try:
+        with torch.device("meta"):
+            wanted = {name: list(tensor.shape) for name, tensor in build_model(config).state_dict().items()}
+    except build_errors as error:
+        raise CheckpointError(f"no net can be built from its configuration: {error}") from error
+    slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118  safe_open is no mapping
+    found = {name: part.get_shape() for name, part in slices.items()}
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if wrong:
+        name = wrong[0]
+        raise CheckpointError(
+            f"{len(wrong)} weights do not fit the configuration, first {name}: {found.get(name, 'missing')} in"
+            f" the file, {wanted.get(name, 'none')} wanted"
+        )
+    if any(part.get_dtype() not in _DTYPES for part in slices.values()):
+        raise CheckpointError(f"weights must be stored as {', '.join(sorted(_DTYPES))}")
+    with torch.random.fork_rng(devices=[]):
+        return build_model(config)
+
+
+def _check_finite(file: Path, model: CodecModel) -> None:
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{file}: weight {name} holds NaN or infinity; get a whole copy")

@@ -1,0 +1,307 @@
+"""The codec as people use it: audio to codes and back, to bytes and back, in files and as streams."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audiocodec import audio, files, pretrained
+from audiocodec.audio.arrays import as_channels, as_samples
+from audiocodec.bitstream import ContainerReader, Header
+from audiocodec.checkpoint import WEIGHTS_NAME, load_model, weights_file
+from audiocodec.coding import PacketDecoder, PacketEncoder
+from audiocodec.devices import device_of, resolve_device
+from audiocodec.errors import BitstreamError, InputError, RegistryError
+from audiocodec.identity import codebook_id, model_id
+from audiocodec.revisions import CodebookStore, Revisions
+from audiocodec.streaming import StreamDecoder, StreamEncoder
+
+if TYPE_CHECKING:
+    from audiocodec.coding import Samples
+    from audiocodec.model import CodecModel, ModelConfig
+
+
+@dataclass(frozen=True)
+class EncodedAudio:
+    """One encoded recording, or a batch of equally long ones.
+
+    Attributes:
+        codes: [C, N, T] int64, or [B, C, N, T].
+        header: what a file of it would say: rates, channels, length, identities.
+    """
+
+    codes: NDArray[np.int64]
+    header: Header
+
+
+class Codec:
+    """A model made ready to code audio of any sample rate (8 to 192 kHz), any number of channels, any length.
+
+    Channels are coded each for itself. Equal audio gives equal codes on one machine, whether it comes from
+    memory, from a file or as a stream. Bitrates are bit/s of one channel.
+    """
+
+    def __init__(
+        self,
+        model: CodecModel,
+        config: ModelConfig,
+        metadata: Mapping[str, str] | None = None,
+        device: str | torch.device = "cpu",
+        codebooks: CodebookStore | None = None,
+    ) -> None:
+        """Use `model` on `device`; `codebooks` has those of older and newer revisions."""
+        self.model = model.to(device).eval()
+        self.config = config
+        self.metadata = dict(metadata or {})
+        self.model_id = self.metadata.get("model_id") or model_id(model, config)
+        self.codebook_id = self.metadata.get("codebook_id") or codebook_id(model.quantizer)
+        self.revisions = Revisions(self.model, self.model_id, self.codebook_id, codebooks)
+
+    @property
+    def name(self) -> str:
+        """What people call the model; written into files as a hint."""
+        return self.metadata.get("name", "")
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate in Hz at which the model works; audio of other rates is resampled."""
+        return self.model.sample_rate
+
+    @property
+    def bitrates(self) -> tuple[float, ...]:
+        """The ladder, bit/s of one channel."""
+        return self.model.bitrates
+
+    @property
+    def packet_frames(self) -> int:
+        """Frames in a packet of about a second."""
+        return round(self.model.frame_rate)
+
+    def encode(self, wav: Any, sample_rate: int, bitrate: float | None = None) -> EncodedAudio:
+        """Encode samples [L], [C, L] or [B, C, L], numpy or torch, float in [-1, 1] or integer.
+
+        `bitrate` None is the highest. A batch is coded item by item, so each gives the codes it gives alone.
+
+        Raises:
+            InputError: the samples cannot be used, or there are none; SampleRateError, BitrateError likewise.
+        """
+        samples = as_samples(wav, sample_rate)
+        batch = [as_channels(item) for item in samples] if samples.ndim == 3 else [as_channels(samples)]
+        if not batch or not batch[0].shape[1]:
+            raise InputError(
+                f"samples of shape {samples.shape}: there is nothing to encode; give at least 1 sample"
+            )
+        header = self.header(sample_rate, batch[0].shape[0], bitrate, length=batch[0].shape[1])
+        codes = [self._codes(item, header) for item in batch]
+        return EncodedAudio(np.stack(codes) if samples.ndim == 3 else codes[0], header)
+
+    def decode(self, encoded: EncodedAudio) -> tuple[Samples, int]:
+        """Decode to float32 samples [C, L], or [B, C, L] for a batch, and their sample rate, as they went in.
+
+        Codes may have fewer rows or frames than were encoded; the sound is then coarser or shorter.
+
+        Raises:
+            InputError: the codes do not fit the model.
+            RegistryError: they were made with another model, or with codebooks that are not at hand.
+        """
+        codes, header = np.asarray(encoded.codes), encoded.header
+        if codes.ndim == 4:
+            items = [self.decode(EncodedAudio(item, header))[0] for item in codes]
+            return np.stack(items), header.sample_rate
+        if codes.ndim != 3 or codes.shape[0] != header.channels or codes.dtype.kind not in "iu":
+            raise InputError(
+                f"codes are {codes.dtype} {codes.shape}; expected int64 [C, N, T], C = {header.channels}"
+            )
+        decoder = PacketDecoder(self.revisions.model_for(header), header, length=header.length)
+        frames = range(0, codes.shape[2], header.packet_frames)
+        parts = [decoder.push(codes[..., i : i + header.packet_frames].astype(np.int64)) for i in frames]
+        return np.concatenate([*parts, decoder.flush()], axis=1), header.sample_rate
+
+    def compress(self, wav: Any, sample_rate: int, bitrate: float | None = None) -> bytes:
+        """Encode samples [L] or [C, L] to the bytes of a `.nac` file; otherwise as `encode`."""
+        samples = as_channels(wav, sample_rate)
+        if not samples.shape[1]:
+            raise InputError("there is nothing to compress; give at least 1 sample")
+        file = io.BytesIO()
+        header = self.header(sample_rate, samples.shape[0], bitrate, length=samples.shape[1])
+        files.write_blocks(self.model, header, file, files.split_blocks(samples))
+        return file.getvalue()
+
+    def decompress(self, data: bytes, *, conceal: bool = False) -> tuple[Samples, int]:
+        """Decode the bytes of a `.nac` file to samples [C, L] and sample rate; `conceal` fills damaged parts.
+
+        Raises:
+            BitstreamError: the bytes are damaged; says which seconds are lost.
+            RegistryError: they were made with another model, or with codebooks that are not at hand.
+        """
+        reader = ContainerReader(io.BytesIO(data))
+        parts = list(files.read_blocks(self.revisions.model_for(reader.header), reader, conceal=conceal))
+        return np.concatenate(parts, axis=1), reader.header.sample_rate
+
+    def compress_file(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        bitrate: float | None = None,
+        *,
+        overwrite: bool = False,
+        progress: files.Progress | None = None,
+    ) -> Header:
+        """Encode a sound file to a `.nac` file in bounded memory; nothing is left behind when it fails.
+
+        Raises:
+            InputError: one of the files cannot be read or written, or is there already; the message names it.
+        """
+        found = audio.info(source)
+        # The header of an MP3 file only estimates the length.
+        length = None if found.format.startswith(("MP3", "MPEG")) else found.length
+        header = self.header(found.sample_rate, found.channels, bitrate, length=length)
+        blocks = files.watched(audio.blocks(source, files.BLOCK_LENGTH), found.length, progress)
+        with audio.new_file(target, overwrite) as temporary, temporary.open("wb") as file:
+            files.write_blocks(self.model, header, file, blocks)
+        return header
+
+    def decompress_file(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        *,
+        start: float = 0.0,
+        duration: float | None = None,
+        conceal: bool = False,
+        subtype: str | None = None,
+        overwrite: bool = False,
+        progress: files.Progress | None = None,
+    ) -> tuple[Header, list[BitstreamError]]:
+        """Decode a `.nac` file, or `duration` seconds from `start` on, to a sound file in bounded memory.
+
+        Gives the header and, with `conceal`, what was damaged and is filled.
+
+        Raises:
+            InputError: one of the files cannot be read or written, or is there already, or `start` is beyond the end.
+            BitstreamError, RegistryError: as `decompress`.
+        """
+        with Path(source).open("rb") as file:
+            reader = ContainerReader(file)
+            header = reader.header
+            first, stop = files.time_span(header.sample_rate, reader.length, start, duration)
+            model = self.revisions.model_for(header)
+            length = None if stop is None else stop - first
+            blocks = files.watched(files.read_blocks(model, reader, first, stop, conceal), length, progress)
+            with audio.BlockWriter(
+                target, header.sample_rate, header.channels, subtype, overwrite, length
+            ) as writer:
+                for block in blocks:
+                    writer.write(block)
+            return header, list(reader.damage)
+
+    def stream_encoder(
+        self,
+        sample_rate: int,
+        channels: int = 1,
+        bitrate: float | None = None,
+        *,
+        packet_frames: int | None = None,
+        length: int | None = None,
+    ) -> StreamEncoder:
+        """Start a stream; a packet has `packet_frames` frames (None: about a second; 1 or 2 for conversation).
+
+        With `length`, the samples to come, the packets are exactly those of `compress`.
+        """
+        header = self.header(sample_rate, channels, bitrate, packet_frames=packet_frames, length=length)
+        return StreamEncoder(self.model, header)
+
+    def stream_decoder(self, header: Header | None = None) -> StreamDecoder:
+        """Receive a stream; give the encoder's `header` when its first packet, which has it too, may be lost."""
+        return StreamDecoder(self.revisions.model_for, header)
+
+    def header(
+        self,
+        sample_rate: int,
+        channels: int,
+        bitrate: float | None = None,
+        *,
+        packet_frames: int | None = None,
+        length: int | None = None,
+    ) -> Header:
+        """Describe a recording that this codec encodes.
+
+        Raises:
+            SampleRateError, BitrateError, InputError: a value is not supported; the message says what is.
+        """
+        num_quantizers = self.model.num_quantizers_for(bitrate)
+        return Header(
+            model_id=self.model_id,
+            codebook_id=self.codebook_id,
+            sample_rate=audio.check_sample_rate(sample_rate),
+            channels=channels,
+            length=length,
+            model_sample_rate=self.model.sample_rate,
+            hop_length=self.model.hop_length,
+            delay=self.model.delay,
+            codebook_sizes=self.model.quantizer.codebook_sizes[:num_quantizers],
+            packet_frames=self.packet_frames if packet_frames is None else packet_frames,
+            model_name=self.name,
+        )
+
+    def with_codebook(self, revision: str) -> Codec:
+        """The same codec with other codebooks out of its store.
+
+        Raises:
+            RegistryError: they are not at hand.
+        """
+        model = self.revisions.get(revision)
+        metadata = {
+            **self.metadata,
+            "model_id": self.model_id,
+            "codebook_id": codebook_id(model.quantizer),
+        }
+        return Codec(model, self.config, metadata, device_of(model), self.revisions.store)
+
+    def _codes(self, samples: Samples, header: Header) -> NDArray[np.int64]:
+        encoder = PacketEncoder(self.model, header)
+        parts = [codes for block in files.split_blocks(samples) for codes in encoder.push(block)]
+        return np.concatenate([*parts, *encoder.flush()], axis=2)
+
+
+def load(
+    name_or_path: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    codebooks: CodebookStore | None = None,
+) -> Codec:
+    """Load a pretrained model by name (None: the default one), or one of your own by its folder or weight file.
+
+    `device` is "auto" (a GPU when there is one), "cpu", "cuda" or another name that torch knows.
+
+    Raises:
+        RegistryError: the name is not known, or the files were changed.
+        CheckpointError: the model is damaged.
+    """
+    path = pretrained.find(pretrained.default_model() if name_or_path is None else os.fspath(name_or_path))
+    model, config, metadata = load_model(path, resolve_device(device))
+    file = weights_file(path)
+    metadata.setdefault("name", file.resolve().parent.name if file.name == WEIGHTS_NAME else file.stem)
+    return Codec(model, config, metadata, device_of(model), codebooks)
+
+
+def load_for(header: Header, device: str = "auto", codebooks: CodebookStore | None = None) -> Codec:
+    """Load the pretrained model that a file was made with.
+
+    Raises:
+        RegistryError: it is not installed.
+    """
+    name = pretrained.find_by_id(header.model_id)
+    if name is None:
+        raise RegistryError(
+            f"made with model {header.model_name!r} (identity {header.model_id}), which is not installed; name its"
+            " folder (--model)"
+        )
+    return load(name, device, codebooks)

@@ -1,0 +1,163 @@
+"""Samples to packets of codes and back, with the state of one stream.
+
+The model always runs over packets of one shape: matrix products round differently for different shapes, and
+equal audio shall give equal codes whether it comes from a file, from memory or in blocks of any size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audiocodec.audio import Resampler
+from audiocodec.devices import device_of
+from audiocodec.nn.streaming import StreamState
+
+if TYPE_CHECKING:
+    from audiocodec.bitstream import Header
+    from audiocodec.model import CodecModel
+
+FADE_SECONDS = 0.1
+"""After a loss the last frame of codes sounds on, and fades to silence in this time."""
+RISE_SECONDS = 0.02
+"""The first good packet after a loss fades in over this time."""
+
+Codes = NDArray[np.int64]
+Samples = NDArray[np.float32]
+
+
+class PacketEncoder:
+    """One recording on its way to codes: push samples [C, L] at its rate, get codes [C, N, T] of whole packets."""
+
+    def __init__(self, model: CodecModel, header: Header) -> None:
+        """`header` gives rates, channels, number of quantizers and size of a packet."""
+        self._model, self._header = model, header
+        self._resampler = Resampler(header.sample_rate, model.sample_rate, header.channels)
+        self._state = StreamState()
+        self._packet_length = header.packet_frames * model.hop_length
+        self._waiting: list[Samples] = []
+        self._waiting_length = 0
+        self._coded_frames = 0
+        self._model_length = 0
+        self.length = 0
+        """Samples pushed so far."""
+
+    def push(self, block: Samples) -> list[Codes]:
+        """Take samples [C, L], any number of them; give the packets that are full now."""
+        self.length += block.shape[1]
+        return self._queue(self._resampler.push(block))
+
+    def flush(self) -> list[Codes]:
+        """End the recording: give what is left, the last packet as short as can be."""
+        packets = self._queue(self._resampler.flush())
+        if not self._model_length:
+            return packets
+        frames = math.ceil((self._model_length + self._model.delay) / self._model.hop_length)
+        while (missing := frames - self._coded_frames) > 0:
+            silence = np.zeros(
+                (self._header.channels, self._packet_length - self._waiting_length), np.float32
+            )
+            self._add(silence)
+            packets.append(self._encode(self._take()[0])[..., :missing])
+        return packets
+
+    def _queue(self, samples: Samples) -> list[Codes]:
+        self._model_length += samples.shape[1]
+        self._add(samples)
+        return [self._encode(packet) for packet in self._take()]
+
+    def _add(self, samples: Samples) -> None:
+        if samples.shape[1]:
+            self._waiting.append(samples)
+            self._waiting_length += samples.shape[1]
+
+    def _take(self) -> list[Samples]:
+        """Full packets [C, packet_length] out of what is waiting."""
+        count = self._waiting_length // self._packet_length
+        if not count:
+            return []
+        samples = np.concatenate(self._waiting, axis=1)
+        used = count * self._packet_length
+        # A copy, so that one short rest does not keep a long recording in memory.
+        self._waiting, self._waiting_length = [samples[:, used:].copy()], samples.shape[1] - used
+        return np.split(samples[:, :used], count, axis=1)
+
+    @torch.inference_mode()
+    def _encode(self, samples: Samples) -> Codes:
+        wav = torch.from_numpy(np.ascontiguousarray(samples)).to(device_of(self._model))
+        codes = self._model.encode(wav[:, None], self._header.num_quantizers, self._state)
+        self._coded_frames += codes.shape[2]
+        return codes.cpu().numpy()
+
+
+class PacketDecoder:
+    """Codes on their way back to a recording: push packets in order, None for a lost one, get samples [C, L]."""
+
+    def __init__(
+        self, model: CodecModel, header: Header, skip: int | None = None, length: int | None = None
+    ) -> None:
+        """Leave out `skip` samples at the model's rate (None: its delay); stop after `length` samples, if known."""
+        self._model, self._header = model, header
+        self._resampler = Resampler(model.sample_rate, header.sample_rate, header.channels)
+        self._state = StreamState()
+        self._skip = model.delay if skip is None else skip
+        self._last: Codes | None = None
+        self._gain = 1.0
+        self._returned = 0
+        self.length = length
+        """Samples to give out in all, when known."""
+
+    def push(self, codes: Codes | None) -> Samples:
+        """Take the codes [C, n, T] of the next packet, or None where it is lost; give samples [C, L]."""
+        wav = self._conceal() if codes is None else self._decode(codes)
+        wav = self._fade(wav, good=codes is not None)
+        dropped = min(self._skip, wav.shape[1])
+        self._skip -= dropped
+        return self._cut(self._resampler.push(wav[:, dropped:]))
+
+    def flush(self) -> Samples:
+        """End the recording: give the samples [C, L] that the resampler still holds."""
+        return self._cut(self._resampler.flush())
+
+    @property
+    def done(self) -> bool:
+        """Whether all samples asked for have been given out."""
+        return self.length is not None and self._returned >= self.length
+
+    def _cut(self, samples: Samples) -> Samples:
+        if self.length is not None:
+            samples = samples[:, : max(0, self.length - self._returned)]
+        self._returned += samples.shape[1]
+        return samples
+
+    @torch.inference_mode()
+    def _decode(self, codes: Codes) -> Samples:
+        self._last = codes[..., -1:]
+        tensor = torch.from_numpy(np.ascontiguousarray(codes)).to(device_of(self._model))
+        return self._model.decode(tensor, self._state)[:, 0].float().cpu().numpy()
+
+    def _conceal(self) -> Samples:
+        """The last frame again for as long as it is heard, then silence."""
+        wav = np.zeros(
+            (self._header.channels, self._header.packet_frames * self._model.hop_length), np.float32
+        )
+        if self._last is None:
+            self._gain = 0.0
+        heard = math.ceil(self._gain * FADE_SECONDS * self._model.frame_rate)
+        if heard and self._last is not None:
+            repeated = self._decode(np.repeat(self._last, min(heard, self._header.packet_frames), axis=2))
+            wav[:, : repeated.shape[1]] = repeated
+        return wav
+
+    def _fade(self, wav: Samples, good: bool) -> Samples:
+        if good and self._gain == 1.0:
+            return wav
+        seconds = RISE_SECONDS if good else -FADE_SECONDS
+        steps = np.arange(1, wav.shape[1] + 1, dtype=np.float32) / (seconds * self._model.sample_rate)
+        gains = np.clip(self._gain + steps, 0.0, 1.0)
+        self._gain = float(gains[-1])
+        return wav * gains.astype(np.float32)

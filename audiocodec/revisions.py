@@ -1,0 +1,96 @@
+"""One model with the codebooks of several revisions, so that old files decode for ever."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from audiocodec.errors import BitstreamError, RegistryError
+from audiocodec.identity import codebook_id as identify
+from audiocodec.model import CodecModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from audiocodec.bitstream import Header
+
+ID_DIGITS = 32
+"""Hexadecimal digits of an identity that a file carries."""
+KEPT = 8
+"""Revisions kept at hand."""
+
+
+class CodebookStore(Protocol):
+    """Where the codebooks of other revisions are kept."""
+
+    def get(self, codebook_id: str) -> Mapping[str, Tensor]:
+        """Codebooks whose identity starts with `codebook_id`; RegistryError when there are none."""
+        ...
+
+
+class Revisions:
+    """Finds the model with the codebooks that a file names; encoder and decoder are shared by all."""
+
+    def __init__(
+        self, model: CodecModel, model_id: str, codebook_id: str, store: CodebookStore | None = None
+    ) -> None:
+        """`model` has the codebooks `codebook_id`; `store` has others."""
+        self.model, self.model_id, self.codebook_id, self.store = model, model_id, codebook_id, store
+        self._kept: dict[str, CodecModel] = {}
+
+    def get(self, codebook_id: str) -> CodecModel:
+        """The model with the codebooks whose identity starts with the first 32 digits of `codebook_id`.
+
+        Raises:
+            RegistryError: they are not at hand.
+        """
+        key = codebook_id[:ID_DIGITS]
+        if self.codebook_id.startswith(key):
+            return self.model
+        if key not in self._kept:
+            model = self._build(key)
+            if len(self._kept) >= KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = model
+        return self._kept[key]
+
+    def model_for(self, header: Header) -> CodecModel:
+        """The model with the codebooks that `header` names.
+
+        Raises:
+            RegistryError: it names another model, or codebooks that are not at hand.
+            BitstreamError: it contradicts the model it names.
+        """
+        if not self.model_id.startswith(header.model_id):
+            raise RegistryError(
+                f"made with model {header.model_name!r} (identity {header.model_id}); the one in use has identity"
+                f" {self.model_id[:ID_DIGITS]}; choose that model"
+            )
+        model = self.model
+        fits = (header.model_sample_rate, header.hop_length, header.delay) == (
+            model.sample_rate,
+            model.hop_length,
+            model.delay,
+        )
+        if not fits or header.codebook_sizes != model.quantizer.codebook_sizes[: header.num_quantizers]:
+            raise BitstreamError(
+                "the header contradicts the model it names: it was not written by this package"
+            )
+        return self.get(header.codebook_id)
+
+    def _build(self, key: str) -> CodecModel:
+        if self.store is None:
+            raise RegistryError(
+                f"codebook {key} is not at hand, the model has {self.codebook_id[:ID_DIGITS]}; name the store that"
+                " has it"
+            )
+        model = self.model
+        quantizer = copy.deepcopy(model.quantizer)
+        quantizer.load_codebooks(self.store.get(key))
+        if not identify(quantizer).startswith(key):
+            raise RegistryError(
+                f"what the store gave for codebook {key} has another identity; verify the store"
+            )
+        rates = (model.sample_rate, model.hop_length, model.delay)
+        return CodecModel(model.encoder, quantizer, model.decoder, *rates).eval()

@@ -1,0 +1,185 @@
+"""Live streams: blocks of samples to packets of bytes and back, one packet at a time, some of them perhaps lost."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiocodec.audio.arrays import as_channels
+from audiocodec.bitstream import ContainerWriter, Header
+from audiocodec.bitstream.frame import CRC_BYTES, END_KIND, read_frame
+from audiocodec.bitstream.header_bytes import MAGIC, PREFIX_BYTES, header_size, pack_header, unpack_header
+from audiocodec.bitstream.index import TRAILER_BYTES, Index, unpack_end
+from audiocodec.bitstream.packet import Packet, unpack_packet
+from audiocodec.coding import Codes, PacketDecoder, PacketEncoder, Samples
+from audiocodec.errors import BitstreamError, InputError, Truncated
+
+if TYPE_CHECKING:
+    from audiocodec.model import CodecModel
+
+MAX_GAP_SECONDS = 60.0
+"""More than this is no gap to wait for, but the wrong stream."""
+
+
+class StreamEncoder:
+    """Blocks of samples in, packets of bytes out; all packets joined are the `.nac` file of the recording.
+
+    The first packet starts with the header, the last one ends with the index. Memory does not grow with time but
+    for one number a packet.
+    """
+
+    def __init__(self, model: CodecModel, header: Header) -> None:
+        """Start a stream as `header` describes it."""
+        self.header = header
+        self._model = model
+        self._encoder = PacketEncoder(model, header)
+        self._outbox = io.BytesIO()
+        self._writer = ContainerWriter(self._outbox, header)
+        self._flushed = False
+
+    @property
+    def latency_seconds(self) -> float:
+        """From a sound going in to its copy coming out of the decoder, transport and computing aside.
+
+        Resampling, when the rates differ, adds about 5 ms on each side.
+        """
+        return (
+            self.header.packet_frames * self._model.hop_length + self._model.delay
+        ) / self._model.sample_rate
+
+    def push(self, block: Any) -> list[bytes]:
+        """Take samples [L] or [C, L], numpy or torch, any number of them; give the packets that are ready.
+
+        Raises:
+            InputError: the samples cannot be used, or the stream was flushed.
+        """
+        if self._flushed:
+            raise InputError("the stream has ended; make a new encoder for another recording")
+        samples = as_channels(block, self.header.sample_rate, self._encoder.length)
+        if samples.shape[0] != self.header.channels:
+            raise InputError(f"a block has {samples.shape[0]} channels, the stream {self.header.channels}")
+        return [self._pack(codes) for codes in self._encoder.push(samples)]
+
+    def flush(self) -> list[bytes]:
+        """End the stream: give the last packets."""
+        if self._flushed:
+            return []
+        self._flushed = True
+        packets = [self._pack(codes) for codes in self._encoder.flush()]
+        self._writer.close(self._encoder.length)
+        end = self._drain()
+        return [*packets[:-1], packets[-1] + end] if packets else [end]
+
+    def _pack(self, codes: Codes) -> bytes:
+        self._writer.write_packet(codes)
+        return self._drain()
+
+    def _drain(self) -> bytes:
+        data = self._outbox.getvalue()
+        self._outbox.seek(0)
+        self._outbox.truncate()
+        return data
+
+
+class StreamDecoder:
+    """Packets of bytes in, samples [C, L] out at the recording's rate; what is lost is filled.
+
+    A packet known to be lost is pushed as None. One that is merely missing is noticed by the number of the next,
+    and one that comes twice or too late is left out. The length is exact after `flush` when the last packet arrived.
+    """
+
+    def __init__(self, model_for: Callable[[Header], CodecModel], header: Header | None = None) -> None:
+        """`model_for` finds the model that a header asks for; `header` when it travels apart from the packets."""
+        self._model_for = model_for
+        self._decoder: PacketDecoder | None = None
+        self._next = 0
+        self.header: Header | None = None
+        """What the stream says of itself, as soon as it is known."""
+        if header is not None:
+            self._start(header)
+
+    def push(self, packet: bytes | None) -> Samples:
+        """Take the next packet, or None where it is lost; give the samples [C, L] that are ready.
+
+        Raises:
+            InputError: the stream's first packet, which describes it, never came.
+            BitstreamError: the packet is damaged, or of another stream; push None in its place.
+        """
+        if packet is None:
+            return self._lose()
+        packet = self._read_header(bytes(packet))
+        if self._decoder is None:
+            raise InputError(
+                "the first packet of the stream, which describes it, is missing; send it again, or give"
+                " stream_decoder(header) the encoder's header"
+            )
+        records = list(self._records(packet))  # all are sound before the first is used
+        for record in records:
+            if isinstance(record, Index):
+                self._decoder.length = record.length
+        return self._join([self._accept(record) for record in records if isinstance(record, Packet)])
+
+    def flush(self) -> Samples:
+        """End the stream: give the samples [C, L] still held."""
+        return self._join(()) if self._decoder is None else self._decoder.flush()
+
+    def _start(self, header: Header) -> None:
+        self.header = header
+        self._seed = int.from_bytes(pack_header(header)[-CRC_BYTES:], "little")
+        self._decoder = PacketDecoder(self._model_for(header), header, length=header.length)
+
+    def _lose(self) -> Samples:
+        if self._decoder is None:
+            return self._join(())
+        self._next += 1
+        return self._decoder.push(None)
+
+    def _read_header(self, packet: bytes) -> bytes:
+        """What follows the header, if the packet starts with one."""
+        if not packet.startswith(MAGIC):
+            return packet
+        size = header_size(packet[:PREFIX_BYTES])
+        if len(packet) < size:
+            raise Truncated("the packet ends in the middle of the stream's header")
+        header = unpack_header(packet[:size])
+        if self.header is None:
+            self._start(header)
+        elif header != self.header:
+            raise BitstreamError("the packet starts another stream; make a new decoder for it")
+        return packet[size:]
+
+    def _records(self, data: bytes) -> Iterator[Packet | Index]:
+        def fetch(start: int, count: int) -> bytes:
+            return data[start : start + count]
+
+        assert self.header is not None
+        position = 0
+        while position < len(data):
+            frame = read_frame(fetch, position, self._seed, lambda _: len(data))
+            position += frame.size
+            if frame.kind == END_KIND:
+                position += TRAILER_BYTES
+                yield unpack_end(self.header, frame.body)
+            else:
+                yield unpack_packet(self.header, frame)
+
+    def _accept(self, record: Packet) -> Samples:
+        assert self._decoder is not None
+        assert self.header is not None
+        gap = record.number - self._next
+        if gap < 0:
+            return self._join(())
+        if gap * self.header.packet_frames > MAX_GAP_SECONDS * self.header.frame_rate:
+            raise BitstreamError(
+                f"packet {record.number} came where {self._next} was expected; start a new decoder"
+            )
+        lost = [self._lose() for _ in range(gap)]
+        self._next += 1
+        return self._join([*lost, self._decoder.push(record.codes)])
+
+    def _join(self, parts: Sequence[Samples]) -> Samples:
+        channels = 1 if self.header is None else self.header.channels
+        return np.concatenate([np.zeros((channels, 0), np.float32), *parts], axis=1)
