@@ -1,0 +1,47 @@
+# make demo and make test are all a newcomer needs; both make the virtual environment first.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PYTEST_ARGS ?=
+
+.PHONY: help venv demo test lint format wheel clean
+
+help:
+	@echo "make demo    compress and decode a speech file, print scores, write sounds and a picture to demo/"
+	@echo "make test    run the tests"
+	@echo "make lint    ruff and pyright"
+	@echo "make format  let ruff format the code"
+	@echo "make wheel   build dist/*.whl, pretrained models inside"
+	@echo "make venv    make the virtual environment $(VENV) (PYTHON=python3.12 chooses the Python)"
+	@echo "make clean   remove what these made, except the virtual environment"
+
+venv: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: venv
+	$(BIN)/python tools/demo.py
+
+test: venv
+	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+lint: venv
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: venv
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+wheel: venv
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf dist build demo .pytest_cache .ruff_cache
+	find audiocodec tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
