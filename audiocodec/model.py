@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from audiocodec.errors import BitrateError, ConfigError
+from audiocodec.nn.decoder import Decoder
+from audiocodec.nn.encoder import Encoder, SEANetConfig
 from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEncoder
 from audiocodec.quantizers import QUANTIZERS, Quantizer, ResidualQuantizer
 
@@ -39,17 +41,25 @@ class ModelConfig:
 
     Attributes:
         sample_rate: Hz.
-        net: sizes of encoder and decoder.
+        net: sizes of encoder and decoder; its `kind` names the family, spectral or seanet.
         quantizer: method and size of the quantiser.
     """
 
     sample_rate: int = 16000
-    net: SpectralConfig = field(default_factory=SpectralConfig)
+    net: SpectralConfig | SEANetConfig = field(default_factory=SpectralConfig)
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 
 
 class ModelOutput(NamedTuple):
-    """What a training step sees: `wav` [B, 1, L] in step with the input, `codes` [B, N, T], the quantiser's loss."""
+    """What a training step sees.
+
+    Attributes:
+        wav: [B, 1, L], in step with the input, `delay` samples shorter.
+        latents: [B, D, T], before quantisation.
+        codes: [B, N, T].
+        loss: the quantiser's, weighted.
+        metrics: the quantiser's scalars.
+    """
 
     wav: Tensor
     latents: Tensor
@@ -71,7 +81,13 @@ class CodecModel(nn.Module):
     """
 
     def __init__(
-        self, encoder: nn.Module, quantizer: Quantizer, decoder: nn.Module, sample_rate: int, hop_length: int, delay: int
+        self,
+        encoder: nn.Module,
+        quantizer: Quantizer,
+        decoder: nn.Module,
+        sample_rate: int,
+        hop_length: int,
+        delay: int,
     ) -> None:
         """Join built parts; `delay` is a property of encoder and decoder together."""
         super().__init__()
@@ -95,7 +111,9 @@ class CodecModel(nn.Module):
         ladder = ", ".join(f"{offered:.0f}" for offered in self.bitrates)
         raise BitrateError(f"bitrate {bitrate:g} bit/s is not offered by this model; choose one of {ladder}")
 
-    def encode(self, wav: Tensor, num_quantizers: int | None = None, state: StreamState | None = None) -> Tensor:
+    def encode(
+        self, wav: Tensor, num_quantizers: int | None = None, state: StreamState | None = None
+    ) -> Tensor:
         """wav [B, 1, T * hop_length] -> codes [B, N, T]."""
         return self.quantizer.encode(self.encoder(wav, state), num_quantizers)
 
@@ -103,7 +121,9 @@ class CodecModel(nn.Module):
         """Codes [B, N, T] -> wav [B, 1, T * hop_length], lagging the input by `delay` samples."""
         return self.decoder(self.quantizer.decode(codes), state)
 
-    def forward(self, wav: Tensor, num_quantizers: int | Tensor | None = None, *, quantize: bool = True) -> ModelOutput:
+    def forward(
+        self, wav: Tensor, num_quantizers: int | Tensor | None = None, *, quantize: bool = True
+    ) -> ModelOutput:
         """Pass wav [B, 1, T * hop_length] through the whole codec; the output is cut to L = T * hop_length - delay.
 
         `quantize=False` leaves the quantiser out of the path (it still learns), as a share of training steps may do.
@@ -122,7 +142,9 @@ def build_quantizer(config: QuantizerConfig, dim: int) -> Quantizer:
         ConfigError: the method is unknown or refuses an option.
     """
     if config.method not in QUANTIZERS:
-        raise ConfigError(f"quantizer.method is {config.method!r}; choose one of {', '.join(sorted(QUANTIZERS))}")
+        raise ConfigError(
+            f"quantizer.method is {config.method!r}; choose one of {', '.join(sorted(QUANTIZERS))}"
+        )
     method = QUANTIZERS[config.method]
     try:
         stages = [method(dim, config.codebook_size, **config.options) for _ in range(config.num_quantizers)]  # type: ignore[call-arg]
@@ -135,5 +157,8 @@ def build_model(config: ModelConfig) -> CodecModel:
     """Build an untrained model from its configuration."""
     net = config.net
     quantizer = build_quantizer(config.quantizer, net.dim)
-    encoder, decoder = SpectralEncoder(net), SpectralDecoder(net)
+    if isinstance(net, SpectralConfig):
+        encoder, decoder = SpectralEncoder(net), SpectralDecoder(net)
+    else:
+        encoder, decoder = Encoder(net), Decoder(net)
     return CodecModel(encoder, quantizer, decoder, config.sample_rate, net.hop_length, net.delay)

@@ -23,7 +23,9 @@ INITIAL_GATE = 0.05
 class ConvNeXtBlock(nn.Module):
     """Depthwise causal convolution, then a gated two-layer network on each frame; [B, C, T] -> [B, C, T]."""
 
-    def __init__(self, channels: int, kernel_size: int = 7, expansion: float = 3.0, dilation: int = 1) -> None:
+    def __init__(
+        self, channels: int, kernel_size: int = 7, expansion: float = 3.0, dilation: int = 1
+    ) -> None:
         """`expansion` is the hidden width of the per-frame network in units of `channels`."""
         super().__init__()
         hidden = int(channels * expansion)

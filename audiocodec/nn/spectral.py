@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError
 from audiocodec.nn.convnext import ConvNeXtBlock
+from audiocodec.nn.streaming import recall
 
 if TYPE_CHECKING:
     from audiocodec.nn.streaming import StreamState
@@ -109,9 +110,7 @@ class Analysis(nn.Module):
 
     def forward(self, wav: Tensor, state: StreamState | None = None) -> Tensor:
         """[B, 1, T * hop_length] -> [B, F, T]: the frames of one hop stacked, real parts then imaginary parts."""
-        past = None if state is None else state.get(self)
-        if past is None:
-            past = wav.new_zeros(wav.shape[0], self.length - self.hop)
+        past = recall(state, self, wav, self.length - self.hop)
         samples = torch.cat([past, wav[:, 0]], dim=-1)
         if state is not None:
             state[self] = samples[:, samples.shape[-1] - (self.length - self.hop) :]
@@ -146,9 +145,8 @@ class Synthesis(nn.Module):
         frames = torch.fft.irfft(spectrum, n=self.length) * self.window  # [B, T * substeps, window_length]
         total = self.hop * (frames.shape[1] - 1) + self.length
         wav = F.fold(frames.transpose(1, 2), (1, total), (1, self.length), stride=(1, self.hop))[:, 0, 0]
-        tail = None if state is None else state.get(self)
-        if tail is not None:
-            wav = torch.cat([wav[:, : tail.shape[1]] + tail, wav[:, tail.shape[1] :]], dim=-1)
+        tail = recall(state, self, wav, self.length - self.hop)
+        wav = torch.cat([wav[:, : tail.shape[1]] + tail, wav[:, tail.shape[1] :]], dim=-1)
         ready = frames.shape[1] * self.hop
         if state is not None:
             state[self] = wav[:, ready:]
@@ -186,7 +184,9 @@ class SpectralEncoder(nn.Module):
         width = config.encoder_channels
         self.analysis = Analysis(config)
         self.project_in = nn.Linear(config.features, width)
-        blocks = [ConvNeXtBlock(width, config.kernel_size, config.expansion) for _ in range(config.encoder_blocks)]
+        blocks = [
+            ConvNeXtBlock(width, config.kernel_size, config.expansion) for _ in range(config.encoder_blocks)
+        ]
         self.blocks = nn.ModuleList(blocks)
         self.project_out = nn.Linear(width, config.dim)
         self.scale = LatentScale()
@@ -207,7 +207,9 @@ class SpectralDecoder(nn.Module):
         super().__init__()
         width = config.decoder_channels
         self.project_in = nn.Linear(config.dim, width)
-        blocks = [ConvNeXtBlock(width, config.kernel_size, config.expansion) for _ in range(config.decoder_blocks)]
+        blocks = [
+            ConvNeXtBlock(width, config.kernel_size, config.expansion) for _ in range(config.decoder_blocks)
+        ]
         self.blocks = nn.ModuleList(blocks)
         self.project_out = nn.Linear(width, config.features)
         self.synthesis = Synthesis(config)

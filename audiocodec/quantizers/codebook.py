@@ -2,47 +2,109 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-CHUNK_ELEMENTS = 1 << 24
-"""Distances held at a time: 64 MB in single precision, whatever the number of vectors."""
+from audiocodec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHUNK_ELEMENTS = 1 << 22
+"""Distances held at a time: 16 MB in single precision, whatever the number of vectors."""
+
+
+def check_size(dim: int, codebook_size: int) -> None:
+    """Refuse a codebook without entries or without width.
+
+    Raises:
+        ConfigError: names the field, its value and what is allowed.
+    """
+    for name, value in (("dim", dim), ("codebook_size", codebook_size)):
+        if value < 1:
+            raise ConfigError(f"{name} is {value}; allowed are whole numbers from 1")
+
+
+def chunk_rows(codebook_size: int) -> int:
+    """Vectors whose distances to all entries are held at a time."""
+    return max(1, CHUNK_ELEMENTS // codebook_size)
+
+
+def to_rows(latents: Tensor) -> Tensor:
+    """Latents [B, D, T] -> vectors [B * T, D] in single precision."""
+    return latents.transpose(1, 2).reshape(-1, latents.shape[1]).float()
+
+
+def from_rows(rows: Tensor, batch_size: int) -> Tensor:
+    """Vectors [B * T, D] -> latents [B, D, T]."""
+    frames = rows.shape[0] // max(batch_size, 1)
+    return rows.view(batch_size, frames, rows.shape[1]).transpose(1, 2)
+
+
+def scores(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """Half the squared distances [N, K], less a number that is the same for a whole row: |c|^2 / 2 - v.c."""
+    return torch.addmm(0.5 * codebook.square().sum(dim=1), vectors, codebook.t(), alpha=-1)
+
+
+def squared_distances(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """Squared distances [N, K]; the caller sees to it that N is one chunk."""
+    return (2 * scores(vectors, codebook) + vectors.square().sum(dim=1, keepdim=True)).clamp(min=0)
 
 
 def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
     """Index [N] of the entry of `codebook` [K, D] nearest to each of `vectors` [N, D], in chunks of bounded memory."""
-    half_norm = 0.5 * codebook.square().sum(dim=1)
-    rows = max(1, CHUNK_ELEMENTS // codebook.shape[0])
-    parts = [torch.addmm(half_norm, chunk, codebook.t(), alpha=-1).argmin(dim=1) for chunk in vectors.split(rows)]
-    return torch.cat(parts) if parts else vectors.new_empty(0, dtype=torch.long)
+    with torch.autocast(vectors.device.type, enabled=False):
+        parts = [scores(chunk, codebook).argmin(dim=1) for chunk in vectors.split(chunk_rows(codebook.shape[0]))]
+    return torch.cat(parts)
+
+
+def in_chunks(function: Callable[[Tensor], Tensor], vectors: Tensor, codebook_size: int) -> Tensor:
+    """Concatenate `function(chunk) -> [n, ...]` over chunks of `vectors` [N, D]; the backward pass computes each anew.
+
+    For functions that hold [n, K]: neither direction ever holds more than one chunk.
+    """
+    chunks = vectors.split(chunk_rows(codebook_size))
+    if len(chunks) == 1:
+        return function(vectors)
+    return torch.cat([checkpoint(function, chunk, use_reentrant=False) for chunk in chunks])
 
 
 def cluster_sums(vectors: Tensor, indices: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
     """Sum [K, D] and number [K] of the `vectors` [N, D] assigned to each entry by `indices` [N]."""
     sums = vectors.new_zeros(codebook_size, vectors.shape[1]).index_add_(0, indices, vectors)
-    counts = torch.bincount(indices, minlength=codebook_size).to(vectors.dtype)
-    return sums, counts
+    return sums, cluster_counts(indices, codebook_size)
 
 
-def sample_rows(vectors: Tensor, count: int) -> Tensor:
-    """Draw `count` rows of `vectors` [N, D], without repetition while there are enough."""
+def cluster_counts(indices: Tensor, codebook_size: int) -> Tensor:
+    """How often [K] each entry occurs in `indices` [N], as float."""
+    return torch.bincount(indices, minlength=codebook_size).float()
+
+
+def sample_rows(vectors: Tensor, count: int, rng: torch.Generator | None = None) -> Tensor:
+    """Draw `count` rows of `vectors` [N, D], N > 0, without repetition while there are enough."""
     if count <= vectors.shape[0]:
-        return vectors[torch.randperm(vectors.shape[0], device=vectors.device)[:count]]
-    return vectors[torch.randint(vectors.shape[0], (count,), device=vectors.device)]
+        return vectors[torch.randperm(vectors.shape[0], generator=rng, device=vectors.device)[:count]]
+    return vectors[torch.randint(vectors.shape[0], (count,), generator=rng, device=vectors.device)]
 
 
-def kmeans(vectors: Tensor, codebook_size: int, iterations: int = 20) -> Tensor:
-    """Fit a codebook [K, D] to `vectors` [N, D] by Lloyd's iterations; empty clusters restart at random vectors.
+def kmeans(
+    vectors: Tensor, codebook_size: int, iterations: int = 20, rng: torch.Generator | None = None
+) -> Tensor:
+    """Fit a codebook [K, D] to `vectors` [N, D], N > 0, by Lloyd's iterations; empty clusters restart at random vectors.
 
     Linde, Buzo and Gray 1980, https://doi.org/10.1109/TCOM.1980.1094577.
     """
-    codebook = sample_rows(vectors, codebook_size).clone()
+    codebook = sample_rows(vectors, codebook_size, rng).clone()
     for _ in range(iterations):
         sums, counts = cluster_sums(vectors, nearest(vectors, codebook), codebook_size)
         empty = counts == 0
         codebook = sums / counts.clamp(min=1)[:, None]
-        codebook[empty] = sample_rows(vectors, int(empty.sum()))
+        if bool(empty.any()):
+            codebook[empty] = sample_rows(vectors, int(empty.sum()), rng)
     return codebook
 
 
@@ -51,6 +113,11 @@ def perplexity_and_usage(counts: Tensor) -> dict[str, Tensor]:
     probabilities = counts / counts.sum().clamp(min=1)
     entropy = -torch.special.xlogy(probabilities, probabilities).sum()
     return {"perplexity": entropy.exp(), "usage": (counts > 0).float().mean()}
+
+
+def mean_square(difference: Tensor) -> Tensor:
+    """Mean of squares, 0 where there is nothing to average."""
+    return difference.square().sum() / max(difference.numel(), 1)
 
 
 def lookup(codebook: Tensor, indices: Tensor) -> Tensor:

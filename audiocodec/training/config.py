@@ -54,8 +54,8 @@ class LossConfig:
         weights: by name: mel, spectrum, commitment, and adversarial ones when a recipe has them.
     """
 
-    window_lengths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
-    mel_bins: tuple[int, ...] = (10, 20, 40, 64, 96, 128)
+    window_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)
+    mel_bins: tuple[int, ...] = (20, 40, 64, 96, 128)
     compressed_windows: tuple[int, ...] = (256, 512, 1024)
     complex_share: float = 0.3
     weights: dict[str, float | int | str | bool] = field(
@@ -69,9 +69,13 @@ class LossConfig:
             ConfigError: the lists do not fit together.
         """
         if len(self.window_lengths) != len(self.mel_bins):
-            raise ConfigError(f"loss has {len(self.window_lengths)} window_lengths but {len(self.mel_bins)} mel_bins")
+            raise ConfigError(
+                f"loss has {len(self.window_lengths)} window_lengths but {len(self.mel_bins)} mel_bins"
+            )
         if not set(self.compressed_windows) <= set(self.window_lengths):
-            raise ConfigError(f"loss.compressed_windows {self.compressed_windows} are not all in window_lengths")
+            raise ConfigError(
+                f"loss.compressed_windows {self.compressed_windows} are not all in window_lengths"
+            )
 
 
 @dataclass(frozen=True)

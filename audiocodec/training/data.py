@@ -42,7 +42,9 @@ def read_manifest(path: Path) -> list[Recording]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file)) if path.suffix == ".csv" else [json.loads(line) for line in file]
+            rows = (
+                list(csv.DictReader(file)) if path.suffix == ".csv" else [json.loads(line) for line in file]
+            )
         return [
             Recording(
                 path.parent / row["path"],
@@ -82,13 +84,18 @@ class SampleStore:
         self.sample_rate = sample_rate
 
     @staticmethod
-    def _decode(recordings: Sequence[Recording], sample_rate: int, samples_path: Path, lengths_path: Path) -> None:
+    def _decode(
+        recordings: Sequence[Recording], sample_rate: int, samples_path: Path, lengths_path: Path
+    ) -> None:
         parts: list[NDArray[np.int16]] = []
         for recording in recordings:
             wav, rate = audio.read(recording.path)
             mono = audio.resample(wav.mean(axis=0, keepdims=True), rate, sample_rate)[0]
             parts.append((mono.clip(-1, 1) * 32767).round().astype(np.int16))
-        for path, array in ((samples_path, np.concatenate(parts)), (lengths_path, np.array([len(p) for p in parts]))):
+        for path, array in (
+            (samples_path, np.concatenate(parts)),
+            (lengths_path, np.array([len(p) for p in parts])),
+        ):
             partial = path.with_suffix(".partial.npy")
             np.save(partial, array)
             partial.replace(path)
@@ -113,14 +120,18 @@ class SegmentSampler:
         """
         unknown = set(config.source_weights) - set(store.sources)
         if unknown:
-            raise ConfigError(f"data.source_weights names {sorted(unknown)}; sources are {sorted(set(store.sources))}")
+            raise ConfigError(
+                f"data.source_weights names {sorted(unknown)}; sources are {sorted(set(store.sources))}"
+            )
         self.store, self.config, self.segment_length = store, config, segment_length
         weights = store.lengths * np.array([float(config.source_weights.get(s, 1.0)) for s in store.sources])
         self.probabilities = weights / weights.sum()
 
     def batch(self, rng: np.random.Generator, batch_size: int | None = None) -> Tensor:
         """Draw a batch [B, 1, L]."""
-        picks = rng.choice(len(self.probabilities), batch_size or self.config.batch_size, p=self.probabilities)
+        picks = rng.choice(
+            len(self.probabilities), batch_size or self.config.batch_size, p=self.probabilities
+        )
         wavs = np.stack([self._example(int(pick), rng) for pick in picks])
         return torch.from_numpy(wavs)[:, None]
 

@@ -24,7 +24,9 @@ class RunLog:
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError as error:
-            raise MissingPackageError("training logs need TensorBoard: pip install 'audiocodec[train]'") from error
+            raise MissingPackageError(
+                "training logs need TensorBoard: pip install 'audiocodec[train]'"
+            ) from error
         self.file = (folder / "log.jsonl").open("a", encoding="utf-8")
         self.writer: Any = SummaryWriter(str(folder / "tensorboard"))
 

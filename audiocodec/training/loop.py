@@ -41,7 +41,11 @@ class Trainer:
         self.model = self._model().to(self.device).train()
         loss = config.loss
         self.spectral_loss = SpectralLoss(
-            config.model.sample_rate, loss.window_lengths, loss.mel_bins, loss.compressed_windows, loss.complex_share
+            config.model.sample_rate,
+            loss.window_lengths,
+            loss.mel_bins,
+            loss.compressed_windows,
+            loss.complex_share,
         ).to(self.device)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         optim = config.optim
@@ -72,7 +76,9 @@ class Trainer:
                 sums[name] = sums.get(name, 0.0) + float(value)
             if self.step_number % self.config.log_every == 0:
                 now = time.monotonic()
-                audio_seconds = self.config.log_every * self.config.data.batch_size * self.config.data.segment_seconds
+                audio_seconds = (
+                    self.config.log_every * self.config.data.batch_size * self.config.data.segment_seconds
+                )
                 scalars = {name: value / self.config.log_every for name, value in sums.items()}
                 scalars["audio_seconds_per_second"] = audio_seconds / (now - logged_at)
                 log.write("train", self.step_number, scalars)
@@ -113,7 +119,11 @@ class Trainer:
         self.step_number += 1
         self.average.follow(self.step_number)
         scalars = {name: value.detach() for name, value in (losses | output.metrics).items()}
-        return scalars | {"total": total.detach(), "grad_norm": norm, "learning_rate": torch.tensor(learning_rate)}
+        return scalars | {
+            "total": total.detach(),
+            "grad_norm": norm,
+            "learning_rate": torch.tensor(learning_rate),
+        }
 
     def learning_rate(self, step: int) -> float:
         """Warm-up, constant, linear decay (Hu et al. 2024, https://arxiv.org/abs/2404.06395)."""
@@ -160,13 +170,17 @@ class Trainer:
         if config.start not in {"linear", "random"}:
             model, found, _ = load_model(Path(config.start))
             if found != config.model:
-                raise CheckpointError(f"{config.start} was built from another model configuration than this recipe's")
+                raise CheckpointError(
+                    f"{config.start} was built from another model configuration than this recipe's"
+                )
         else:
             model = build_model(config.model)
             rng = np.random.default_rng((config.seed, 2**31))
-            wav = torch.cat([self.sampler.batch(rng) for _ in range(40)])
+            wav = torch.cat([self.sampler.batch(rng) for _ in range(80)])
             if config.start == "linear":
-                if not isinstance(model.encoder, SpectralEncoder) or not isinstance(model.decoder, SpectralDecoder):
+                if not isinstance(model.encoder, SpectralEncoder) or not isinstance(
+                    model.decoder, SpectralDecoder
+                ):
                     raise InputError("start: linear is for nets of kind spectral; use start: random")
                 start_linear(model.encoder, model.decoder, wav)
             with torch.no_grad():

@@ -51,7 +51,9 @@ class SpectralLoss(nn.Module):
         wavs = torch.cat([estimate, reference])
         for length in self.window_lengths:
             window: Tensor = getattr(self, f"window_{length}")
-            stft = torch.stft(wavs, length, length // 4, window=window, return_complex=True, pad_mode="constant")
+            stft = torch.stft(
+                wavs, length, length // 4, window=window, return_complex=True, pad_mode="constant"
+            )
             stft = stft / window.square().sum().sqrt()
             power = stft.real.square() + stft.imag.square() + 1e-8
             mel = mel + _log_mel_difference(power, getattr(self, f"bank_{length}"))
@@ -67,7 +69,10 @@ class SpectralLoss(nn.Module):
         compressed = torch.view_as_real(stft * (magnitude * power.rsqrt()))
         # Two numbers a bin: twice their mean square is comparable with the mean squared magnitude.
         complex_part = 2 * _difference(compressed).square().mean()
-        return self.complex_share * complex_part + (1 - self.complex_share) * _difference(magnitude).square().mean()
+        return (
+            self.complex_share * complex_part
+            + (1 - self.complex_share) * _difference(magnitude).square().mean()
+        )
 
 
 def _log_mel_difference(power: Tensor, bank: Tensor) -> Tensor:

@@ -36,7 +36,9 @@ def save_state(trainer: Trainer) -> Path:
         tensors |= {f"optimizer/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
     path = trainer.folder / f"checkpoint-{trainer.step_number:09d}.safetensors"
     partial = path.with_suffix(".partial")
-    save_file({name: t.contiguous() for name, t in tensors.items()}, partial, {"step": str(trainer.step_number)})
+    save_file(
+        {name: t.contiguous() for name, t in tensors.items()}, partial, {"step": str(trainer.step_number)}
+    )
     partial.replace(path)
     for old in sorted(trainer.folder.glob("checkpoint-*.safetensors"))[:-KEPT]:
         old.unlink()

@@ -29,7 +29,9 @@ def pick_clips(store: SampleStore, seconds: float, clip_seconds: float = 6.0) ->
 
 
 @torch.inference_mode()
-def validate(model: CodecModel, clips: Sequence[NDArray[np.float32]], prefixes: Sequence[int]) -> dict[str, float]:
+def validate(
+    model: CodecModel, clips: Sequence[NDArray[np.float32]], prefixes: Sequence[int]
+) -> dict[str, float]:
     """Mean PESQ-WB and STOI of `clips` at each number of quantisers, and 0 for none at all (unquantised).
 
     A clip that a metric cannot score (silence) is left out of that mean and counted as `unscored`.
