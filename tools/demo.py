@@ -26,10 +26,9 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Trial:
-    """One bitrate: the file, what it decodes to, and its scores."""
+    """One bitrate: what came out, and its scores; `bitrate` counts the whole file, header included."""
 
     asked: float
-    file: Path
     wav: Samples
     bitrate: float
     pesq_wb: float
@@ -46,7 +45,6 @@ def try_bitrate(codec: Codec, source: Path, bitrate: float, folder: Path) -> Tri
     audio.write(file.with_suffix(".wav"), wav, sample_rate, overwrite=True)
     return Trial(
         asked=bitrate,
-        file=file,
         wav=wav,
         bitrate=8 * len(blob) * sample_rate / original.shape[1],
         pesq_wb=metrics.pesq_wb(original[0], wav[0], sample_rate),
@@ -80,7 +78,7 @@ def draw(original: Samples, trials: list[Trial], sample_rate: int, path: Path, t
         axis.set_xlabel("Time (s)")
     axes[0].set_ylabel("Frequency (kHz)")
     assert image is not None
-    figure.colorbar(image, ax=list(axes), label="Level (dB)", pad=0.01)
+    figure.colorbar(image, ax=list(axes), label="Level (dB, full scale = 0)", pad=0.01)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
 
@@ -89,20 +87,19 @@ def spectrogram(wav: Samples, window: int = 512, hop: int = 128) -> NDArray[np.f
     """Levels in dB [F, T] of Hann-windowed frames."""
     padded = np.pad(wav.astype(np.float64), window // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
-    magnitudes = np.abs(np.fft.rfft(frames * np.hanning(window))).T
-    return 20 * np.log10(np.maximum(magnitudes, 1e-6))
+    taper = np.hanning(window)
+    magnitudes = np.abs(np.fft.rfft(frames * taper)).T * (2 / taper.sum())  # a full-scale tone is 0 dB
+    return 20 * np.log10(np.maximum(magnitudes, 1e-7))
 
 
 def print_table(console: Console, trials: list[Trial], seconds: float, title: str) -> None:
     """Print one row a bitrate."""
     table = Table(title=title)
-    for heading in ("asked (bit/s)", "file (bytes)", "bitrate (bit/s)", "PESQ-WB", "STOI", "file"):
-        table.add_column(heading, justify="left" if heading == "file" else "right")
+    for heading in ("asked, bit/s", "bytes", "got, bit/s", "PESQ-WB", "STOI"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for t in trials:
         size = round(t.bitrate * seconds / 8)
-        table.add_row(
-            f"{t.asked:.0f}", f"{size}", f"{t.bitrate:.0f}", f"{t.pesq_wb:.2f}", f"{t.stoi:.3f}", t.file.name
-        )
+        table.add_row(f"{t.asked:.0f}", f"{size}", f"{t.bitrate:.0f}", f"{t.pesq_wb:.2f}", f"{t.stoi:.3f}")
     console.print(table)
 
 
