@@ -1,11 +1,12 @@
 import errno
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
 import soundfile
 
-from audiocodec.audio import BlockWriter, new_file, read, write
+from audiocodec.audio import BlockWriter, Resampler, blocks, new_file, read, write
 from audiocodec.errors import InputError
 
 RATE = 16000
@@ -177,3 +178,22 @@ def test_wav_beyond_four_gibibytes(tmp_path, monkeypatch):
         writer.write(tone())
     assert soundfile.info(tmp_path / "b.wav").format == "RF64"
     assert read(tmp_path / "b.wav")[0].shape == (1, 1000)
+
+
+def test_memory_does_not_grow_with_length(tmp_path):
+    def peak(seconds):
+        path = tmp_path / f"{seconds}.wav"
+        soundfile.write(path, np.zeros(seconds * 48000, np.float32), 48000)
+        tracemalloc.start()
+        resampler = Resampler(48000, RATE, 1)
+        with BlockWriter(path.with_suffix(".flac"), RATE, 1) as writer:
+            for block in blocks(path, 48000):
+                writer.write(resampler.push(block))
+            writer.write(resampler.flush())
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert soundfile.info(path.with_suffix(".flac")).frames == seconds * RATE
+        return used
+
+    peak(1)
+    assert peak(60) < 1.1 * peak(6)
