@@ -1,7 +1,34 @@
 """A neural audio codec toolkit: train, compress, stream and adapt learned codecs on ordinary machines."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
-__all__ = ["__version__"]
+from audiocodec.errors import AudioCodecError, BitstreamError, CheckpointError, InputError, RegistryError
+
+if TYPE_CHECKING:
+    from audiocodec.codec import Codec, EncodedAudio, load
+
+__all__ = [
+    "AudioCodecError",
+    "BitstreamError",
+    "CheckpointError",
+    "Codec",
+    "EncodedAudio",
+    "InputError",
+    "RegistryError",
+    "__version__",
+    "load",
+]
 
 __version__ = _version("audiocodec")
+
+# Imported when first used: torch takes seconds, and not every use of the package needs it.
+_LAZY = {"Codec": "audiocodec.codec", "EncodedAudio": "audiocodec.codec", "load": "audiocodec.codec"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs torch when it is asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'audiocodec' has no attribute {name!r}")
+    return getattr(_import_module(_LAZY[name]), name)

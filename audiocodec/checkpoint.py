@@ -5,6 +5,7 @@ This is the only place that reads weights. Nothing is unpickled, and sizes are c
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -18,11 +19,12 @@ from safetensors.torch import save as to_safetensors
 
 from audiocodec.config import dump_yaml, from_mapping, load_config, to_mapping
 from audiocodec.errors import AudioCodecError, CheckpointError
-from audiocodec.identity import codebook_id, codebook_keys, model_id
 from audiocodec.model import CodecModel, ModelConfig, build_model
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from audiocodec.quantizers import Quantizer
 
 CHECKPOINT_VERSION = 1
 WEIGHTS_NAME = "model.safetensors"
@@ -53,7 +55,7 @@ def save_model(
     Raises:
         CheckpointError: a weight is not finite or too large for 16 bits, or the folder cannot be written.
     """
-    codebooks = codebook_keys(model)
+    codebooks = _codebook_keys(model)
     tensors = {
         name: _stored(name, tensor, half and name not in codebooks)
         for name, tensor in model.state_dict().items()
@@ -78,9 +80,10 @@ def save_model(
 def load_model(
     path: str | os.PathLike[str], device: str | torch.device = "cpu"
 ) -> tuple[CodecModel, ModelConfig, dict[str, str]]:
-    """Read a model from its folder or weight file, in single precision and eval mode, and what it was saved with.
+    """Read a model from its folder or weight file, with the configuration and metadata it was saved with.
 
-    The metadata gain `model_id` and `codebook_id`, computed from what was read.
+    It comes in single precision and eval mode. The metadata gain `model_id` and `codebook_id`, computed from
+    what was read.
 
     Raises:
         CheckpointError: the file is missing, damaged, too large or does not fit its configuration.
@@ -120,6 +123,39 @@ def weights_file(path: str | os.PathLike[str]) -> Path:
     if not file.is_file():
         raise CheckpointError(f"{path}: no model here; name a folder with {WEIGHTS_NAME}, or the file itself")
     return file
+
+
+def model_id(model: CodecModel, config: ModelConfig | Mapping[str, Any]) -> str:
+    """SHA-256 in hexadecimal over configuration and all weights that are no codebooks.
+
+    A configuration read from a file is taken as it stands there, so that a field added to `ModelConfig` later
+    does not change the identity of models that exist.
+    """
+    mapping = to_mapping(config) if isinstance(config, ModelConfig) else config
+    codebooks = _codebook_keys(model)
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name not in codebooks}
+    return _digest(json.dumps(mapping, sort_keys=True, separators=(",", ":")), weights)
+
+
+def codebook_id(quantizer: Quantizer) -> str:
+    """SHA-256 in hexadecimal over names, shapes and values of all codebooks."""
+    return _digest("codebooks", quantizer.codebooks())
+
+
+def _digest(start: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(start.encode())
+    for name in sorted(tensors):
+        array = tensors[name].detach().cpu().contiguous().numpy()
+        kind = "<i8" if array.dtype.kind in "iu" else "<f4"
+        digest.update(f"\n{name} {kind} {list(array.shape)}\n".encode())
+        digest.update(array.astype(kind, copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def _codebook_keys(model: CodecModel) -> set[str]:
+    """Names in the state_dict of the tensors that `codebooks()` hands out."""
+    mine = {id(codebook) for codebook in model.quantizer.codebooks().values()}
+    return {name for name, tensor in model.state_dict(keep_vars=True).items() if id(tensor) in mine}
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
@@ -218,8 +254,8 @@ def _empty_model(config: ModelConfig, stored: Any) -> CodecModel:
     if wrong:
         name = wrong[0]
         raise CheckpointError(
-            f"{len(wrong)} weights do not fit the configuration, first {name}: {found.get(name, 'missing')} in"
-            f" the file, {wanted.get(name, 'none')} wanted"
+            f"{len(wrong)} weights do not fit the configuration, first {name}:"
+            f" {found.get(name, 'missing')} in the file, {wanted.get(name, 'none')} wanted"
         )
     if any(part.get_dtype() not in _DTYPES for part in slices.values()):
         raise CheckpointError(f"weights must be stored as {', '.join(sorted(_DTYPES))}")

@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +15,10 @@ from numpy.typing import NDArray
 from audiocodec import audio, files, pretrained
 from audiocodec.audio.arrays import as_channels, as_samples
 from audiocodec.bitstream import ContainerReader, Header
-from audiocodec.checkpoint import WEIGHTS_NAME, load_model, weights_file
+from audiocodec.checkpoint import WEIGHTS_NAME, codebook_id, load_model, model_id, weights_file
 from audiocodec.coding import PacketDecoder, PacketEncoder
 from audiocodec.devices import device_of, resolve_device
-from audiocodec.errors import BitstreamError, InputError, RegistryError
-from audiocodec.identity import codebook_id, model_id
+from audiocodec.errors import InputError, RegistryError
 from audiocodec.revisions import CodebookStore, Revisions
 from audiocodec.streaming import StreamDecoder, StreamEncoder
 
@@ -160,14 +158,11 @@ class Codec:
         Raises:
             InputError: one of the files cannot be read or written, or is there already; the message names it.
         """
-        found = audio.info(source)
-        # The header of an MP3 file only estimates the length.
-        length = None if found.format.startswith(("MP3", "MPEG")) else found.length
-        header = self.header(found.sample_rate, found.channels, bitrate, length=length)
-        blocks = files.watched(audio.blocks(source, files.BLOCK_LENGTH), found.length, progress)
-        with audio.new_file(target, overwrite) as temporary, temporary.open("wb") as file:
-            files.write_blocks(self.model, header, file, blocks)
-        return header
+
+        def header_of(found: audio.AudioInfo, length: int | None) -> Header:
+            return self.header(found.sample_rate, found.channels, bitrate, length=length)
+
+        return files.encode_file(self.model, header_of, source, target, overwrite, progress)
 
     def decompress_file(
         self,
@@ -180,28 +175,15 @@ class Codec:
         subtype: str | None = None,
         overwrite: bool = False,
         progress: files.Progress | None = None,
-    ) -> tuple[Header, list[BitstreamError]]:
+    ) -> files.Decoded:
         """Decode a `.nac` file, or `duration` seconds from `start` on, to a sound file in bounded memory.
 
-        Gives the header and, with `conceal`, what was damaged and is filled.
-
         Raises:
-            InputError: one of the files cannot be read or written, or is there already, or `start` is beyond the end.
+            InputError: a file cannot be read or written, or is there already, or `start` is beyond the end.
             BitstreamError, RegistryError: as `decompress`.
         """
-        with Path(source).open("rb") as file:
-            reader = ContainerReader(file)
-            header = reader.header
-            first, stop = files.time_span(header.sample_rate, reader.length, start, duration)
-            model = self.revisions.model_for(header)
-            length = None if stop is None else stop - first
-            blocks = files.watched(files.read_blocks(model, reader, first, stop, conceal), length, progress)
-            with audio.BlockWriter(
-                target, header.sample_rate, header.channels, subtype, overwrite, length
-            ) as writer:
-                for block in blocks:
-                    writer.write(block)
-            return header, list(reader.damage)
+        part = files.Part(start, duration, conceal)
+        return files.decode_file(self.revisions.model_for, part, source, target, subtype, overwrite, progress)
 
     def stream_encoder(
         self,
@@ -212,7 +194,7 @@ class Codec:
         packet_frames: int | None = None,
         length: int | None = None,
     ) -> StreamEncoder:
-        """Start a stream; a packet has `packet_frames` frames (None: about a second; 1 or 2 for conversation).
+        """Start a stream; a packet has `packet_frames` frames (None: about a second; 1 or 2 to talk).
 
         With `length`, the samples to come, the packets are exactly those of `compress`.
         """
@@ -220,7 +202,7 @@ class Codec:
         return StreamEncoder(self.model, header)
 
     def stream_decoder(self, header: Header | None = None) -> StreamDecoder:
-        """Receive a stream; give the encoder's `header` when its first packet, which has it too, may be lost."""
+        """Receive a stream; give the encoder's `header` if its first packet may be lost."""
         return StreamDecoder(self.revisions.model_for, header)
 
     def header(
@@ -277,7 +259,7 @@ def load(
     device: str = "auto",
     codebooks: CodebookStore | None = None,
 ) -> Codec:
-    """Load a pretrained model by name (None: the default one), or one of your own by its folder or weight file.
+    """Load a pretrained model by name (None: the default one), or your own by its folder or weight file.
 
     `device` is "auto" (a GPU when there is one), "cpu", "cuda" or another name that torch knows.
 
@@ -292,8 +274,8 @@ def load(
     return Codec(model, config, metadata, device_of(model), codebooks)
 
 
-def load_for(header: Header, device: str = "auto", codebooks: CodebookStore | None = None) -> Codec:
-    """Load the pretrained model that a file was made with.
+def name_for(header: Header) -> str:
+    """Name of the pretrained model that a file was made with.
 
     Raises:
         RegistryError: it is not installed.
@@ -301,7 +283,7 @@ def load_for(header: Header, device: str = "auto", codebooks: CodebookStore | No
     name = pretrained.find_by_id(header.model_id)
     if name is None:
         raise RegistryError(
-            f"made with model {header.model_name!r} (identity {header.model_id}), which is not installed; name its"
-            " folder (--model)"
+            f"made with model {header.model_name!r} (identity {header.model_id}), which is not installed;"
+            " name its folder (--model)"
         )
-    return load(name, device, codebooks)
+    return name

@@ -31,7 +31,7 @@ Samples = NDArray[np.float32]
 
 
 class PacketEncoder:
-    """One recording on its way to codes: push samples [C, L] at its rate, get codes [C, N, T] of whole packets."""
+    """One recording on its way to codes: push samples [C, L], get codes [C, N, T] of whole packets."""
 
     def __init__(self, model: CodecModel, header: Header) -> None:
         """`header` gives rates, channels, number of quantizers and size of a packet."""
@@ -95,12 +95,12 @@ class PacketEncoder:
 
 
 class PacketDecoder:
-    """Codes on their way back to a recording: push packets in order, None for a lost one, get samples [C, L]."""
+    """Codes on their way back: push packets in order, None for a lost one, get samples [C, L]."""
 
     def __init__(
         self, model: CodecModel, header: Header, skip: int | None = None, length: int | None = None
     ) -> None:
-        """Leave out `skip` samples at the model's rate (None: its delay); stop after `length` samples, if known."""
+        """Leave out `skip` samples at the model's rate (None: its delay); stop after `length`, if known."""
         self._model, self._header = model, header
         self._resampler = Resampler(model.sample_rate, header.sample_rate, header.channels)
         self._state = StreamState()

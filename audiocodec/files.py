@@ -1,32 +1,55 @@
-"""Whole recordings between containers and blocks of samples, in memory that does not grow with their length."""
+"""Whole recordings, between containers and blocks of samples, in bounded memory."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from audiocodec import audio
 from audiocodec.bitstream import ContainerReader, ContainerWriter
+from audiocodec.bitstream.opening import open_container
 from audiocodec.coding import Codes, PacketDecoder, PacketEncoder, Samples
 from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
     from audiocodec.bitstream import Header
+    from audiocodec.errors import BitstreamError
     from audiocodec.model import CodecModel
 
+MAX_SECONDS = 1e9
 BLOCK_LENGTH = 1 << 16
 """Samples taken at once from a file or a long array."""
 
 Progress = Callable[[float], None]
 """Told the share of the work that is done, from 0 to 1."""
 WARM_UP_SECONDS = 2.0
-"""Decoded and thrown away before a place in the middle, so that the decoder's memory is filled as if from the start."""
+"""Decoded and thrown away before a place in the middle, to fill the decoder's memory."""
 MARGIN_SECONDS = 0.1
 """More than the resampling filter reaches to either side."""
 
 MAX_FILL_PACKETS = 4096
-"""A cut-off file is filled with silence up to its length, but no further than this: the length is only a claim."""
+"""A cut-off file is filled with silence up to its length, which is only a claim, but no further than this."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What became of a file: its header, samples a channel that were written, damage that was filled."""
+
+    header: Header
+    length: int
+    damage: list[BitstreamError]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part to decode, in seconds (`duration` None: to the end), and whether to fill damage."""
+
+    start: float = 0.0
+    duration: float | None = None
+    conceal: bool = False
 
 
 def write_blocks(model: CodecModel, header: Header, file: BinaryIO, blocks: Iterable[Samples]) -> int:
@@ -44,9 +67,10 @@ def write_blocks(model: CodecModel, header: Header, file: BinaryIO, blocks: Iter
 def read_blocks(
     model: CodecModel, reader: ContainerReader, start: int = 0, stop: int | None = None, conceal: bool = False
 ) -> Iterator[Samples]:
-    """Decode a container into blocks [C, L], from sample `start` up to `stop` (None: the end) at the original rate.
+    """Decode a container into blocks [C, L], from sample `start` up to `stop` (None: the end).
 
-    With `conceal` damaged packets are filled, and `reader.damage` says afterwards what they were.
+    Both count at the original rate. With `conceal` damaged packets are filled, and `reader.damage` says
+    afterwards what they were.
 
     Raises:
         BitstreamError: a packet is damaged; says which seconds are lost. Not with `conceal`.
@@ -63,6 +87,48 @@ def read_blocks(
         drop -= min(drop, samples.shape[1])
         if decoder.done and stop != length:
             return
+
+
+def encode_file(
+    model: CodecModel,
+    header_of: Callable[[audio.AudioInfo, int | None], Header],
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Header:
+    """Encode a sound file; `header_of` makes the header from what it says and its length, if known."""
+    found = audio.info(source)
+    # The header of an MP3 file only estimates the length.
+    header = header_of(found, None if found.format.startswith(("MP3", "MPEG")) else found.length)
+    blocks = watched(audio.blocks(source, BLOCK_LENGTH), found.length, progress)
+    with audio.new_file(target, overwrite) as temporary, temporary.open("wb") as file:
+        write_blocks(model, header, file, blocks)
+    return header
+
+
+def decode_file(
+    model_for: Callable[[Header], CodecModel],
+    part: Part,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    subtype: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Decoded:
+    """Decode a container to a sound file with the model that `model_for` finds for its header."""
+    with open_container(source) as reader:
+        header, written = reader.header, 0
+        first, stop = time_span(header.sample_rate, reader.length, part)
+        length = None if stop is None else stop - first
+        blocks = watched(read_blocks(model_for(header), reader, first, stop, part.conceal), length, progress)
+        with audio.BlockWriter(
+            target, header.sample_rate, header.channels, subtype, overwrite, length
+        ) as writer:
+            for block in blocks:
+                writer.write(block)
+                written += block.shape[1]
+        return Decoded(header, written, list(reader.damage))
 
 
 def _decoded(decoder: PacketDecoder, packets: Iterable[Codes | None]) -> Iterator[Samples]:
@@ -103,8 +169,8 @@ class Segment:
 def segment(header: Header, start: int) -> Segment:
     """Plan decoding from sample `start` at the original rate.
 
-    The resampler starts where a sample of the model and one of the recording fall together, so the result lies on
-    the same grid as when everything is decoded; the decoder starts WARM_UP_SECONDS earlier.
+    The resampler starts where a sample of the model and one of the recording fall together, so the result is
+    on the same grid as when everything is decoded; the decoder starts WARM_UP_SECONDS earlier.
     """
     common = math.gcd(header.sample_rate, header.model_sample_rate)
     original_unit, model_unit = header.sample_rate // common, header.model_sample_rate // common
@@ -142,22 +208,20 @@ def watched(blocks: Iterator[Samples], length: int | None, progress: Progress | 
             progress(min(1.0, seen / length))
 
 
-def time_span(
-    sample_rate: int, length: int | None, start: float, duration: float | None
-) -> tuple[int, int | None]:
-    """First sample, and the one after the last, of a part given in seconds.
+def time_span(sample_rate: int, length: int | None, part: Part) -> tuple[int, int | None]:
+    """First sample of a part and the one after its last, None where the end is not known.
 
     Raises:
-        InputError: it is empty, or starts after the end.
+        InputError: the part is empty, or starts after the end.
     """
+    start, duration = part.start, part.duration
+    if not 0 <= start < MAX_SECONDS or not (duration is None or 0 < duration < MAX_SECONDS):
+        raise InputError(
+            f"cannot decode {duration} s from {start} s on; give a start of 0 or more and a length above 0"
+        )
     first = round(start * sample_rate)
-    stop = length if duration is None else first + round(duration * sample_rate)
-    if not 0 <= start < float("inf") or not (stop is None or first < stop or (first == stop == 0)):
-        raise InputError(
-            f"no samples from {start} s on for {duration} s; give a start of 0 or more and a length"
-        )
-    if length is not None and length <= first and first:
-        raise InputError(
-            f"starts at {start} s, but the recording has {length / sample_rate:.3f} s; start earlier"
-        )
-    return first, stop if length is None or stop is None else min(stop, length)
+    if length is not None and 0 < length <= first:
+        raise InputError(f"cannot start at {start} s: the recording has {length / sample_rate:.3f} s")
+    stop = None if duration is None else first + max(1, round(duration * sample_rate))
+    ends = [end for end in (stop, length) if end is not None]
+    return first, min(ends) if ends else None

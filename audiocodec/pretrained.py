@@ -1,4 +1,4 @@
-"""The models that come with the package: `index.json` says what each is, and its checksums are verified before use."""
+"""The models that come with the package: `index.json` describes them, its checksums are verified."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def default_model(root: Path | None = None) -> str:
 
 
 def find(name_or_path: str | Path, root: Path | None = None) -> Path:
-    """Folder of the pretrained model of that name, its files verified; or the path itself when it names a file or folder.
+    """Folder of the pretrained model of that name, verified; or the path itself when there is such a file.
 
     Raises:
         RegistryError: neither a model nor a path, or a file of the model was changed.

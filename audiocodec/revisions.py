@@ -6,8 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from audiocodec.checkpoint import codebook_id as identify
 from audiocodec.errors import BitstreamError, RegistryError
-from audiocodec.identity import codebook_id as identify
 from audiocodec.model import CodecModel
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Revisions:
         """
         if not self.model_id.startswith(header.model_id):
             raise RegistryError(
-                f"made with model {header.model_name!r} (identity {header.model_id}); the one in use has identity"
-                f" {self.model_id[:ID_DIGITS]}; choose that model"
+                f"made with model {header.model_name!r} (identity {header.model_id}); the one in use has"
+                f" identity {self.model_id[:ID_DIGITS]}; choose that model"
             )
         model = self.model
         fits = (header.model_sample_rate, header.hop_length, header.delay) == (
@@ -82,8 +82,8 @@ class Revisions:
     def _build(self, key: str) -> CodecModel:
         if self.store is None:
             raise RegistryError(
-                f"codebook {key} is not at hand, the model has {self.codebook_id[:ID_DIGITS]}; name the store that"
-                " has it"
+                f"codebook {key} is not at hand, the model has {self.codebook_id[:ID_DIGITS]}; name the store"
+                " that has it"
             )
         model = self.model
         quantizer = copy.deepcopy(model.quantizer)

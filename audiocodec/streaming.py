@@ -1,4 +1,4 @@
-"""Live streams: blocks of samples to packets of bytes and back, one packet at a time, some of them perhaps lost."""
+"""Live streams: blocks of samples to packets of bytes and back, some of them perhaps lost."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ MAX_GAP_SECONDS = 60.0
 class StreamEncoder:
     """Blocks of samples in, packets of bytes out; all packets joined are the `.nac` file of the recording.
 
-    The first packet starts with the header, the last one ends with the index. Memory does not grow with time but
-    for one number a packet.
+    The first packet starts with the header, the last one ends with the index. Memory grows by one number a
+    packet only.
     """
 
     def __init__(self, model: CodecModel, header: Header) -> None:
@@ -87,12 +87,12 @@ class StreamEncoder:
 class StreamDecoder:
     """Packets of bytes in, samples [C, L] out at the recording's rate; what is lost is filled.
 
-    A packet known to be lost is pushed as None. One that is merely missing is noticed by the number of the next,
-    and one that comes twice or too late is left out. The length is exact after `flush` when the last packet arrived.
+    A packet known to be lost is pushed as None. One that is merely missing is noticed by the number of the
+    next, and one that comes twice or too late is left out. The length is exact when the last packet arrived.
     """
 
     def __init__(self, model_for: Callable[[Header], CodecModel], header: Header | None = None) -> None:
-        """`model_for` finds the model that a header asks for; `header` when it travels apart from the packets."""
+        """`model_for` finds the model a header asks for; `header` when it travels apart from the packets."""
         self._model_for = model_for
         self._decoder: PacketDecoder | None = None
         self._next = 0

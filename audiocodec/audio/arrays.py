@@ -1,8 +1,8 @@
-"""Any array of samples a caller may hold, as float32 in [-1, 1]; knows torch tensors without importing torch."""
+"""Any array of samples a caller may hold as float32 in [-1, 1]; knows tensors without importing torch."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ _FULL_SCALE = {"int8": 1 << 7, "int16": 1 << 15, "int32": 1 << 31}
 
 
 def as_samples(wav: Any, sample_rate: int | None = None, start: int = 0) -> NDArray[np.float32]:
-    """Turn a numpy array, torch tensor or list [..., L] into checked float32; integers are divided by their full scale.
+    """Turn a numpy array, torch tensor or list [..., L] into checked float32.
 
-    `start`, the position of the first sample in a longer recording, is for messages only.
+    Integers are divided by their full scale. `start` is the place of the first sample in a longer recording,
+    for messages only.
 
     Raises:
         InputError: the values are no audio: wrong type, NaN, infinity, far outside [-1, 1].
@@ -24,7 +25,7 @@ def as_samples(wav: Any, sample_rate: int | None = None, start: int = 0) -> NDAr
     if hasattr(wav, "detach"):
         wav = wav.detach().cpu()
         wav = wav.float().numpy() if wav.dtype.is_floating_point else wav.numpy()
-    array = cast("NDArray[Any]", np.asarray(wav))
+    array: NDArray[Any] = np.asarray(wav)
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):  # beyond float32 becomes infinity, which is refused below
             samples = array.astype(np.float32, copy=False)

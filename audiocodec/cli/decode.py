@@ -1,0 +1,101 @@
+"""`audiocodec decode`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiocodec.bitstream.opening import open_container
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.convert import convert, files
+from audiocodec.cli.parts.jobs import codec_for
+from audiocodec.cli.parts.output import Output
+from audiocodec.cli.parts.paths import Item, plan
+
+if TYPE_CHECKING:
+    from audiocodec.codec import Codec
+
+Start = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Decode from here on.")]
+Duration = Annotated[float | None, typer.Option(min=0.0, metavar="SECONDS", help="Decode this much.")]
+Conceal = Annotated[bool, typer.Option("--conceal", help="Fill damaged parts instead of refusing the file.")]
+Subtype = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Sample format, such as PCM_24 or FLOAT; default: PCM_16.")
+]
+
+
+@dataclass(frozen=True)
+class DecodeTask:
+    """One file to decode; `arguments` are those of `Codec.decompress_file`."""
+
+    item: Item
+    model: str | None
+    device: str
+    arguments: dict[str, Any]
+
+
+def decode(
+    inputs: options.Inputs,
+    out: options.Out = None,
+    start: Start = 0.0,
+    duration: Duration = None,
+    conceal: Conceal = False,
+    subtype: Subtype = None,
+    model: options.Model = None,
+    jobs: options.Jobs = 1,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Decode .nac files to sound files of the original sample rate, channels and length.
+
+    The ending of OUT chooses the format. The model is the one the file names, unless --model says another.
+
+    Example: audiocodec decode talk.nac -o talk.wav
+    """
+    items = plan(inputs, out, ".wav", {".nac"})
+    arguments = dict(start=start, duration=duration, conceal=conceal, subtype=subtype, overwrite=force)
+    if model is not None:
+        codec_for(model, device)  # one error instead of one a file
+
+    def task(item: Item) -> DecodeTask:
+        return DecodeTask(item, model, device, arguments)
+
+    convert(decode_file, task, items, jobs, Output(json, quiet), _line)
+
+
+def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str, Any]:
+    """Decode one file; gives what there is to say about it."""
+    with files(task.item, ".wav") as (source, target):
+        codec = _codec(source, task)
+        result = codec.decompress_file(source, target, progress=progress, **task.arguments)
+    return {
+        "file": str(task.item.source),
+        "output": str(task.item.target),
+        "seconds": result.length / result.header.sample_rate,
+        "sample_rate": result.header.sample_rate,
+        "channels": result.header.channels,
+        "length": result.length,
+        "model": codec.name,
+        "codebook": result.header.codebook_id,
+        "lost": [[damage.start_seconds, damage.end_seconds] for damage in result.damage],
+        "warnings": [f"{damage}; filled" for damage in result.damage],
+    }
+
+
+def _codec(source: Path, task: DecodeTask) -> Codec:
+    """The model that was named, or the installed one that the file names."""
+    if task.model is not None:
+        return codec_for(task.model, task.device)
+    from audiocodec.codec import name_for
+
+    with open_container(source) as reader:
+        return codec_for(name_for(reader.header), task.device)
+
+
+def _line(record: dict[str, Any]) -> str:
+    return f"{record['file']} -> {record['output']}: {record['seconds']:.2f} s"

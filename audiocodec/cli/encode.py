@@ -1,0 +1,90 @@
+"""`audiocodec encode`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from audiocodec.audio.files import AUDIO_SUFFIXES
+from audiocodec.bitstream import ContainerReader
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.convert import convert, files
+from audiocodec.cli.parts.describe import describe, summary
+from audiocodec.cli.parts.jobs import codec_for
+from audiocodec.cli.parts.output import Output
+from audiocodec.cli.parts.paths import Item, plan
+
+Bitrate = Annotated[
+    float | None, typer.Option(metavar="BIT/S", help="A step of the model's ladder; default: the highest.")
+]
+Codebook = Annotated[str | None, typer.Option(metavar="ID", help="Identity of the codebooks to use.")]
+Report = Annotated[bool, typer.Option("--report", help="Decode again, and print PESQ and STOI.")]
+
+
+@dataclass(frozen=True)
+class EncodeTask:
+    """One file to encode; `codec` are the arguments of `codec_for`."""
+
+    item: Item
+    codec: tuple[str | None, str, str | None]
+    bitrate: float | None
+    force: bool
+    report: bool
+
+
+def encode(
+    inputs: options.Inputs,
+    out: options.Out = None,
+    model: options.Model = None,
+    bitrate: Bitrate = None,
+    codebook: Codebook = None,
+    report: Report = False,
+    jobs: options.Jobs = 1,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compress sound files to .nac files.
+
+    Example: audiocodec encode talk.wav -o talk.nac --bitrate 3000
+    """
+    items = plan(inputs, out, ".nac", AUDIO_SUFFIXES)
+    loading = (model, device, codebook)
+    codec_for(*loading).model.num_quantizers_for(bitrate)  # one error instead of one a file
+
+    def task(item: Item) -> EncodeTask:
+        return EncodeTask(item, loading, bitrate, force, report)
+
+    convert(encode_file, task, items, jobs, Output(json, quiet), _line)
+
+
+def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str, Any]:
+    """Encode one file; gives what there is to say about it."""
+    codec = codec_for(*task.codec)
+    with files(task.item, ".nac") as (source, target):
+        codec.compress_file(source, target, task.bitrate, overwrite=task.force, progress=progress)
+        with target.open("rb") as file:
+            record = describe(ContainerReader(file), target.stat().st_size)
+        scored = _report(source, target, task) if task.report else {}
+    return {"file": str(task.item.source), "output": str(task.item.target), **record, **scored}
+
+
+def _report(source: Path, target: Path, task: EncodeTask) -> dict[str, Any]:
+    from audiocodec import audio
+    from audiocodec.cli.parts.scores import scores
+
+    decoded, sample_rate = codec_for(*task.codec).decompress(target.read_bytes())
+    return scores(audio.read(source)[0], decoded, sample_rate)
+
+
+def _line(record: dict[str, Any]) -> str:
+    line = f"{record['file']} -> {record['output']}: {summary(record)}"
+    for name in ("pesq_wb", "stoi"):
+        if name in record:
+            line += f", {name} {'-' if record[name] is None else format(record[name], '.3f')}"
+    return line

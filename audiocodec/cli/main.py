@@ -1,0 +1,65 @@
+"""The `audiocodec` command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from audiocodec.cli.decode import decode
+from audiocodec.cli.encode import encode
+from audiocodec.cli.info import info
+from audiocodec.cli.models import models
+from audiocodec.cli.parts.output import failure
+from audiocodec.cli.roundtrip import roundtrip
+from audiocodec.errors import AudioCodecError
+
+app = typer.Typer(
+    name="audiocodec",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from audiocodec import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Compress audio with a neural codec, and look after the models that do it."""
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The same command; errors of the caller become one line and exit status 1, never a traceback."""
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except AudioCodecError as error:
+            typer.echo(f"error: {failure(error, '').problem}", err=True)
+            raise typer.Exit(1) from error
+
+    return run
+
+
+for one in (encode, decode, roundtrip, info, models):
+    app.command()(guarded(one))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

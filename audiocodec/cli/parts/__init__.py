@@ -1,0 +1,1 @@
+"""What the commands share: options, output, planning of files, running many of them, scores."""

@@ -1,0 +1,83 @@
+"""One file in, one file out, many times: what `encode` and `decode` have in common."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from audiocodec.audio.files import as_file
+from audiocodec.cli.parts.jobs import Work, run
+from audiocodec.cli.parts.output import Failure, Output, failure
+from audiocodec.cli.parts.paths import PIPE, Item
+from audiocodec.errors import AudioCodecError, InputError
+
+
+@contextmanager
+def files(item: Item, suffix: str) -> Generator[tuple[Path, Path]]:
+    """Real files to read and write in place of pipes; what was written for a pipe goes there at the end.
+
+    `suffix` is the ending of the file that stands for an output pipe.
+    """
+    with tempfile.TemporaryDirectory(prefix="audiocodec-") as folder, as_file(item.source) as source:
+        target = Path(folder) / f"stdout{suffix}" if item.target == PIPE else item.target
+        if item.target != PIPE:
+            make_folder(target.parent)
+        try:
+            yield source, target
+        except AudioCodecError as error:
+            text = str(error).replace(str(source), str(item.source)).replace(str(target), str(item.target))
+            error.args = (text,)
+            raise
+        if item.target == PIPE:
+            with target.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        InputError: that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another place with -o"
+        ) from error
+
+
+def convert(
+    work: Work[dict[str, Any]],
+    task: Callable[[Item], Any],
+    items: Sequence[Item],
+    jobs: int,
+    output: Output,
+    line: Callable[[dict[str, Any]], str],
+) -> None:
+    """Do `work` on the task of every item, print a line or JSON object for each, and set the exit status."""
+    if any(item.target == PIPE for item in items):
+        if output.as_json:
+            raise typer.BadParameter("--json and the result cannot share the pipe; name a file with -o")
+        output.quiet = True
+    for item in items:
+        if item.problem is not None:
+            output.error(item.source, failure(item.problem, item.source))
+    todo = [item for item in items if item.problem is None]
+    names = [item.source for item in todo]
+    for number, result in run(work, [task(item) for item in todo], names, jobs, output, "files"):
+        if isinstance(result, Failure):
+            output.error(names[number], result)
+        else:
+            for text in result.pop("warnings", ()):
+                output.warn(names[number], text)
+            output.result(result, line(result))
+    output.finish()

@@ -1,0 +1,27 @@
+"""Options that several commands have, once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Inputs = Annotated[
+    list[Path], typer.Argument(metavar="INPUT", help="Files, folders (searched whole), or - for a pipe.")
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "-o", "--output", metavar="OUT|DIR|-", help="File, folder, or - for a pipe; default: beside it."
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|PATH", help="A model of `audiocodec models`, a folder or weight file."),
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
+Jobs = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Files at a time, each in a process with one thread.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]

@@ -1,0 +1,111 @@
+"""What a command prints: results on stdout, for people or as JSON lines; errors and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from audiocodec.errors import AudioCodecError
+
+WIDE = 200
+"""Columns of a table that is not printed to a terminal, so that nothing is cut off."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a file could not be done: name of the exception and one line of text, without the file's name."""
+
+    kind: str
+    problem: str
+
+
+def failure(error: Exception, file: Path | str) -> Failure:
+    """Put an exception into one line; one that is not ours is an internal error and says so."""
+    problem = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, AudioCodecError):
+        problem = f"internal error: {type(error).__name__}: {problem}; please report it"
+    return Failure(type(error).__name__, problem.removeprefix(f"{file}: "))
+
+
+class Output:
+    """Prints results as they come and counts failures, which decide the exit status."""
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
+        """`quiet` leaves errors and JSON."""
+        self.as_json, self.quiet = as_json, quiet
+        self.failed = 0
+
+    def result(self, record: Mapping[str, Any], line: str = "") -> None:
+        """Print one result: `record` as JSON, or `line` for people."""
+        if self.as_json:
+            typer.echo(json.dumps(record, allow_nan=False))
+        elif line:
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Print a line for people."""
+        if not (self.as_json or self.quiet):
+            typer.echo(_printable(line))
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Print a table for people; numbers are set to the right."""
+        if self.as_json or self.quiet or not rows:
+            return
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for number, column in enumerate(columns):
+            right = all(isinstance(row[number], int | float) or row[number] is None for row in rows)
+            table.add_column(column, justify="right" if right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(_cell(value)) for value in row))
+        Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+
+    def error(self, file: Path | str, failed: Failure) -> None:
+        """Name a file that could not be done; in JSON it is a result as well."""
+        self.failed += 1
+        typer.echo(_printable(f"error: {file}: {failed.problem}"), err=True)
+        if self.as_json:
+            typer.echo(json.dumps({"file": str(file), "error": failed.problem, "kind": failed.kind}))
+
+    def warn(self, file: Path | str, text: str) -> None:
+        """Say something about a file that was done."""
+        typer.echo(_printable(f"warning: {file}: {text}"), err=True)
+
+    @contextmanager
+    def progress(self, title: str, total: float) -> Generator[Callable[[float], None]]:
+        """Show a bar on stderr, if that is a terminal; the function given takes the number of files done."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda done: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda done: bar.update(task, completed=done)
+
+    def finish(self) -> None:
+        """End the command, with exit status 1 when something failed."""
+        if self.failed:
+            raise typer.Exit(1)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Names of files may hold bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,152 @@
+"""`audiocodec roundtrip`."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from audiocodec.audio.files import AUDIO_SUFFIXES, as_file
+from audiocodec.bitstream import ContainerReader
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.convert import make_folder
+from audiocodec.cli.parts.describe import describe
+from audiocodec.cli.parts.jobs import codec_for, run
+from audiocodec.cli.parts.output import Failure, Output
+from audiocodec.cli.parts.paths import PIPE, Item, plan
+from audiocodec.cli.parts.summary import COLUMNS, cells, summarise
+
+USUAL = (1500.0, 3000.0, 6000.0)
+
+Bitrates = Annotated[
+    str | None,
+    typer.Option(
+        "--bitrate", metavar="BIT/S,...", help="Steps of the ladder, or `all`; default: 1500,3000,6000."
+    ),
+]
+Folder = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="DIR", help="Keep the decoded sound here.")
+]
+Limit = Annotated[
+    float | None, typer.Option(min=0.1, metavar="SECONDS", help="Take only the start of each file.")
+]
+
+
+@dataclass(frozen=True)
+class RoundtripTask:
+    """One file to encode and decode at every bitrate."""
+
+    item: Item
+    codec: tuple[str | None, str]
+    bitrates: tuple[float, ...]
+    keep: bool
+    force: bool
+    limit_seconds: float | None
+
+
+def roundtrip(
+    inputs: options.Inputs,
+    bitrate: Bitrates = None,
+    out: Folder = None,
+    model: options.Model = None,
+    limit_seconds: Limit = None,
+    jobs: options.Jobs = 1,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Encode and decode, and print bitrate, PESQ and STOI of each file, and the means.
+
+    `bitrate` is 8 * bytes / seconds of the whole file, header included, all channels together.
+    `encode_rtf` and `decode_rtf` are seconds of computing for a second of sound.
+
+    Example: audiocodec roundtrip talk.wav --bitrate 1500,3000,6000 -o decoded
+    """
+    output = Output(json, quiet)
+    items = plan(inputs, f"{out or '.'}/", ".wav", AUDIO_SUFFIXES)
+    bitrates = _choose(bitrate, codec_for(model, device).bitrates)
+    items = [Item(item.source, item.target) if out is None else item for item in items]
+    tasks = [
+        RoundtripTask(item, (model, device), bitrates, out is not None, force, limit_seconds)
+        for item in items
+    ]
+    rows: list[dict[str, Any]] = []
+    for number, result in run(roundtrip_file, tasks, [item.source for item in items], jobs, output, "files"):
+        if isinstance(result, Failure):
+            output.error(items[number].source, result)
+            continue
+        for row in result:
+            output.result(row)
+            rows.append(row)
+    means = summarise(rows, output.failed)
+    if rows:
+        output.result(means)
+        lines = [cells(row) for row in rows] if len(rows) <= 50 else []
+        output.table(COLUMNS, [*lines, *(cells({"file": "mean", **mean}) for mean in means["by_bitrate"])])
+    output.finish()
+
+
+def _choose(given: str | None, ladder: Sequence[float]) -> tuple[float, ...]:
+    if given is None:
+        return tuple(rate for rate in USUAL if rate in ladder) or (ladder[-1],)
+    if given == "all":
+        return tuple(ladder)
+    try:
+        return tuple(float(part) for part in given.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"--bitrate {given!r}: give numbers with commas between, or all") from error
+
+
+def roundtrip_file(task: RoundtripTask, progress: Callable[[float], None]) -> list[dict[str, Any]]:
+    """Encode, decode and score one file; a row for each bitrate."""
+    from audiocodec import audio
+
+    if task.item.problem is not None:
+        raise task.item.problem
+    with as_file(task.item.source) as source:
+        found = audio.info(source)
+        wanted = found.length if task.limit_seconds is None else round(task.limit_seconds * found.sample_rate)
+        whole = wanted >= found.length
+        wav, sample_rate = audio.read(source, 0, None if whole else wanted)
+    rows: list[dict[str, Any]] = []
+    for done, bitrate in enumerate(task.bitrates, 1):
+        rows.append(_row(task, wav, sample_rate, bitrate))
+        progress(done / len(task.bitrates))
+    return rows
+
+
+def _row(task: RoundtripTask, wav: Any, sample_rate: int, bitrate: float) -> dict[str, Any]:
+    from audiocodec.cli.parts.scores import scores
+
+    codec = codec_for(*task.codec)
+    seconds = wav.shape[1] / sample_rate
+    started = time.perf_counter()
+    data = codec.compress(wav, sample_rate, bitrate)
+    encoded = time.perf_counter()
+    decoded, _ = codec.decompress(data)
+    finished = time.perf_counter()
+    if task.keep:
+        _keep(task, decoded, sample_rate, bitrate)
+    return {
+        "file": "-" if task.item.source == PIPE else str(task.item.source),
+        **describe(ContainerReader(io.BytesIO(data)), len(data)),
+        **scores(wav, decoded, sample_rate),
+        "encode_rtf": (encoded - started) / seconds,
+        "decode_rtf": (finished - encoded) / seconds,
+    }
+
+
+def _keep(task: RoundtripTask, decoded: Any, sample_rate: int, bitrate: float) -> None:
+    from audiocodec import audio
+
+    target = task.item.target
+    make_folder(target.parent)
+    audio.write(
+        target.with_name(f"{target.stem}.{bitrate:.0f}.wav"), decoded, sample_rate, overwrite=task.force
+    )
