@@ -2,8 +2,24 @@
 
 from audiocodec.quantizers.base import Quantizer, QuantizerOutput
 from audiocodec.quantizers.ema import EMAVectorQuantizer
+from audiocodec.quantizers.online import OnlineVectorQuantizer
+from audiocodec.quantizers.product import ProductQuantizer
 from audiocodec.quantizers.residual import ResidualQuantizer
+from audiocodec.quantizers.vector import VectorQuantizer
 
-QUANTIZERS: dict[str, type[Quantizer]] = {"ema": EMAVectorQuantizer}
+QUANTIZERS: dict[str, type[Quantizer]] = {
+    "ema": EMAVectorQuantizer,
+    "online": OnlineVectorQuantizer,
+    "vector": VectorQuantizer,
+}
 
-__all__ = ["QUANTIZERS", "EMAVectorQuantizer", "Quantizer", "QuantizerOutput", "ResidualQuantizer"]
+__all__ = [
+    "QUANTIZERS",
+    "EMAVectorQuantizer",
+    "OnlineVectorQuantizer",
+    "ProductQuantizer",
+    "Quantizer",
+    "QuantizerOutput",
+    "ResidualQuantizer",
+    "VectorQuantizer",
+]

@@ -39,16 +39,22 @@ class Quantizer(nn.Module, ABC):
     Attributes:
         dim: width D of the latents.
         codebook_sizes: number of entries for each row of codes.
-        prefixes: legal values of `num_quantizers`: a leaf (1,), a product (N,), a residual stack (1, 2, ..., N).
+        prefixes: legal values of `num_quantizers`: leaf (1,), product (N,), residual stack (1, 2, ..., N).
+        passes_identity: the gradient of `quantized` with respect to the latents is the identity
+            (straight-through), so a stack may count it once for all its stages.
     """
 
     dim: int
     codebook_sizes: tuple[int, ...]
     prefixes: tuple[int, ...]
+    passes_identity: bool = True
 
     @abstractmethod
-    def forward(self, latents: Tensor, num_quantizers: int | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T], passing a gradient; in training mode codebooks may learn."""
+    def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
+        """Quantise latents [B, D, T], passing a gradient; in training mode codebooks may learn.
+
+        A tensor [B] of legal numbers gives each example its own: quantiser dropout per example, as in DAC.
+        """
 
     @abstractmethod
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
@@ -65,11 +71,22 @@ class Quantizer(nn.Module, ABC):
         """Every codebook by name, the only thing adaptation may touch; {} for methods without any."""
         return {}
 
+    @torch.no_grad()
     def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
         """Replace all codebooks by those of the same names and shapes.
 
         Raises:
-            InputError: a name is missing or unknown, or a shape differs.
+            InputError: a name is missing or unknown, a shape differs, or a value is not finite.
+        """
+        self.check_codebooks(codebooks)
+        for name, codebook in self.codebooks().items():
+            codebook.copy_(codebooks[name])
+
+    def check_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
+        """Refuse codebooks of other names or shapes than mine, or with values that are not finite.
+
+        Raises:
+            InputError: says which.
         """
         mine = self.codebooks()
         if set(mine) != set(codebooks):
@@ -77,37 +94,63 @@ class Quantizer(nn.Module, ABC):
         for name, codebook in codebooks.items():
             if codebook.shape != mine[name].shape:
                 raise InputError(f"codebook {name} is {tuple(codebook.shape)}, not {tuple(mine[name].shape)}")
-        with torch.no_grad():
-            for name, codebook in codebooks.items():
-                mine[name].copy_(codebook)
+            if not bool(codebook.isfinite().all()):
+                raise InputError(f"codebook {name} has values that are not finite; fit it anew")
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Frames that share one code, for each row; all 1 except in multi-scale compositions."""
+        return (1,) * len(self.codebook_sizes)
 
     def bits_per_frame(self, num_quantizers: int | None = None) -> float:
         """Bits that one frame of codes carries; fractional where a codebook size is no power of two."""
         rows = self.check_prefix(num_quantizers)
-        return sum(math.log2(size) for size in self.codebook_sizes[:rows])
+        sizes_and_strides = zip(self.codebook_sizes[:rows], self.strides[:rows], strict=True)
+        return sum(math.log2(size) / stride for size, stride in sizes_and_strides)
 
-    def check_prefix(self, num_quantizers: int | None) -> int:
-        """Resolve None to all rows and refuse a number that cannot be cut here.
+    def check_prefix(self, num_quantizers: int | Tensor | None) -> int:
+        """Give the number of rows that is meant: all for None; refuse a number that cannot be cut here.
 
         Raises:
-            InputError: `num_quantizers` is not in `prefixes`.
+            InputError: `num_quantizers` is not in `prefixes`, or differs by example where it may not.
         """
         if num_quantizers is None:
             return self.prefixes[-1]
+        if isinstance(num_quantizers, Tensor):
+            distinct = num_quantizers.unique()
+            if len(distinct) != 1:
+                raise InputError(
+                    f"num_quantizers differs by example ({distinct.tolist()}); allowed is one number here"
+                )
+            num_quantizers = int(distinct)
         if num_quantizers not in self.prefixes:
             raise InputError(f"num_quantizers is {num_quantizers}; allowed are {self.prefixes}")
         return num_quantizers
+
+    def check_latents(self, latents: Tensor) -> None:
+        """Refuse latents that are not [B, D, T] with my width.
+
+        Raises:
+            InputError: says the shape given and the width expected.
+        """
+        if latents.dim() != 3 or latents.shape[1] != self.dim:
+            raise InputError(f"latents have shape {tuple(latents.shape)}; expected [B, {self.dim}, T]")
 
     def check_codes(self, codes: Tensor) -> int:
         """Give the number of rows in codes [B, N, T], or refuse rows and indices out of range.
 
         Raises:
-            InputError: the number of rows is not in `prefixes`, or an index is outside its codebook.
+            InputError: codes are no whole numbers, their number of rows is not in `prefixes`, or an index is
+                outside its codebook.
         """
-        if codes.dim() != 3:
-            raise InputError(f"codes have shape {tuple(codes.shape)}; expected [B, N, T]")
+        if codes.dim() != 3 or codes.is_floating_point():
+            raise InputError(
+                f"codes are {codes.dtype} of shape {tuple(codes.shape)}; expected int64 [B, N, T]"
+            )
         rows = self.check_prefix(codes.shape[1])
-        sizes = torch.tensor(self.codebook_sizes[:rows], device=codes.device)[None, :, None]
-        if bool(((codes < 0) | (codes >= sizes)).any()):
-            raise InputError(f"codes reach {int(codes.max())}; allowed are 0 to {self.codebook_sizes[:rows]} - 1")
+        for row, size in enumerate(self.codebook_sizes[:rows]):
+            low, high = (int(bound) for bound in codes[:, row].aminmax()) if codes.numel() else (0, 0)
+            if low < 0 or high >= size:
+                found = low if low < 0 else high
+                raise InputError(f"codes[:, {row}] holds {found}; allowed are 0 to {size - 1}")
         return rows

@@ -56,16 +56,19 @@ def squared_distances(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
-    """Index [N] of the entry of `codebook` [K, D] nearest to each of `vectors` [N, D], in chunks of bounded memory."""
+    """Index [N] of the entry of `codebook` [K, D] nearest to each of `vectors` [N, D], in bounded memory."""
     with torch.autocast(vectors.device.type, enabled=False):
-        parts = [scores(chunk, codebook).argmin(dim=1) for chunk in vectors.split(chunk_rows(codebook.shape[0]))]
+        parts = [
+            scores(chunk, codebook).argmin(dim=1) for chunk in vectors.split(chunk_rows(codebook.shape[0]))
+        ]
     return torch.cat(parts)
 
 
 def in_chunks(function: Callable[[Tensor], Tensor], vectors: Tensor, codebook_size: int) -> Tensor:
-    """Concatenate `function(chunk) -> [n, ...]` over chunks of `vectors` [N, D]; the backward pass computes each anew.
+    """Concatenate `function(chunk) -> [n, ...]` over chunks of `vectors` [N, D].
 
-    For functions that hold [n, K]: neither direction ever holds more than one chunk.
+    The backward pass computes each chunk anew. For functions that hold [n, K]: neither direction ever holds
+    more than one chunk.
     """
     chunks = vectors.split(chunk_rows(codebook_size))
     if len(chunks) == 1:
@@ -94,9 +97,9 @@ def sample_rows(vectors: Tensor, count: int, rng: torch.Generator | None = None)
 def kmeans(
     vectors: Tensor, codebook_size: int, iterations: int = 20, rng: torch.Generator | None = None
 ) -> Tensor:
-    """Fit a codebook [K, D] to `vectors` [N, D], N > 0, by Lloyd's iterations; empty clusters restart at random vectors.
+    """Fit a codebook [K, D] to `vectors` [N, D], N > 0; empty clusters restart at random vectors.
 
-    Linde, Buzo and Gray 1980, https://doi.org/10.1109/TCOM.1980.1094577.
+    Lloyd's iterations: Linde, Buzo and Gray 1980, https://doi.org/10.1109/TCOM.1980.1094577.
     """
     codebook = sample_rows(vectors, codebook_size, rng).clone()
     for _ in range(iterations):

@@ -1,4 +1,4 @@
-"""Vector quantiser whose codebook follows its clusters by moving averages: VQ-VAE, https://arxiv.org/abs/1711.00937, appendix A.1."""
+"""Codebook that follows its clusters by moving averages: VQ-VAE, https://arxiv.org/abs/1711.00937, A.1."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from audiocodec.quantizers.base import Quantizer, QuantizerOutput
-from audiocodec.quantizers.codebook import cluster_sums, kmeans, lookup, nearest, perplexity_and_usage, sample_rows
-from audiocodec.quantizers.estimators import straight_through
+from audiocodec.quantizers.codebook import cluster_sums, from_rows
+from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer
+from audiocodec.quantizers.dead_codes import CHECK_EVERY, find_dead, replacements
+from audiocodec.quantizers.parts import Parts
+from audiocodec.quantizers.ranks import sum_over_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class EMAVectorQuantizer(Quantizer):
+class EMAVectorQuantizer(CodebookQuantizer):
     """One codebook, k-means start, moving-average updates, dead entries moved to live vectors.
 
-    Decay 0.99 is EnCodec's. An entry is dead when its average use is below `dead_code_threshold` times the mean
-    use; sum and count are both replaced, so the next moving-average step keeps the new place (Mimi's rule).
+    n <- g n + (1 - g) counts, m <- g m + (1 - g) sums, entries = m / n, with g = `ema_decay`: 0.99 is
+    EnCodec's. A dead entry gets both a new sum and a new count, so the next moving-average step keeps its new
+    place (Mimi's rule).
     """
 
-    CHECK_EVERY = 5
-    """Steps between two searches for dead entries."""
+    default_parts = Parts(dead_codes="random")
 
     codebook: Tensor
     cluster_sum: Tensor
@@ -37,59 +39,20 @@ class EMAVectorQuantizer(Quantizer):
         *,
         ema_decay: float = 0.99,
         commitment_weight: float = 1.0,
-        dead_code_threshold: float = 0.1,
+        parts: Parts | None = None,
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
-        super().__init__()
-        self.dim = dim
-        self.codebook_sizes = (codebook_size,)
-        self.prefixes = (1,)
+        super().__init__(dim, codebook_size, commitment_weight, parts)
         self.ema_decay = ema_decay
-        self.commitment_weight = commitment_weight
-        self.dead_code_threshold = dead_code_threshold
         self.register_buffer("codebook", torch.randn(codebook_size, dim) * dim**-0.5)
         # Statistics of training only: not in state_dict, kept by the trainer's checkpoint.
         self.register_buffer("cluster_sum", self.codebook.clone(), persistent=False)
         self.register_buffer("cluster_size", torch.ones(codebook_size), persistent=False)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long), persistent=False)
 
-    def forward(self, latents: Tensor, num_quantizers: int | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T]; in training mode the codebook takes one moving-average step."""
-        self.check_prefix(num_quantizers)
-        vectors = latents.detach().transpose(1, 2).reshape(-1, self.dim).float()
-        if self.training and int(self.steps) == 0:
-            self.initialise(latents.detach())
-        indices = nearest(vectors, self.codebook)
-        codes = indices.view(latents.shape[0], 1, latents.shape[2])
-        quantized = lookup(self.codebook, codes[:, 0]).to(latents.dtype)
-        sums, counts = cluster_sums(vectors, indices, self.codebook_sizes[0])
-        if self.training:
-            self._follow(vectors, sums, counts)
-        commitment_loss = (latents - quantized.detach()).square().mean()
-        metrics = {"commitment_loss": commitment_loss.detach(), **perplexity_and_usage(counts)}
-        loss = self.commitment_weight * commitment_loss
-        return QuantizerOutput(straight_through(latents, quantized), codes, loss, metrics)
-
-    def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
-        """Latents [B, D, T] -> codes [B, 1, T]."""
-        self.check_prefix(num_quantizers)
-        vectors = latents.transpose(1, 2).reshape(-1, self.dim).float()
-        return nearest(vectors, self.codebook).view(latents.shape[0], 1, latents.shape[2])
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, 1, T] -> quantized [B, D, T]."""
-        self.check_codes(codes)
-        return lookup(self.codebook, codes[:, 0])
-
-    @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
-        """Start the codebook from k-means on latents [B, D, T]."""
-        vectors = latents.transpose(1, 2).reshape(-1, self.dim).float()
-        self.load_codebooks({"codebook": kmeans(vectors, self.codebook_sizes[0])})
-
-    def codebooks(self) -> dict[str, Tensor]:
-        """The codebook [K, D]."""
-        return {"codebook": self.codebook}
+    def entries(self) -> Tensor:
+        """The codebook [K, D], a buffer."""
+        return self.codebook
 
     @torch.no_grad()
     def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
@@ -99,20 +62,30 @@ class EMAVectorQuantizer(Quantizer):
         self.cluster_size.fill_(1.0)
         self.steps.fill_(1)
 
+    def before(self, vectors: Tensor) -> None:
+        """Start from k-means where nobody did before the first training step."""
+        if int(self.steps) == 0:
+            self.initialise(from_rows(vectors, 1))
+
     @torch.no_grad()
-    def _follow(self, vectors: Tensor, sums: Tensor, counts: Tensor) -> None:
+    def after(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
+        """Take one moving-average step."""
+        sums = sum_over_ranks(cluster_sums(vectors, indices, counts.shape[0])[0])
         self.cluster_sum.lerp_(sums, 1 - self.ema_decay)
         self.cluster_size.lerp_(counts, 1 - self.ema_decay)
-        if int(self.steps) % self.CHECK_EVERY == 0:
+        if self.parts.dead_codes != "none" and int(self.steps) % CHECK_EVERY == 0:
             self._revive(vectors)
         self.steps += 1
-        # Laplace smoothing as in the paper, relative to the mean so that batch size does not matter.
-        smallest = 1e-5 * self.cluster_size.mean()
-        self.codebook.copy_(self.cluster_sum / self.cluster_size.clamp(min=float(smallest))[:, None])
+        # A floor relative to the mean instead of the paper's Laplace smoothing: the same for every batch
+        # size.
+        floor = 1e-5 * self.cluster_size.mean()
+        self.codebook.copy_(self.cluster_sum / torch.maximum(self.cluster_size, floor)[:, None])
 
     def _revive(self, vectors: Tensor) -> None:
-        mean_size = self.cluster_size.mean()
-        dead = self.cluster_size < self.dead_code_threshold * mean_size
-        fresh = sample_rows(vectors, int(dead.sum()))
-        self.cluster_sum[dead] = fresh * mean_size
-        self.cluster_size[dead] = mean_size
+        dead = find_dead(self.cluster_size, self.parts.dead_code_threshold)
+        if bool(dead.any()):
+            mean_size = self.cluster_size.mean()
+            self.cluster_sum[dead] = (
+                replacements(self.parts.dead_codes, vectors, self.codebook[dead]) * mean_size
+            )
+            self.cluster_size[dead] = mean_size

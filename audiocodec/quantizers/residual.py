@@ -8,67 +8,73 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from audiocodec.errors import ConfigError
 from audiocodec.quantizers.base import Quantizer, QuantizerOutput
-from audiocodec.quantizers.estimators import straight_through
+from audiocodec.quantizers.composition import Composition
+from audiocodec.quantizers.ranks import max_over_ranks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
 
-class ResidualQuantizer(Quantizer):
+class ResidualQuantizer(Composition):
     """A stack of quantisers of one width; any prefix that ends at a stage is a legal, coarser description."""
 
     def __init__(self, stages: Sequence[Quantizer]) -> None:
-        """Compose `stages`, coarsest first; a stage may itself be a composition.
+        """Compose `stages`, coarsest first.
 
         Raises:
             ConfigError: there is no stage, or their widths differ.
         """
-        super().__init__()
+        super().__init__(stages)
         if len({stage.dim for stage in stages}) != 1:
-            raise ConfigError(f"residual stages have widths {[stage.dim for stage in stages]}; they must be equal")
-        self.stages = nn.ModuleList(stages)
+            raise ConfigError(
+                f"residual stages have widths {[stage.dim for stage in stages]}; they must be equal"
+            )
         self.dim = stages[0].dim
-        self.codebook_sizes = tuple(size for stage in stages for size in stage.codebook_sizes)
-        self.prefixes = self._prefixes()
+        self.prefixes = tuple(first + rows for first, _, stage in self.spans() for rows in stage.prefixes)
+        self.passes_identity = all(stage.passes_identity for stage in stages)
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
         """Quantise latents [B, D, T] with the first `num_quantizers` rows.
 
-        A tensor [B] of such numbers gives each example its own (quantiser dropout per example, as in DAC);
-        all rows are then returned, and `quantized` and `loss` leave out what an example does not use.
+        A tensor [B] of such numbers gives each example its own; the rows of the largest are returned, and
+        `quantized` and `loss` leave out what an example does not use.
+
+        Straight-through stages get a residual whose gradient is that of the latents, so that each stage's
+        commitment loss reaches the encoder; of the n identities that their sum then passes, n - 1 are taken
+        off. Stages with another gradient (projections, rotations) are differentiated through the chain of
+        residuals as it is.
         """
+        self.check_latents(latents)
         counts = num_quantizers if isinstance(num_quantizers, Tensor) else None
-        rows = int(counts.max()) if counts is not None else self.check_prefix(num_quantizers)  # type: ignore[arg-type]
-        residual, total = latents, torch.zeros_like(latents)
-        loss, codes, metrics = latents.new_zeros(()), [], {}
+        rows = self.check_prefix(num_quantizers) if counts is None else self._check_counts(counts)
+        start = latents.float()
+        residual, total, loss = start, torch.zeros_like(start), start.new_zeros(())
+        codes: list[Tensor] = []
+        metrics: dict[str, Tensor] = {}
         for number, (first, last, stage) in enumerate(self._used(rows)):
-            # Examples that stop earlier are left out, of the stage's statistics too.
-            active = None if counts is None else (counts >= last).nonzero()[:, 0]
-            part = residual if active is None else residual[active]
-            output = stage(part, min(rows, last) - first)
-            share = part.shape[0] / latents.shape[0]
-            quantized = output.quantized.detach()
-            if active is None:
-                stage_codes = output.codes
+            if counts is None:
+                output, share = stage(residual, min(rows, last) - first), 1.0
             else:
-                quantized = torch.zeros_like(latents).index_copy(0, active, quantized)
-                stage_codes = output.codes.new_zeros(latents.shape[0], *output.codes.shape[1:])
-                stage_codes[active] = output.codes
-            residual = residual - quantized
-            total = total + quantized
+                output, share = _forward_active(stage, residual, counts - first, min(rows, last) - first)
+            residual = residual - (output.quantized.detach() if self.passes_identity else output.quantized)
+            total = total + output.quantized
+            if number and self.passes_identity:
+                used = 1.0 if counts is None else (counts > first).to(start.dtype)[:, None, None]
+                total = total - used * (start - start.detach())
             loss = loss + share * output.loss
-            codes.append(stage_codes)
+            codes.append(output.codes)
             metrics |= {f"{name}/{number}": value for name, value in output.metrics.items()}
-        return QuantizerOutput(straight_through(latents, total), torch.cat(codes, dim=1), loss, metrics)
+        return QuantizerOutput(total.to(latents.dtype), torch.cat(codes, dim=1), loss, metrics)
 
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
         """Latents [B, D, T] -> codes [B, N, T]."""
         rows = self.check_prefix(num_quantizers)
-        residual, codes = latents, []
+        self.check_latents(latents)
+        residual, codes = latents.float(), list[Tensor]()
         for first, last, stage in self._used(rows):
             codes.append(stage.encode(residual, min(rows, last) - first))
             if last < rows:
@@ -78,37 +84,40 @@ class ResidualQuantizer(Quantizer):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [B, N, T] -> quantized [B, D, T], the sum over the stages."""
         rows = self.check_codes(codes)
-        parts = [stage.decode(codes[:, first : min(rows, last)]) for first, last, stage in self._used(rows)]
-        return torch.stack(parts).sum(dim=0)
+        total = torch.zeros(codes.shape[0], self.dim, codes.shape[2], device=codes.device)
+        for first, last, stage in self._used(rows):  # in the order of `forward`, for the same last bit
+            total = total + stage.decode(codes[:, first : min(rows, last)])
+        return total
 
     @torch.no_grad()
     def initialise(self, latents: Tensor) -> None:
         """Fit each stage in turn to what the stages before it leave of latents [B, D, T]."""
-        residual = latents
-        for _, _, stage in self._used(self.prefixes[-1]):
+        residual = latents.float()
+        for _, _, stage in self.spans():
             stage.initialise(residual)
             residual = residual - stage.decode(stage.encode(residual))
 
-    def codebooks(self) -> dict[str, Tensor]:
-        """Codebooks of all stages, named "<stage>.<name>"."""
-        return {f"{i}.{name}": c for i, (_, _, s) in enumerate(self._spans()) for name, c in s.codebooks().items()}
-
-    def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
-        """Replace the codebooks of all stages."""
-        super().load_codebooks(codebooks)
-        for i, (_, _, stage) in enumerate(self._spans()):
-            prefix = f"{i}."
-            stage.load_codebooks({n.removeprefix(prefix): c for n, c in codebooks.items() if n.startswith(prefix)})
-
-    def _spans(self) -> Iterator[tuple[int, int, Quantizer]]:
-        first = 0
-        for stage in self.stages:
-            assert isinstance(stage, Quantizer)
-            yield first, first + len(stage.codebook_sizes), stage
-            first += len(stage.codebook_sizes)
-
     def _used(self, rows: int) -> list[tuple[int, int, Quantizer]]:
-        return [span for span in self._spans() if span[0] < rows]
+        return [span for span in self.spans() if span[0] < rows]
 
-    def _prefixes(self) -> tuple[int, ...]:
-        return tuple(first + rows for first, _, stage in self._spans() for rows in stage.prefixes)
+    def _check_counts(self, counts: Tensor) -> int:
+        for count in counts.unique().tolist():
+            self.check_prefix(count)
+        # All ranks run as many stages as any, as stages may exchange statistics.
+        return max_over_ranks(int(counts.max()) if counts.numel() else self.prefixes[0], counts.device)
+
+
+def _forward_active(
+    stage: Quantizer, residual: Tensor, counts: Tensor, rows: int
+) -> tuple[QuantizerOutput, float]:
+    """Run `stage` on the examples with positive `counts` [B]: the others stay out of its statistics.
+
+    Returns codes of all examples, zero where not used, and the share of examples that were active.
+    """
+    active = (counts > 0).nonzero()[:, 0]
+    part = residual[active]
+    output: QuantizerOutput = stage(part, counts[active].clamp(max=rows) if len(stage.prefixes) > 1 else rows)
+    quantized = torch.zeros_like(residual).index_copy(0, active, output.quantized)
+    codes = output.codes.new_zeros(residual.shape[0], rows, residual.shape[2])
+    codes[active, : output.codes.shape[1]] = output.codes
+    return QuantizerOutput(quantized, codes, output.loss, output.metrics), part.shape[0] / max(len(counts), 1)

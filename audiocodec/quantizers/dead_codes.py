@@ -1,0 +1,59 @@
+"""What to do with entries that nobody uses: which are dead, and where they restart."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from audiocodec.quantizers.codebook import chunk_rows, sample_rows
+from audiocodec.quantizers.ranks import from_first_rank, gather_rows
+
+DeadCodePolicy = Literal["none", "random", "anchor"]
+
+CHECK_EVERY = 5
+"""Training steps between two searches for dead entries (Mimi's number)."""
+
+MAX_CANDIDATES = 65536
+"""Vectors of all ranks that replacements are picked from."""
+
+
+def find_dead(usage: Tensor, threshold: float) -> Tensor:
+    """Mask [K] of entries whose average use is below `threshold` times the mean, whatever the batch size."""
+    return usage < threshold * usage.mean()
+
+
+def replacements(policy: DeadCodePolicy, vectors: Tensor, dead_entries: Tensor) -> Tensor:
+    """New places for `dead_entries` [M, D], equal on all ranks: random vectors, or the closest to each."""
+    candidates = gather_rows(vectors)
+    if candidates.shape[0] > MAX_CANDIDATES:
+        candidates = sample_rows(candidates, MAX_CANDIDATES)
+    if not candidates.shape[0]:
+        return dead_entries
+    if policy == "anchor":
+        return from_first_rank(candidates[closest_vectors(candidates, dead_entries)])
+    return from_first_rank(sample_rows(candidates, dead_entries.shape[0]))
+
+
+def closest_vectors(vectors: Tensor, entries: Tensor) -> Tensor:
+    """Index [M] of the vector of [N, D], N > 0, closest to each of `entries` [M, D], in bounded memory."""
+    best: list[tuple[Tensor, Tensor]] = []
+    offset = 0
+    norms = 0.5 * vectors.square().sum(dim=1)
+    rows = chunk_rows(entries.shape[0])
+    for chunk, norm in zip(vectors.split(rows), norms.split(rows), strict=True):
+        # |z|^2 / 2 - z.c ranks vectors for each entry as `scores` ranks entries for each vector.
+        value, index = torch.addmm(norm[:, None], chunk, entries.t(), alpha=-1).min(dim=0)
+        best.append((value, index + offset))
+        offset += chunk.shape[0]
+    which = torch.stack([value for value, _ in best]).argmin(dim=0)
+    return torch.stack([index for _, index in best]).gather(0, which[None])[0]
+
+
+def anchor_shares(usage: Tensor, decay: float = 0.99) -> Tensor:
+    """How far each entry moves to its anchor, from its average relative frequency `usage` [K].
+
+    Zheng and Vedaldi 2023, https://arxiv.org/abs/2307.15139: exp(-10 K p / (1 - decay) - 1e-3).
+    """
+    return torch.exp(-10 * usage.shape[0] * usage / (1 - decay) - 1e-3)

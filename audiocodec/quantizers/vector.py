@@ -1,0 +1,90 @@
+"""Codebook learned by gradient: VQ-VAE, https://arxiv.org/abs/1711.00937, equation 3."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from audiocodec.errors import ConfigError
+from audiocodec.quantizers.codebook import mean_square
+from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer, Terms
+from audiocodec.quantizers.dead_codes import CHECK_EVERY, anchor_shares, find_dead, replacements
+from audiocodec.quantizers.parts import Parts
+
+
+class VectorQuantizer(CodebookQuantizer):
+    """L = codebook_weight |sg(z) - q|^2 + commitment_weight |z - sg(q)|^2, means over all elements.
+
+    Commitment 0.25 and the uniform start in +-1/K are the paper's. `initialise` replaces that start by
+    k-means. With a dead-code policy, `usage` averages how often each entry is chosen and unused entries move
+    before they are used.
+    """
+
+    movable = True
+    """Entries can be put to any place, so dead-code policies apply."""
+
+    usage: Tensor
+    steps: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        codebook_size: int,
+        *,
+        commitment_weight: float = 0.25,
+        codebook_weight: float = 1.0,
+        parts: Parts | None = None,
+    ) -> None:
+        """Latents of width `dim`, `codebook_size` entries."""
+        super().__init__(dim, codebook_size, commitment_weight, parts)
+        self.codebook_weight = codebook_weight
+        self._make_codebook(dim, codebook_size)
+        if self.parts.dead_codes != "none":
+            if not self.movable:
+                raise ConfigError(
+                    f"dead_codes is {self.parts.dead_codes!r}; {type(self).__name__} allows only 'none'"
+                )
+            self.register_buffer("usage", torch.full((codebook_size,), 1 / codebook_size), persistent=False)
+            self.register_buffer("steps", torch.zeros((), dtype=torch.long), persistent=False)
+
+    def _make_codebook(self, dim: int, codebook_size: int) -> None:
+        self.codebook = nn.Parameter(
+            torch.empty(codebook_size, dim).uniform_(-1 / codebook_size, 1 / codebook_size)
+        )
+
+    def entries(self) -> Tensor:
+        """The codebook [K, D], a parameter."""
+        return self.codebook
+
+    def codebook_terms(self, vectors: Tensor, chosen: Tensor, indices: Tensor, codebook: Tensor) -> Terms:
+        """Draw each chosen entry to the vectors that chose it."""
+        del indices, codebook
+        return {"codebook_loss": (self.codebook_weight, mean_square(vectors.detach() - chosen))}
+
+    @torch.no_grad()
+    def before(self, vectors: Tensor) -> None:
+        """Move unused entries; before use, as the backward pass needs entries as they were used."""
+        if self.parts.dead_codes == "random" and int(self.steps) % CHECK_EVERY == CHECK_EVERY - 1:
+            dead = find_dead(self.usage, self.parts.dead_code_threshold).nonzero()[:, 0]
+            if len(dead):
+                self.place(dead, replacements("random", vectors, self.entries()[dead]))
+                self.usage[dead] = self.usage.mean()
+        elif self.parts.dead_codes == "anchor":
+            shares = anchor_shares(self.usage)
+            moving = (shares > 1e-6).nonzero()[:, 0]
+            if len(moving):
+                entries = self.entries()[moving]
+                anchors = replacements("anchor", vectors, entries)
+                self.place(moving, entries.lerp(anchors, shares[moving, None]))
+
+    @torch.no_grad()
+    def after(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
+        """Average how often entries are chosen."""
+        if self.parts.dead_codes != "none" and bool(counts.any()):
+            self.usage.lerp_(counts / counts.sum(), 0.01)
+            self.steps += 1
+
+    @torch.no_grad()
+    def place(self, indices: Tensor, entries: Tensor) -> None:
+        """Put the entries [M, D] at `indices` [M]."""
+        self.codebook[indices] = entries

@@ -1,0 +1,257 @@
+"""What every method must do: alone, in a stack of 8, in a stack of products, over scales."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from audiocodec.errors import InputError
+from audiocodec.quantizers import QUANTIZERS, ProductQuantizer, Quantizer, ResidualQuantizer
+
+DIM, SIZE, BATCH, FRAMES = 16, 64, 3, 20
+
+
+def _alone(method: str) -> Quantizer:
+    return QUANTIZERS[method](DIM, SIZE)
+
+
+def _stack(method: str) -> Quantizer:
+    return ResidualQuantizer([QUANTIZERS[method](DIM, SIZE) for _ in range(8)])
+
+
+def _stack_of_products(method: str) -> Quantizer:
+    make = QUANTIZERS[method]
+    return ResidualQuantizer([ProductQuantizer.split(DIM, 2, lambda dim: make(dim, SIZE)) for _ in range(3)])
+
+
+SHAPES = {"alone": _alone, "stack": _stack, "stack_of_products": _stack_of_products}
+
+
+def _latents(seed: int = 0, frames: int = FRAMES, batch: int = BATCH) -> Tensor:
+    return torch.randn(batch, DIM, frames, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(params=[(method, shape) for method in sorted(QUANTIZERS) for shape in SHAPES], ids="-".join)
+def quantizer(request: pytest.FixtureRequest) -> Quantizer:
+    """A started quantiser that took three training steps, in evaluation mode."""
+    method, shape = request.param
+    torch.manual_seed(1)
+    quantizer = SHAPES[shape](method)
+    quantizer.initialise(_latents(seed=9, batch=20))
+    optimizer = torch.optim.SGD([*quantizer.parameters(), torch.nn.Parameter(torch.zeros(1))], lr=1e-2)
+    for seed in range(3):
+        output = quantizer.train()(_latents(seed))
+        optimizer.zero_grad()
+        (output.loss + output.quantized.square().mean()).backward() if output.loss.requires_grad else None
+        optimizer.step()
+    return quantizer.eval()
+
+
+def test_decode_of_encode_is_what_forward_gives(quantizer: Quantizer) -> None:
+    for prefix in quantizer.prefixes:
+        output = quantizer(_latents(), prefix)
+        codes = quantizer.encode(_latents(), prefix)
+        assert torch.equal(output.codes, codes)
+        assert torch.equal(quantizer.decode(codes), output.quantized)
+
+
+def test_codes_have_the_promised_shape_type_and_range(quantizer: Quantizer) -> None:
+    codes = quantizer.encode(_latents())
+    assert codes.dtype == torch.int64
+    assert codes.shape == (BATCH, len(quantizer.codebook_sizes), FRAMES)
+    for row, size in enumerate(quantizer.codebook_sizes):
+        assert 0 <= int(codes[:, row].min()) <= int(codes[:, row].max()) < size
+
+
+def test_prefixes_are_the_first_rows(quantizer: Quantizer) -> None:
+    codes = quantizer.encode(_latents())
+    for prefix in quantizer.prefixes:
+        assert torch.equal(quantizer.encode(_latents(), prefix), codes[:, :prefix])
+        assert quantizer.decode(codes[:, :prefix]).shape == (BATCH, DIM, FRAMES)
+
+
+def test_illegal_prefixes_and_codes_are_refused(quantizer: Quantizer) -> None:
+    codes = quantizer.encode(_latents())
+    rows = len(quantizer.codebook_sizes)
+    for illegal in set(range(-1, rows + 2)) - set(quantizer.prefixes):
+        for call in (quantizer.encode, quantizer.forward, quantizer.bits_per_frame):
+            with pytest.raises(InputError, match=f"num_quantizers is {illegal}; allowed are"):
+                call(*([illegal] if call == quantizer.bits_per_frame else [_latents(), illegal]))
+        if illegal >= 0:
+            with pytest.raises(InputError, match="allowed are"):
+                quantizer.decode(codes[:, :1].repeat(1, illegal, 1))
+    for row, size in enumerate(quantizer.codebook_sizes):
+        for value in (-1, size):
+            wrong = codes.clone()
+            wrong[0, row, 3] = value
+            with pytest.raises(
+                InputError, match=rf"codes\[:, {row}\] holds {value}; allowed are 0 to {size - 1}"
+            ):
+                quantizer.decode(wrong)
+    with pytest.raises(InputError, match="expected int64"):
+        quantizer.decode(codes.float())
+    with pytest.raises(InputError, match=rf"expected \[B, {DIM}, T\]"):
+        quantizer.encode(torch.zeros(2, DIM + 1, 5))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_gradient_reaches_every_latent(quantizer: Quantizer, training: bool) -> None:
+    for prefix in (quantizer.prefixes[0], quantizer.prefixes[-1]):
+        latents = _latents().requires_grad_()
+        output = quantizer.train(training)(latents, prefix)
+        direction = torch.randn(output.quantized.shape, generator=torch.Generator().manual_seed(5))
+        (gradient,) = torch.autograd.grad((output.quantized * direction).sum(), latents)
+        assert bool(gradient.isfinite().all())
+        assert float(gradient.norm(dim=1).min()) > 0
+
+
+def test_gradient_of_straight_through_methods_is_the_identity(quantizer: Quantizer) -> None:
+    if not quantizer.passes_identity:
+        pytest.skip("passes another gradient on purpose")
+    latents = _latents().requires_grad_()
+    direction = torch.randn(latents.shape, generator=torch.Generator().manual_seed(5))
+    (gradient,) = torch.autograd.grad((quantizer(latents).quantized * direction).sum(), latents)
+    torch.testing.assert_close(gradient, direction, atol=1e-5, rtol=1e-5)
+
+
+def test_every_parameter_learns(quantizer: Quantizer) -> None:
+    parameters = dict(quantizer.named_parameters())
+    output = quantizer.train()(_latents(frames=200))
+    total = output.loss + (output.quantized * _latents(7, frames=200)).sum()
+    if not total.requires_grad:
+        assert not parameters
+        return
+    total.backward()
+    still = [name for name, p in parameters.items() if p.grad is None or not bool(p.grad.any())]
+    assert still == []
+
+
+def test_loss_is_a_finite_scalar_and_metrics_are_plain(quantizer: Quantizer) -> None:
+    output = quantizer.train()(_latents())
+    assert output.loss.shape == ()
+    assert math.isfinite(output.loss.item())
+    for name, value in output.metrics.items():
+        assert value.shape == (), name
+        assert not value.requires_grad, name
+        assert math.isfinite(float(value)), name
+
+
+def test_encoding_does_not_depend_on_the_batch(quantizer: Quantizer) -> None:
+    codes = quantizer.encode(_latents())
+    for example in range(BATCH):
+        assert torch.equal(quantizer.encode(_latents()[example : example + 1]), codes[example : example + 1])
+    assert torch.equal(quantizer.encode(_latents()), codes)
+
+
+def test_evaluation_changes_nothing(quantizer: Quantizer) -> None:
+    before = {
+        name: tensor.clone() for name, tensor in [*quantizer.named_buffers(), *quantizer.named_parameters()]
+    }
+    quantizer(_latents(3))
+    quantizer.decode(quantizer.encode(_latents(4)))
+    after = dict([*quantizer.named_buffers(), *quantizer.named_parameters()])
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_codebooks_travel_and_change_what_is_decoded(quantizer: Quantizer) -> None:
+    codebooks = {name: codebook.clone() for name, codebook in quantizer.codebooks().items()}
+    if not codebooks:
+        with pytest.raises(InputError, match="this quantiser has"):
+            quantizer.load_codebooks({"codebook": torch.zeros(3, 3)})
+        return
+    codes = quantizer.encode(_latents())
+    before = quantizer.decode(codes)
+    quantizer.load_codebooks({name: codebook + 0.25 for name, codebook in codebooks.items()})
+    assert not torch.allclose(quantizer.decode(codes), before, atol=1e-3)
+    for name, codebook in quantizer.codebooks().items():
+        torch.testing.assert_close(codebook, codebooks[name] + 0.25, atol=1e-5, rtol=1e-5)
+    quantizer.load_codebooks(codebooks)
+    torch.testing.assert_close(quantizer.decode(codes), before, atol=1e-5, rtol=1e-5)
+
+
+def test_codebooks_that_do_not_fit_are_refused_and_change_nothing(quantizer: Quantizer) -> None:
+    codebooks = {name: codebook.clone() for name, codebook in quantizer.codebooks().items()}
+    if not codebooks:
+        pytest.skip("has no codebooks")
+    last = sorted(codebooks)[-1]
+    for wrong, message in (
+        ({name: c for name, c in codebooks.items() if name != last}, "are named"),
+        ({**codebooks, "other": torch.zeros(1, 1)}, "are named"),
+        ({**codebooks, last: codebooks[last][:-1]}, f"codebook {last} is"),
+        ({**codebooks, last: codebooks[last] * math.nan}, "not finite"),
+    ):
+        with pytest.raises(InputError, match=message):
+            quantizer.load_codebooks(wrong)
+    for name, codebook in quantizer.codebooks().items():
+        assert torch.equal(codebook, codebooks[name])
+
+
+def test_weights_travel_through_a_state_dict(quantizer: Quantizer, request: pytest.FixtureRequest) -> None:
+    method, shape = request.node.callspec.params["quantizer"]
+    other = SHAPES[shape](method)
+    other.eval().encode(_latents())  # anything kept from earlier weights would show
+    other.load_state_dict(quantizer.state_dict())
+    codes = quantizer.encode(_latents())
+    assert torch.equal(other.encode(_latents()), codes)
+    assert torch.equal(other.decode(codes), quantizer.decode(codes))
+
+
+def test_bits_per_frame(quantizer: Quantizer) -> None:
+    for prefix in quantizer.prefixes:
+        expected = math.log2(math.prod(quantizer.codebook_sizes[:prefix]))
+        assert quantizer.bits_per_frame(prefix) == pytest.approx(expected, rel=1e-12)
+    assert quantizer.bits_per_frame() == quantizer.bits_per_frame(quantizer.prefixes[-1])
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+def test_hardly_any_frames(quantizer: Quantizer, frames: int) -> None:
+    latents = _latents(frames=frames)
+    output = quantizer(latents)
+    assert output.codes.shape == (BATCH, len(quantizer.codebook_sizes), frames)
+    assert torch.equal(quantizer.decode(quantizer.encode(latents)), output.quantized)
+    trained = quantizer.train()(latents)
+    assert math.isfinite(trained.loss.item())
+    assert all(bool(tensor.isfinite().all()) for _, tensor in quantizer.named_buffers())
+
+
+def test_half_precision_latents(quantizer: Quantizer) -> None:
+    latents = _latents().bfloat16()
+    output = quantizer(latents)
+    assert output.quantized.dtype == torch.bfloat16
+    assert torch.equal(output.codes, quantizer.encode(latents))
+    assert torch.equal(output.codes, quantizer.encode(latents.float()))
+    assert torch.equal(quantizer.decode(output.codes).bfloat16(), output.quantized)
+    assert math.isfinite(quantizer.train()(latents).loss.item())
+
+
+def test_autocast_does_not_touch_codes(quantizer: Quantizer) -> None:
+    codes = quantizer.encode(_latents())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(quantizer.encode(_latents()), codes)
+        assert torch.equal(quantizer(_latents()).codes, codes)
+        inside = quantizer.decode(codes)
+    assert torch.equal(inside, quantizer.decode(codes))
+
+
+def test_reconstructs_better_than_nothing(quantizer: Quantizer) -> None:
+    latents = _latents(seed=9, batch=20)
+    error = (quantizer.decode(quantizer.encode(latents)) - latents).square().mean()
+    assert error.item() < 0.95 * float(latents.square().mean())
+
+
+def test_training_steps_repeat_from_a_seed(quantizer: Quantizer) -> None:
+    state = {name: tensor.clone() for name, tensor in quantizer.named_buffers()}
+    parameters = {name: tensor.detach().clone() for name, tensor in quantizer.named_parameters()}
+    results = []
+    for _ in range(2):
+        with torch.no_grad():
+            for name, tensor in quantizer.named_buffers():
+                tensor.copy_(state[name])
+            for name, tensor in quantizer.named_parameters():
+                tensor.copy_(parameters[name])
+        torch.manual_seed(3)
+        output = quantizer.train()(_latents())
+        results.append((output.codes, output.loss.detach(), output.quantized.detach()))
+    for first, second in zip(*results, strict=True):
+        assert torch.equal(first, second)

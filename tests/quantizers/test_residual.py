@@ -1,0 +1,147 @@
+import pytest
+import torch
+
+from audiocodec.errors import ConfigError, InputError
+from audiocodec.quantizers import (
+    EMAVectorQuantizer,
+    ProductQuantizer,
+    Quantizer,
+    ResidualQuantizer,
+    VectorQuantizer,
+)
+
+DIM = 8
+
+
+def _latents(seed: int = 0, batch: int = 6, frames: int = 30) -> torch.Tensor:
+    return torch.randn(batch, DIM, frames, generator=torch.Generator().manual_seed(seed))
+
+
+def _stack(method: type[Quantizer] = EMAVectorQuantizer, stages: int = 4) -> ResidualQuantizer:
+    torch.manual_seed(0)
+    quantizer = ResidualQuantizer([method(DIM, 32) for _ in range(stages)])
+    quantizer.initialise(_latents(99, batch=30))
+    return quantizer.eval()
+
+
+def _of_products() -> ResidualQuantizer:
+    torch.manual_seed(0)
+    product = ProductQuantizer.split(DIM, 2, lambda dim: EMAVectorQuantizer(dim, 16))
+    inner = ResidualQuantizer([EMAVectorQuantizer(DIM, 16) for _ in range(3)])
+    quantizer = ResidualQuantizer([product, EMAVectorQuantizer(DIM, 16), inner])
+    quantizer.initialise(_latents(99, batch=30))
+    return quantizer.eval()
+
+
+def test_state_names_are_those_of_trained_weights() -> None:
+    assert list(_stack(stages=2).state_dict()) == ["stages.0.codebook", "stages.1.codebook"]
+
+
+def test_error_falls_with_every_stage() -> None:
+    quantizer = _stack(stages=6)
+    errors = [
+        float((quantizer.decode(quantizer.encode(_latents(), n)) - _latents()).square().mean())
+        for n in quantizer.prefixes
+    ]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.3 * errors[0]
+
+
+def test_each_stage_codes_what_is_left() -> None:
+    quantizer = _stack()
+    residual = _latents()
+    for row, codes in enumerate(quantizer.encode(_latents()).unbind(1)):
+        codebook = quantizer.codebooks()[f"{row}.codebook"]
+        distances = (residual[:, None] - codebook[None, :, :, None]).square().sum(2)
+        assert torch.equal(codes, distances.argmin(1))
+        residual = residual - codebook[codes].transpose(1, 2)
+
+
+def test_prefixes_end_where_a_member_can_be_cut() -> None:
+    quantizer = _of_products()
+    assert quantizer.codebook_sizes == (16,) * 6
+    assert quantizer.prefixes == (2, 3, 4, 5, 6)
+    for illegal in (0, 1, 7):
+        with pytest.raises(InputError, match=r"allowed are \(2, 3, 4, 5, 6\)"):
+            quantizer.encode(_latents(), illegal)
+
+
+@pytest.mark.parametrize("make", [_stack, _of_products], ids=["stack", "with_products_and_stacks"])
+@pytest.mark.parametrize("training", [False, True])
+def test_dropout_per_example_equals_each_example_alone(make: type, training: bool) -> None:
+    quantizer = make()
+    counts = torch.tensor([quantizer.prefixes[i % len(quantizer.prefixes)] for i in (0, 1, 2, 3, 0, 2)])
+    latents = _latents()
+    together = quantizer(latents, counts)
+    for example, count in enumerate(counts.tolist()):
+        alone = quantizer(latents[example : example + 1], count)
+        torch.testing.assert_close(together.quantized[example], alone.quantized[0], atol=1e-6, rtol=1e-6)
+        assert torch.equal(together.codes[example, :count], alone.codes[0])
+        assert not together.codes[example, count:].any()
+    expected = torch.stack(
+        [quantizer(latents[i : i + 1], int(count)).loss for i, count in enumerate(counts)]
+    ).mean()
+    torch.testing.assert_close(together.loss, expected)
+    if training:  # only active examples enter a stage's statistics
+        before = quantizer.train().state_dict()["stages.1.codebook"].clone() if make is _stack else None
+        quantizer(latents, torch.full((6,), quantizer.prefixes[0]))
+        if before is not None:
+            assert torch.equal(quantizer.state_dict()["stages.1.codebook"], before)
+
+
+def test_dropout_gives_every_example_the_identity_gradient() -> None:
+    quantizer = _of_products()
+    latents = _latents().requires_grad_()
+    direction = _latents(4)
+    output = quantizer(latents, torch.tensor([2, 3, 4, 5, 6, 2]))
+    (gradient,) = torch.autograd.grad((output.quantized * direction).sum(), latents)
+    torch.testing.assert_close(gradient, direction, atol=1e-5, rtol=1e-5)
+
+
+def test_every_stage_sends_its_commitment_loss_to_the_latents() -> None:
+    """EnCodec's later stages do not, as their residual carries no gradient."""
+    quantizer = _stack(stages=3)
+    latents = _latents().requires_grad_()
+    (gradient,) = torch.autograd.grad(quantizer(latents).loss, latents)
+    codes = quantizer.encode(_latents())
+    expected = torch.zeros_like(latents)
+    for n in quantizer.prefixes:
+        expected += 2 * (_latents() - quantizer.decode(codes[:, :n])) / latents.numel()
+    torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_codebooks_of_all_stages_learn_by_gradient() -> None:
+    quantizer = _stack(VectorQuantizer, 3)
+    latents = _latents()
+    quantizer(latents).loss.backward()
+    residual = latents
+    for stage in quantizer.stages:
+        assert isinstance(stage, VectorQuantizer)
+        codes = stage.encode(residual)
+        codebook = stage.codebook.detach().clone().requires_grad_()
+        chosen = codebook[codes[:, 0]].transpose(1, 2)
+        (expected,) = torch.autograd.grad((residual - chosen).square().mean(), codebook)
+        torch.testing.assert_close(stage.codebook.grad, expected, atol=1e-6, rtol=1e-4)
+        residual = residual - stage.decode(codes)
+
+
+def test_illegal_number_for_one_example_is_refused() -> None:
+    with pytest.raises(InputError, match="num_quantizers is 9"):
+        _stack()(_latents(), torch.tensor([1, 2, 3, 9, 1, 1]))
+
+
+def test_stages_must_agree_in_width_and_exist() -> None:
+    with pytest.raises(ConfigError, match=r"\[8, 4\]"):
+        ResidualQuantizer([EMAVectorQuantizer(8, 4), EMAVectorQuantizer(4, 4)])
+    with pytest.raises(ConfigError, match="no stages"):
+        ResidualQuantizer([])
+
+
+def test_loading_codebooks_replaces_all_or_none() -> None:
+    quantizer = _stack(stages=3)
+    codebooks = {name: c.clone() for name, c in quantizer.codebooks().items()}
+    wrong = {name: c + 1 for name, c in codebooks.items()}
+    wrong["2.codebook"] = wrong["2.codebook"][:5]
+    with pytest.raises(InputError, match=r"codebook 2\.codebook"):
+        quantizer.load_codebooks(wrong)
+    assert all(torch.equal(c, codebooks[name]) for name, c in quantizer.codebooks().items())
