@@ -1,4 +1,4 @@
-"""The codec model: encoder, quantiser and decoder in one module, the only object that knows both Hz and bits."""
+"""The codec model: encoder, quantiser and decoder in one module, which alone knows both Hz and bits."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class QuantizerConfig:
         method: a name in `QUANTIZERS`.
         num_quantizers: stages of the stack.
         codebook_size: entries of each stage.
-        search_width: paths kept when codes are chosen; 4 leaves about 10 % less error than 1 at four times the work
-            of the quantiser, which is small beside the nets.
+        search_width: paths kept when codes are chosen; 4 leaves about a tenth less error than 1 at four times
+            the work of the quantiser, which is small beside the nets.
         options: further arguments of the method, such as `ema_decay`.
     """
 
@@ -127,9 +127,9 @@ class CodecModel(nn.Module):
     def forward(
         self, wav: Tensor, num_quantizers: int | Tensor | None = None, *, quantize: bool = True
     ) -> ModelOutput:
-        """Pass wav [B, 1, T * hop_length] through the whole codec; the output is cut to L = T * hop_length - delay.
+        """Pass wav [B, 1, T * hop_length] through the codec; the output has L = T * hop_length - delay samples.
 
-        `quantize=False` leaves the quantiser out of the path (it still learns), as a share of training steps may do.
+        `quantize=False` leaves the quantiser out of the path (it still learns).
         """
         latents = self.encoder(wav)
         with torch.autocast(latents.device.type, enabled=False):

@@ -98,7 +98,7 @@ class Quantizer(nn.Module, ABC):
                 raise InputError(f"codebook {name} has values that are not finite; fit it anew")
 
     def search_entries(self) -> Tensor | None:
-        """The codebook [K, D] of which `encode` takes the nearest entry, for joint search over the stages of a stack.
+        """The codebook [K, D] of which `encode` takes the nearest entry, for joint search in a stack.
 
         None where the choice is made in another way.
         """

@@ -31,8 +31,8 @@ class ResidualQuantizer(Composition):
     def __init__(self, stages: Sequence[Quantizer], search_width: int = 1) -> None:
         """Compose `stages`, coarsest first.
 
-        `search_width` is the number of paths that `encode` keeps at each stage; 1 takes the nearest entry of each
-        stage at once, as training always does.
+        `search_width` is the number of paths that `encode` keeps at each stage; 1 takes the nearest entry of
+        each stage at once, as training always does.
 
         Raises:
             ConfigError: there is no stage, their widths differ, or `search_width` is not 1 to 64.

@@ -1,7 +1,7 @@
-"""Joint choice of the codes of a residual stack: the nearest entry of a stage is not always the best start for the next.
+"""Joint choice of the codes of a residual stack: the nearest entry is not always the best start for the next.
 
-M-algorithm search of multi-stage vector quantisers, as LeBlanc et al. describe it in "Efficient search and design
-procedures for robust multi-stage VQ of LPC parameters", IEEE Transactions on Speech and Audio Processing 1(4), 1993.
+M-algorithm search of multi-stage vector quantisers: LeBlanc et al., "Efficient search and design procedures for
+robust multi-stage VQ of LPC parameters", IEEE Transactions on Speech and Audio Processing 1(4), 1993.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 
 def beam_search(vectors: Tensor, codebooks: Sequence[Tensor], width: int) -> Tensor:
-    """Indices [N, stages] whose entries add up close to `vectors` [N, D], keeping the best `width` paths at each stage.
+    """Indices [N, stages] of entries that add up close to `vectors` [N, D]; `width` paths are kept at each stage.
 
-    `width` 1 is the usual greedy choice; the error is never worse than that of the paths kept, and work and memory
-    grow with `width`. Codebooks are [K, D], coarsest first.
+    `width` 1 is the usual greedy choice; work and memory grow with it. Codebooks are [K, D], coarsest first.
     """
     rows = max(1, CHUNK_ELEMENTS // (width * max(codebook.shape[0] for codebook in codebooks)))
     return torch.cat([_search(chunk, codebooks, width) for chunk in vectors.split(rows)])
@@ -38,7 +37,7 @@ def _search(vectors: Tensor, codebooks: Sequence[Tensor], width: int) -> Tensor:
         # Squared error of each path continued by each entry, halved.
         scores = 0.5 * codebook.square().sum(dim=1) - residuals @ codebook.t()
         scores = scores + 0.5 * residuals.square().sum(dim=2, keepdim=True)  # [N, paths, K]
-        # The best `width` of all lie within the best `width` of each path; two small selections are quicker than one.
+        # The best of all lie within the best of each path; two small selections are quicker than a large one.
         kept = min(width, size)
         by_path, entries = scores.topk(kept, dim=2, largest=False)
         _, order = by_path.flatten(1).topk(min(width, by_path.shape[1] * kept), dim=1, largest=False)
