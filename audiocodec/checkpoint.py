@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import secrets
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -154,8 +155,8 @@ def _digest(start: str, tensors: Mapping[str, Tensor]) -> str:
 
 def _codebook_keys(model: CodecModel) -> set[str]:
     """Names in the state_dict of the tensors that `codebooks()` hands out."""
-    mine = {id(codebook) for codebook in model.quantizer.codebooks().values()}
-    return {name for name, tensor in model.state_dict(keep_vars=True).items() if id(tensor) in mine}
+    mine = {(codebook.data_ptr(), codebook.shape) for codebook in model.quantizer.codebooks().values()}
+    return {name for name, tensor in model.state_dict().items() if (tensor.data_ptr(), tensor.shape) in mine}
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
@@ -244,7 +245,7 @@ def _empty_model(config: ModelConfig, stored: Any) -> CodecModel:
     """Build the net after comparing every name and shape with the file, on a device without memory."""
     build_errors = (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, ValueError)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
             wanted = {name: list(tensor.shape) for name, tensor in build_model(config).state_dict().items()}
     except build_errors as error:
         raise CheckpointError(f"no net can be built from its configuration: {error}") from error

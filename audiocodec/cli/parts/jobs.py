@@ -26,6 +26,8 @@ def codec_for(model: str | None, device: str, codebook: str | None = None) -> Co
 
     from audiocodec.codec import load
 
+    # The matrices are small: more threads gain little, and wait for each other endlessly when the machine is busy.
+    torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # near-silence would otherwise be computed many times slower
     codec = load(model, device)
     return codec if codebook is None else codec.with_codebook(codebook)
@@ -42,7 +44,7 @@ def run(
                 show(number + 1)
             return
         context = multiprocessing.get_context("spawn")  # forking a process that has threads may hang
-        with ProcessPoolExecutor(min(jobs, len(tasks)), context, initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(min(jobs, len(tasks)), context) as pool:
             futures = {pool.submit(_try, work, task, names[i]): i for i, task in enumerate(tasks)}
             for done, future in enumerate(as_completed(futures), 1):
                 yield futures[future], _outcome(future)
@@ -61,9 +63,3 @@ def _try(work: Work[T], task: Any, name: Any, progress: Callable[[float], None] 
         return work(task, progress or (lambda share: None))
     except Exception as error:
         return failure(error, name)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)

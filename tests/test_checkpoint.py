@@ -1,0 +1,209 @@
+import json
+import shutil
+import struct
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from audiocodec.checkpoint import WEIGHTS_NAME, codebook_id, load_model, model_id, save_model
+from audiocodec.errors import CheckpointError
+from audiocodec.model import build_model
+
+
+@pytest.fixture
+def model(tiny_config):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return build_model(tiny_config).eval()
+
+
+@pytest.fixture
+def folder(tmp_path, model, tiny_config):
+    save_model(tmp_path / "model", model, tiny_config, {"steps": "7"})
+    return tmp_path / "model"
+
+
+def rewrite(folder, change_document=None, change_tensors=None):
+    """Save the file again with something wrong in it."""
+    file = folder / WEIGHTS_NAME
+    with safe_open(file, framework="pt") as stored:
+        document = json.loads(stored.metadata()["audiocodec"])
+    tensors = load_file(file)
+    (change_document or (lambda d: None))(document)
+    (change_tensors or (lambda t: None))(tensors)
+    (folder / "config.yaml").unlink()
+    save_file(tensors, file, {"audiocodec": json.dumps(document)})
+
+
+def test_a_model_comes_back_exactly(folder, model, tiny_config):
+    loaded, config, metadata = load_model(folder)
+    assert config == tiny_config
+    assert metadata["steps"] == "7"
+    assert not loaded.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    assert metadata["model_id"] == model_id(model, tiny_config)
+    assert metadata["codebook_id"] == codebook_id(model.quantizer)
+
+
+def test_loaded_codebooks_are_not_started_anew_by_further_training(folder, model):
+    loaded, _, _ = load_model(folder)
+    before = {name: tensor.clone() for name, tensor in loaded.quantizer.codebooks().items()}
+    loaded.train()
+    loaded(torch.zeros(1, 1, 3200))
+    moved = [
+        (loaded.quantizer.codebooks()[name] - tensor).norm() / tensor.norm()
+        for name, tensor in before.items()
+    ]
+    assert max(moved) < 0.5
+
+
+def test_loading_leaves_the_random_generator_alone(folder):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    load_model(folder)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_half_precision_changes_the_model_but_not_the_codebooks(tmp_path, folder, model, tiny_config):
+    save_model(tmp_path / "half", model, tiny_config, half=True)
+    _, _, full = load_model(folder)
+    loaded, _, half = load_model(tmp_path / "half" / WEIGHTS_NAME)
+    assert half["codebook_id"] == full["codebook_id"]
+    assert half["model_id"] != full["model_id"]
+    assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
+    assert (tmp_path / "half" / WEIGHTS_NAME).stat().st_size < 0.7 * (folder / WEIGHTS_NAME).stat().st_size
+    # What was rounded once stays as it is.
+    save_model(tmp_path / "again", loaded, tiny_config, half, half=True)
+    assert load_model(tmp_path / "again")[2] == half
+
+
+def test_equal_models_are_equal_files(tmp_path, model, tiny_config):
+    metadata = {str(i): "x" for i in range(20)}
+    for name in ("a", "b"):
+        save_model(tmp_path / name, model, tiny_config, metadata)
+    assert (tmp_path / "a" / WEIGHTS_NAME).read_bytes() == (tmp_path / "b" / WEIGHTS_NAME).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["config.yaml", WEIGHTS_NAME]
+
+
+def test_identities_see_every_weight(model, tiny_config):
+    before = model_id(model, tiny_config), codebook_id(model.quantizer)
+    with torch.no_grad():
+        next(model.encoder.parameters()).flatten()[3] += 1e-3
+    assert model_id(model, tiny_config) != before[0]
+    assert codebook_id(model.quantizer) == before[1]
+    with torch.no_grad():
+        model.quantizer.codebooks()["3.codebook"][5, 7] += 1e-3
+    assert codebook_id(model.quantizer) != before[1]
+
+
+def test_a_field_added_to_the_configuration_later_keeps_the_identity(folder, tiny_config):
+    _, _, before = load_model(folder)
+    # As if the field had not existed when the model was saved: it now takes its default.
+    rewrite(folder, lambda document: document["config"]["net"].pop("exponent"))
+    _, config, metadata = load_model(folder)
+    assert config == tiny_config
+    assert metadata["model_id"] != before["model_id"]
+    assert load_model(folder)[2]["model_id"] == metadata["model_id"]
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, model, tiny_config):
+    with torch.no_grad():
+        next(model.decoder.parameters())[0] = torch.nan
+    with pytest.raises(CheckpointError, match=r"weight decoder\.\S+ is not finite"):
+        save_model(tmp_path / "model", model, tiny_config)
+
+
+def test_overflow_in_half_precision_is_refused(tmp_path, model, tiny_config):
+    with torch.no_grad():
+        model.decoder.project_in.weight[0, 0] = 1e6
+    save_model(tmp_path / "full", model, tiny_config)
+    with pytest.raises(CheckpointError, match=r"decoder\.project_in\.weight is not finite as torch\.float16"):
+        save_model(tmp_path / "half", model, tiny_config, half=True)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(CheckpointError, match="no model here"):
+        load_model(tmp_path)
+    with pytest.raises(CheckpointError, match="no model here"):
+        load_model(tmp_path / "nothing.safetensors")
+
+
+def test_an_edited_config_is_noticed(folder):
+    file = folder / "config.yaml"
+    file.write_text(file.read_text().replace("sample_rate: 16000", "sample_rate: 8000"))
+    with pytest.raises(CheckpointError, match=r"config\.yaml differs"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(version=99), "checkpoint version 99"),
+        (lambda d: d.pop("config"), "holds no audiocodec model"),
+        (lambda d: d.update(config=[1]), "are not mappings"),
+        (lambda d: d["config"].update(sampel_rate=1), "sampel_rate"),
+        (
+            lambda d: d["config"]["net"].update(encoder_blocks=10**9),
+            "encoder_blocks = 1000000000, at most 512",
+        ),
+        (lambda d: d["config"]["quantizer"].update(codebook_size=10**12), "codebook_size = 1000000000000"),
+        (lambda d: d["config"]["quantizer"].update(codebook_size=128), "8 weights do not fit"),
+        (lambda d: d["config"]["net"].update(dim=-4), "configuration"),
+        (lambda d: d["config"]["net"].update(kernel_size=0), "configuration"),
+        (lambda d: d["config"]["net"].update(hop_length=0), "configuration"),
+        (lambda d: d["config"]["net"].update(exponent=float("nan")), "exponent = nan"),
+        (lambda d: d["config"]["quantizer"].update(options={"ema_decai": 1.0}), "ema_decai"),
+    ],
+)
+def test_a_wrong_configuration(folder, change, message):
+    rewrite(folder, change)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("encoder.project_in.bias"), r"encoder\.project_in\.bias: missing in the file"),
+        (lambda t: t.update(extra=torch.zeros(3)), r"extra: \[3\] in the file, none wanted"),
+        (lambda t: t.update({"encoder.project_in.bias": torch.full((32,), torch.nan)}), "NaN"),
+        (lambda t: t.update({"encoder.project_in.bias": torch.zeros(32, dtype=torch.bool)}), "stored as"),
+    ],
+)
+def test_wrong_weights(folder, change, message):
+    rewrite(folder, change_tensors=change)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(folder)
+
+
+def test_damaged_files(folder, tmp_path):
+    whole = (folder / WEIGHTS_NAME).read_bytes()
+    other = tmp_path / "other.safetensors"
+    damaged = {
+        "empty": b"",
+        "short": whole[:5],
+        "cut in the header": whole[:100],
+        "cut in the weights": whole[:-10],
+        "text": b"hello, this is no model at all",
+        "a header of 2^60 bytes": struct.pack("<Q", 1 << 60) + whole[8:],
+        "pickle": b"\x80\x04\x95" + bytes(200),
+    }
+    for data in damaged.values():
+        other.write_bytes(data)
+        with pytest.raises(CheckpointError, match=r"other\.safetensors"):
+            load_model(other)
+
+
+def test_a_safetensors_file_of_something_else(tmp_path):
+    save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match="holds no audiocodec model"):
+        load_model(tmp_path / "other.safetensors")
+
+
+def test_a_weight_file_alone_is_enough(folder, tmp_path, tiny_config):
+    shutil.copy(folder / WEIGHTS_NAME, tmp_path / "renamed.safetensors")
+    assert load_model(tmp_path / "renamed.safetensors")[1] == tiny_config
