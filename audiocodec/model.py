@@ -127,7 +127,7 @@ class CodecModel(nn.Module):
     def forward(
         self, wav: Tensor, num_quantizers: int | Tensor | None = None, *, quantize: bool = True
     ) -> ModelOutput:
-        """Pass wav [B, 1, T * hop_length] through the codec; the output has L = T * hop_length - delay samples.
+        """Pass wav [B, 1, T * hop_length] through the codec; the output has T * hop_length - delay samples.
 
         `quantize=False` leaves the quantiser out of the path (it still learns).
         """

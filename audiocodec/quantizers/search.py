@@ -1,7 +1,8 @@
 """Joint choice of the codes of a residual stack: the nearest entry is not always the best start for the next.
 
-M-algorithm search of multi-stage vector quantisers: LeBlanc et al., "Efficient search and design procedures for
-robust multi-stage VQ of LPC parameters", IEEE Transactions on Speech and Audio Processing 1(4), 1993.
+M-algorithm search of multi-stage vector quantisers: LeBlanc et al., "Efficient search and design
+procedures for robust multi-stage VQ of LPC parameters", IEEE Transactions on Speech and Audio
+Processing 1(4), 1993.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def beam_search(vectors: Tensor, codebooks: Sequence[Tensor], width: int) -> Tensor:
-    """Indices [N, stages] of entries that add up close to `vectors` [N, D]; `width` paths are kept at each stage.
+    """Indices [N, stages] of entries that add up to nearly `vectors` [N, D], keeping `width` paths a stage.
 
     `width` 1 is the usual greedy choice; work and memory grow with it. Codebooks are [K, D], coarsest first.
     """
