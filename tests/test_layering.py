@@ -9,10 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[1] / "audiocodec"
 LAYERS = {
     "errors": 0,
-    "config": 1, "audio": 1, "devices": 1,
+    "config": 1, "audio": 1, "devices": 1, "concealment": 1,
     "nn": 2, "quantizers": 2, "bitstream": 2, "metrics": 2, "effects": 2,
     "model": 3,
-    "identity": 3.5,
     "checkpoint": 4, "coding": 4,
     "pretrained": 5, "streaming": 5, "files": 5, "revisions": 5,
     "codec": 6,
