@@ -14,17 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from audiocodec.audio import Resampler
+from audiocodec.concealment import Concealer
 from audiocodec.devices import device_of
 from audiocodec.nn.streaming import StreamState
 
 if TYPE_CHECKING:
     from audiocodec.bitstream import Header
     from audiocodec.model import CodecModel
-
-FADE_SECONDS = 0.1
-"""After a loss the last frame of codes sounds on, and fades to silence in this time."""
-RISE_SECONDS = 0.02
-"""The first good packet after a loss fades in over this time."""
 
 Codes = NDArray[np.int64]
 Samples = NDArray[np.float32]
@@ -105,16 +101,17 @@ class PacketDecoder:
         self._resampler = Resampler(model.sample_rate, header.sample_rate, header.channels)
         self._state = StreamState()
         self._skip = model.delay if skip is None else skip
-        self._last: Codes | None = None
-        self._gain = 1.0
+        self._concealer = Concealer(model.sample_rate, header.channels)
         self._returned = 0
         self.length = length
         """Samples to give out in all, when known."""
 
     def push(self, codes: Codes | None) -> Samples:
         """Take the codes [C, n, T] of the next packet, or None where it is lost; give samples [C, L]."""
-        wav = self._conceal() if codes is None else self._decode(codes)
-        wav = self._fade(wav, good=codes is not None)
+        if codes is None:
+            wav = self._concealer.lost(self._header.packet_frames * self._model.hop_length)
+        else:
+            wav = self._concealer.good(self._decode(codes))
         dropped = min(self._skip, wav.shape[1])
         self._skip -= dropped
         return self._cut(self._resampler.push(wav[:, dropped:]))
@@ -136,28 +133,5 @@ class PacketDecoder:
 
     @torch.inference_mode()
     def _decode(self, codes: Codes) -> Samples:
-        self._last = codes[..., -1:]
         tensor = torch.from_numpy(np.ascontiguousarray(codes)).to(device_of(self._model))
         return self._model.decode(tensor, self._state)[:, 0].float().cpu().numpy()
-
-    def _conceal(self) -> Samples:
-        """The last frame again for as long as it is heard, then silence."""
-        wav = np.zeros(
-            (self._header.channels, self._header.packet_frames * self._model.hop_length), np.float32
-        )
-        if self._last is None:
-            self._gain = 0.0
-        heard = math.ceil(self._gain * FADE_SECONDS * self._model.frame_rate)
-        if heard and self._last is not None:
-            repeated = self._decode(np.repeat(self._last, min(heard, self._header.packet_frames), axis=2))
-            wav[:, : repeated.shape[1]] = repeated
-        return wav
-
-    def _fade(self, wav: Samples, good: bool) -> Samples:
-        if good and self._gain == 1.0:
-            return wav
-        seconds = RISE_SECONDS if good else -FADE_SECONDS
-        steps = np.arange(1, wav.shape[1] + 1, dtype=np.float32) / (seconds * self._model.sample_rate)
-        gains = np.clip(self._gain + steps, 0.0, 1.0)
-        self._gain = float(gains[-1])
-        return wav * gains.astype(np.float32)

@@ -1,4 +1,4 @@
-"""A tiny model of the same kind as the real ones, and sound to code with it; torch is imported when needed."""
+"""A tiny model of the same kind as the real ones, and sound to code with it."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def tiny_config() -> ModelConfig:
     from audiocodec.model import ModelConfig, QuantizerConfig
     from audiocodec.nn.spectral import SpectralConfig
 
-    sizes = {"encoder_channels": 32, "encoder_blocks": 1, "decoder_channels": 32, "decoder_blocks": 1}
+    sizes = {"encoder_channels": 64, "encoder_blocks": 1, "decoder_channels": 64, "decoder_blocks": 1}
     return ModelConfig(
-        net=SpectralConfig(dim=16, **sizes), quantizer=QuantizerConfig(num_quantizers=8, codebook_size=64)
+        net=SpectralConfig(dim=48, **sizes), quantizer=QuantizerConfig(num_quantizers=8, codebook_size=64)
     )
 
 
@@ -60,7 +60,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, tiny_config: ModelConf
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         model = build_model(tiny_config)
-        wav = torch.from_numpy(_voice(8.0))[:, None]
+        wav = torch.from_numpy(np.stack([_voice(8.0, seed=seed) for seed in range(4)]))
         start_linear(model.encoder, model.decoder, wav)
         model.quantizer.initialise(model.encoder(wav))
     save_model(folder, model, tiny_config, {"note": "made by the tests"})

@@ -170,8 +170,8 @@ def test_a_wrong_configuration(folder, change, message):
     [
         (lambda t: t.pop("encoder.project_in.bias"), r"encoder\.project_in\.bias: missing in the file"),
         (lambda t: t.update(extra=torch.zeros(3)), r"extra: \[3\] in the file, none wanted"),
-        (lambda t: t.update({"encoder.project_in.bias": torch.full((32,), torch.nan)}), "NaN"),
-        (lambda t: t.update({"encoder.project_in.bias": torch.zeros(32, dtype=torch.bool)}), "stored as"),
+        (lambda t: t.update({"encoder.project_in.bias": torch.full((64,), torch.nan)}), "NaN"),
+        (lambda t: t.update({"encoder.project_in.bias": torch.zeros(64, dtype=torch.bool)}), "stored as"),
     ],
 )
 def test_wrong_weights(folder, change, message):

@@ -70,7 +70,10 @@ def roundtrip(
     """
     output = Output(json, quiet)
     items = plan(inputs, f"{out or '.'}/", ".wav", AUDIO_SUFFIXES)
-    bitrates = _choose(bitrate, codec_for(model, device).bitrates)
+    codec = codec_for(model, device)
+    bitrates = _choose(bitrate, codec.bitrates)
+    for rate in bitrates:
+        codec.model.num_quantizers_for(rate)  # one error instead of one a file
     items = [Item(item.source, item.target) if out is None else item for item in items]
     tasks = [
         RoundtripTask(item, (model, device), bitrates, out is not None, force, limit_seconds)

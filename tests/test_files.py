@@ -1,0 +1,165 @@
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiocodec.bitstream import ContainerReader
+from audiocodec.codec import Codec
+from audiocodec.errors import BitstreamError, InputError, RegistryError
+from audiocodec.files import num_packets, read_blocks, segment
+
+
+@pytest.fixture(scope="module")
+def recording(codec, voice, tmp_path_factory):
+    """A compressed file of 9.7 s at 44.1 kHz in stereo, and all of it decoded."""
+    path = tmp_path_factory.mktemp("recording") / "long.nac"
+    path.write_bytes(codec.compress(voice(9.7, 44100, 2), 44100))
+    return path, codec.decompress(path.read_bytes())[0]
+
+
+def decode(codec, path, out, **options):
+    result = codec.decompress_file(path, out, subtype="FLOAT", overwrite=True, **options)
+    wav, rate = soundfile.read(out, dtype="float32", always_2d=True)
+    assert result.length == len(wav)
+    return wav.T, rate
+
+
+def test_a_file_decodes_as_in_memory(codec, recording, tmp_path):
+    path, whole = recording
+    wav, rate = decode(codec, path, tmp_path / "out.wav")
+    assert rate == 44100
+    np.testing.assert_array_equal(wav, whole)
+
+
+@pytest.mark.parametrize(
+    ("start", "duration"), [(0, 1), (0.5, 0.001), (3.3333, 2.5), (5, None), (7.77, 1.93), (9.69, 5), (0, 100)]
+)
+def test_a_part_is_what_the_whole_has_there(codec, recording, tmp_path, start, duration):
+    path, whole = recording
+    wav, _ = decode(codec, path, tmp_path / "out.wav", start=start, duration=duration)
+    first = round(start * 44100)
+    stop = whole.shape[1] if duration is None else min(whole.shape[1], first + round(duration * 44100))
+    assert wav.shape[1] == stop - first
+    np.testing.assert_allclose(wav, whole[:, first:stop], atol=2e-5)
+
+
+def test_a_part_reads_only_what_it_needs(codec, recording):
+    path, _ = recording
+    data = bytearray(path.read_bytes())
+    reader = ContainerReader(io.BytesIO(bytes(data)))
+    for packet in (0, 9):
+        data[reader.index[packet] + 20] ^= 1
+    damaged = ContainerReader(io.BytesIO(bytes(data)))
+    parts = read_blocks(codec.model, damaged, round(5.0 * 44100), round(6.0 * 44100))
+    assert sum(part.shape[1] for part in parts) == 44100
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 11025, 16000, 44100, 44099, 192000])
+def test_a_plan_starts_on_the_common_grid(codec, sample_rate):
+    header = codec.header(sample_rate, 1, length=100 * sample_rate)
+    for start in (0, 1, 12345, 50 * sample_rate, 99 * sample_rate + 7):
+        plan = segment(header, start)
+        assert plan.packet >= 0
+        assert plan.drop >= 0
+        position = plan.packet * 16000 + plan.skip - 320  # of the first sample kept, at the model's rate
+        assert position >= 0
+        assert position * sample_rate == (start - plan.drop) * 16000
+
+
+@pytest.mark.parametrize("length", [0, 1, 15680, 15681, 16000, 31680, 31681, 100000])
+def test_number_of_packets(codec, length):
+    header = codec.header(16000, 1, length=length)
+    expected = (
+        ContainerReader(io.BytesIO(codec.compress(np.zeros(length), 16000))).num_packets if length else 0
+    )
+    assert num_packets(header, length) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": 9.8}, r"cannot start at 9\.8 s: the recording has 9\.700 s"),
+        ({"start": -1}, "start of 0 or more"),
+        ({"duration": 0}, "length above 0"),
+        ({"duration": -3}, "length above 0"),
+        ({"start": float("nan")}, "start of 0 or more"),
+        ({"duration": float("inf")}, "length above 0"),
+        ({"start": 1e300}, "start of 0 or more"),
+    ],
+)
+def test_parts_that_do_not_exist(codec, recording, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        codec.decompress_file(recording[0], tmp_path / "out.wav", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_leaves_no_file_and_is_named(codec, recording, tmp_path):
+    data = bytearray(recording[0].read_bytes())
+    data[ContainerReader(io.BytesIO(bytes(data))).index[4] + 20] ^= 1
+    bad, out = tmp_path / "bad.nac", tmp_path / "out.wav"
+    bad.write_bytes(data)
+    with pytest.raises(BitstreamError, match=r"bad\.nac: packet 4 .* 3\.98 to 4\.98 s are lost"):
+        codec.decompress_file(bad, out)
+    assert not out.exists()
+    result = codec.decompress_file(bad, out, conceal=True)
+    assert [(damage.start_seconds, damage.end_seconds) for damage in result.damage] == [(3.98, 4.98)]
+    assert result.length == recording[1].shape[1] == soundfile.info(out).frames
+
+
+def test_files_that_cannot_be_opened(codec, tmp_path):
+    (tmp_path / "empty.nac").touch()
+    (tmp_path / "text.nac").write_text("RIFF this is no container")
+    for name, message in {
+        "none.nac": "no such file",
+        "empty.nac": "ends after 0 bytes",
+        "text.nac": "not a .nac file",
+        ".": "is a folder",
+    }.items():
+        with pytest.raises((InputError, BitstreamError), match=message):
+            codec.decompress_file(tmp_path / name, tmp_path / "out.wav")
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_errors_name_the_file(codec, recording, tiny_config, tmp_path):
+    other = Codec(codec.model, tiny_config, {"model_id": "12" * 32, "name": "other"})
+    with pytest.raises(RegistryError, match=r"long\.nac: made with model 'tiny'"):
+        other.decompress_file(recording[0], tmp_path / "out.wav")
+
+
+def test_nothing_is_left_when_encoding_fails(codec, tmp_path):
+    wav = np.zeros(200_000, np.float32)
+    wav[150_000] = np.nan
+    soundfile.write(tmp_path / "nan.wav", wav, 16000, "FLOAT")
+    with pytest.raises(InputError, match=r"nan\.wav: .* at 9\.375 s"):
+        codec.compress_file(tmp_path / "nan.wav", tmp_path / "nan.nac")
+    assert [path.name for path in tmp_path.iterdir()] == ["nan.wav"]
+
+
+def test_existing_files_are_kept_unless_asked(codec, recording, tmp_path):
+    out = tmp_path / "out.wav"
+    out.write_text("precious")
+    with pytest.raises(InputError, match="exists already"):
+        codec.decompress_file(recording[0], out)
+    assert out.read_text() == "precious"
+    codec.decompress_file(recording[0], out, overwrite=True)
+    assert soundfile.info(out).frames == recording[1].shape[1]
+
+
+def test_progress_goes_from_nothing_to_all(codec, recording, tmp_path):
+    for convert, source in (
+        (codec.decompress_file, recording[0]),
+        (codec.compress_file, tmp_path / "out.wav"),
+    ):
+        seen = []
+        convert(source, tmp_path / ("out.wav" if source == recording[0] else "out.nac"), progress=seen.append)
+        assert seen == sorted(seen)
+        assert seen[-1] == 1.0
+        assert len(seen) > 5
+
+
+def test_mp3_whose_header_only_estimates_the_length(codec, voice, tmp_path):
+    soundfile.write(tmp_path / "a.mp3", voice(2.0).T, 16000)
+    codec.compress_file(tmp_path / "a.mp3", tmp_path / "a.nac")
+    result = codec.decompress_file(tmp_path / "a.nac", tmp_path / "a.wav")
+    assert result.length == len(soundfile.read(tmp_path / "a.mp3")[0])

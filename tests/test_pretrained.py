@@ -1,0 +1,133 @@
+import json
+import shutil
+
+import pytest
+
+from audiocodec import pretrained
+from audiocodec.errors import RegistryError
+
+
+@pytest.fixture
+def root(tmp_path, tiny_folder):
+    """A folder of pretrained models with one in it."""
+    shutil.copytree(tiny_folder, tmp_path / "tiny")
+    files = {path.name: pretrained.sha256(path) for path in sorted((tmp_path / "tiny").iterdir())}
+    entry = {
+        "folder": "tiny",
+        "files": files,
+        "model_id": "ab" * 32,
+        "codebook_id": "cd" * 32,
+        "sample_rate": 16000,
+        "bitrates": [300.0, 600.0],
+        "parameters": 1000,
+        "latency_ms": 40.0,
+        "licence": "MIT",
+    }
+    write(tmp_path, {"tiny": entry})
+    return tmp_path
+
+
+def write(root, models):
+    (root / "index.json").write_text(json.dumps({"version": 1, "models": models}))
+
+
+def change(root, **values):
+    entry = json.loads((root / "index.json").read_text())["models"]["tiny"]
+    write(root, {"tiny": {**entry, **values}})
+
+
+def test_an_entry_says_what_it_is(root):
+    entry = pretrained.models(root)["tiny"]
+    assert (entry.sample_rate, entry.bitrates, entry.licence) == (16000, (300.0, 600.0), "MIT")
+
+
+def test_find_gives_the_verified_folder(root):
+    assert pretrained.find("tiny", root) == root / "tiny"
+
+
+def test_a_path_is_taken_as_it_is(root, tmp_path):
+    assert pretrained.find(str(root / "tiny"), root) == root / "tiny"
+
+
+def test_an_unknown_name_lists_the_known_ones(root):
+    with pytest.raises(RegistryError, match=r"'tinny' is not known; pretrained are: tiny"):
+        pretrained.find("tinny", root)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.yaml"])
+def test_a_changed_file_is_refused(root, file):
+    data = bytearray((root / "tiny" / file).read_bytes())
+    data[-1] ^= 1
+    (root / "tiny" / file).write_bytes(data)
+    with pytest.raises(RegistryError, match=rf"{file}: not the file that was published"):
+        pretrained.find("tiny", root)
+
+
+def test_a_missing_file_is_named(root):
+    (root / "tiny" / "config.yaml").unlink()
+    with pytest.raises(RegistryError, match=r"config\.yaml: missing"):
+        pretrained.find("tiny", root)
+
+
+def test_find_by_identity(root):
+    assert pretrained.find_by_id("ab" * 16, root) == "tiny"
+    assert pretrained.find_by_id("cd" * 16, root) is None
+
+
+def test_the_default_is_the_marked_one_or_the_first(root):
+    assert pretrained.default_model(root) == "tiny"
+    entry = json.loads((root / "index.json").read_text())["models"]["tiny"]
+    write(root, {"tiny": entry, "other": {**entry, "default": True}})
+    assert pretrained.default_model(root) == "other"
+
+
+def test_no_model(tmp_path):
+    assert pretrained.models(tmp_path) == {}
+    with pytest.raises(RegistryError, match="no pretrained model is installed"):
+        pretrained.default_model(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["..", "/etc", "a/b", ""])
+def test_the_index_cannot_lead_elsewhere(root, folder):
+    change(root, folder=folder)
+    with pytest.raises(RegistryError, match="no plain name"):
+        pretrained.find("tiny", root)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"version": 1}',
+        '{"version": 1, "models": {"a": {"folder": 3}}}',
+        '{"version": 1, "models": 7}',
+    ],
+)
+def test_a_damaged_index(tmp_path, text):
+    (tmp_path / "index.json").write_text(text)
+    with pytest.raises(RegistryError, match=r"index\.json: damaged"):
+        pretrained.models(tmp_path)
+
+
+def test_a_newer_index(tmp_path):
+    (tmp_path / "index.json").write_text('{"version": 2, "models": {}}')
+    with pytest.raises(RegistryError, match="index version 2, 1 is read"):
+        pretrained.models(tmp_path)
+
+
+def test_what_is_published_here_is_whole():
+    """Every model of this repository has its files, unchanged, and fits what the index says."""
+    from audiocodec.codec import load
+
+    for name, entry in pretrained.models().items():
+        codec = load(name, device="cpu")
+        assert codec.name == name
+        assert (codec.model_id, codec.codebook_id) == (entry.model_id, entry.codebook_id)
+        assert codec.sample_rate == entry.sample_rate
+        assert codec.bitrates == entry.bitrates
+        assert entry.latency_ms == pytest.approx(1000 * codec.model.latency / codec.sample_rate)
+        parameters = sum(tensor.numel() for tensor in codec.model.state_dict().values())
+        assert entry.parameters == parameters
+        # More than half a second of any model's codes must come out exactly; see tools/publish_model.py.
+        assert (pretrained.find(name) / "golden.safetensors").is_file()

@@ -1,0 +1,181 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from audiocodec.bitstream import ContainerReader
+from audiocodec.errors import BitstreamError, ChecksumMismatch, InputError, Truncated
+
+
+def stream(codec, wav, block_length, **options):
+    """All packets of wav [C, L] pushed in blocks."""
+    encoder = codec.stream_encoder(options.pop("sample_rate", 16000), wav.shape[0], **options)
+    packets = []
+    for start in range(0, wav.shape[1], block_length):
+        packets += encoder.push(wav[:, start : start + block_length])
+    return [*packets, *encoder.flush()]
+
+
+def receive(decoder, packets):
+    return np.concatenate([*(decoder.push(packet) for packet in packets), decoder.flush()], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("sample_rate", "channels", "length"), [(16000, 1, 17011), (44100, 2, 50001), (8000, 1, 900)]
+)
+def test_the_same_bytes_for_every_block_size(codec, voice, sample_rate, channels, length):
+    wav = voice(2.0, sample_rate, channels)[:, :length]
+    whole = codec.compress(wav, sample_rate)
+    for block_length in (1, 7, 4096, length):
+        part = wav if block_length > 1 else wav[:, :1500]
+        expected = whole if block_length > 1 else codec.compress(part, sample_rate)
+        packets = stream(codec, part, block_length, sample_rate=sample_rate, length=part.shape[1])
+        assert b"".join(packets) == expected, block_length
+
+
+def test_a_live_stream_is_a_file_of_unknown_length_until_its_end(codec, voice):
+    packets = stream(codec, voice(2.2), 800)
+    assert len(packets) == 3
+    reader = ContainerReader(io.BytesIO(b"".join(packets)))
+    assert reader.header.length is None
+    assert reader.length == round(2.2 * 16000)
+    codes = np.concatenate([codes for _, codes in reader.packets()], axis=2)
+    np.testing.assert_array_equal(codes, codec.encode(voice(2.2), 16000).codes)
+
+
+@pytest.mark.parametrize("packet_frames", [1, 2, 7, None])
+@pytest.mark.parametrize(("sample_rate", "channels"), [(16000, 1), (48000, 2)])
+def test_what_is_received_has_the_exact_length(codec, voice, sample_rate, channels, packet_frames):
+    wav = voice(1.234, sample_rate, channels)
+    packets = stream(codec, wav, 1000, sample_rate=sample_rate, packet_frames=packet_frames)
+    decoded = receive(codec.stream_decoder(), packets)
+    assert decoded.shape == wav.shape
+    assert decoded.dtype == np.float32
+    if packet_frames is None:
+        np.testing.assert_array_equal(decoded, codec.decompress(codec.compress(wav, sample_rate))[0])
+
+
+def test_packets_come_as_soon_as_the_latency_says(codec, voice):
+    encoder = codec.stream_encoder(16000, packet_frames=2)
+    assert encoder.latency_seconds == pytest.approx((2 * 320 + 320) / 16000)
+    decoder = codec.stream_decoder()
+    pushed = received = 0
+    for start in range(0, 16000, 160):
+        for packet in encoder.push(voice(1.0)[:, start : start + 160]):
+            received += decoder.push(packet).shape[1]
+        pushed += 160
+        # Everything older than the latency is out.
+        assert received >= pushed - round(encoder.latency_seconds * 16000)
+
+
+def test_lost_packets_are_filled(codec, voice):
+    wav = voice(3.3)
+    packets = stream(codec, wav, 4096)
+    whole = receive(codec.stream_decoder(), packets)
+    lossy = receive(codec.stream_decoder(), [packets[0], None, *packets[2:]])
+    assert lossy.shape == wav.shape
+    np.testing.assert_array_equal(lossy[:, :15680], whole[:, :15680])
+    assert not np.array_equal(lossy, whole)
+
+
+def test_a_packet_that_never_came_is_noticed_by_the_next(codec, voice):
+    packets = stream(codec, voice(3.3), 4096)
+    told = receive(codec.stream_decoder(), [packets[0], None, *packets[2:]])
+    np.testing.assert_array_equal(receive(codec.stream_decoder(), [packets[0], *packets[2:]]), told)
+
+
+def test_late_and_doubled_packets_are_left_out(codec, voice):
+    packets = stream(codec, voice(3.3), 4096)
+    whole = receive(codec.stream_decoder(), packets)
+    again = [packets[0], packets[1], packets[1], packets[2], packets[0], packets[3]]
+    np.testing.assert_array_equal(receive(codec.stream_decoder(), again), whole)
+
+
+def test_the_header_may_travel_apart(codec, voice):
+    encoder = codec.stream_encoder(16000, length=48000)
+    packets = [*encoder.push(voice(3.0)), *encoder.flush()]
+    decoded = receive(codec.stream_decoder(encoder.header), [None, *packets[1:]])
+    assert decoded.shape == (1, 48000)
+    assert not decoded[:, :15680].any()
+
+
+def test_without_the_header_nothing_can_be_decoded(codec, voice):
+    packets = stream(codec, voice(2.2), 4096)
+    decoder = codec.stream_decoder()
+    assert decoder.push(None).shape[1] == 0
+    with pytest.raises(InputError, match=r"first packet of the stream, .* is missing"):
+        decoder.push(packets[1])
+    assert decoder.flush().shape[1] == 0
+
+
+def test_damage_is_refused_and_may_be_called_lost(codec, voice):
+    packets = stream(codec, voice(3.3), 4096)
+    decoder = codec.stream_decoder()
+    first = decoder.push(packets[0])
+    bad = bytearray(packets[1])
+    bad[20] ^= 4
+    with pytest.raises(ChecksumMismatch):
+        decoder.push(bytes(bad))
+    with pytest.raises(Truncated):
+        decoder.push(packets[1][:-1])
+    rest = receive(decoder, [None, *packets[2:]])
+    assert first.shape[1] + rest.shape[1] == round(3.3 * 16000)
+
+
+def test_a_packet_of_another_stream_is_refused(codec, voice):
+    decoder = codec.stream_decoder()
+    decoder.push(stream(codec, voice(2.2), 4096)[0])
+    with pytest.raises(BitstreamError, match="another stream"):
+        decoder.push(stream(codec, voice(2.2), 4096, bitrate=300)[0])
+    with pytest.raises(ChecksumMismatch):
+        decoder.push(stream(codec, voice(2.2), 4096, bitrate=300)[1])
+
+
+def test_a_claim_of_hours_of_loss_is_refused(codec, voice):
+    packets = stream(codec, voice(70.0), 1 << 20)
+    decoder = codec.stream_decoder()
+    decoder.push(packets[0])
+    with pytest.raises(BitstreamError, match="packet 69 came where 1 was expected"):
+        decoder.push(packets[69])
+
+
+def test_blocks_may_be_torch_integers_or_flat(codec, voice):
+    wav = np.round(voice(1.5) * 32768) / 32768
+    expected = b"".join(stream(codec, wav.astype(np.float32), 4096))
+    whole = (wav * 32768).astype(np.int16)
+    for block in (whole, whole[0], torch.from_numpy(whole), torch.from_numpy(wav), wav.astype(np.float64)):
+        encoder = codec.stream_encoder(16000)
+        assert b"".join([*encoder.push(block), *encoder.flush()]) == expected
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (np.array([[0.0, np.nan]]), r"not a finite number .* at 0\.063 s"),
+        (np.zeros((2, 100)), "2 channels, the stream 1"),
+        (np.zeros((1, 1, 100)), "shape"),
+        (np.array(["a"]), "type"),
+        (np.full((1, 10), 30000.0), "samples reach 30000"),
+    ],
+)
+def test_blocks_that_cannot_be_used(codec, block, message):
+    encoder = codec.stream_encoder(16000)
+    encoder.push(np.zeros(1000, np.float32))
+    with pytest.raises(InputError, match=message):
+        encoder.push(block)
+
+
+def test_nothing_follows_the_end(codec, voice):
+    encoder = codec.stream_encoder(16000)
+    encoder.push(voice(0.1))
+    assert len(encoder.flush()) == 1
+    assert encoder.flush() == []
+    with pytest.raises(InputError, match="the stream has ended"):
+        encoder.push(voice(0.1))
+
+
+def test_a_stream_without_sound_is_an_empty_file(codec):
+    packets = codec.stream_encoder(16000).flush()
+    assert receive(codec.stream_decoder(), packets).shape == (1, 0)
+    assert codec.decompress(b"".join(packets))[0].shape == (1, 0)
