@@ -1,25 +1,23 @@
 """Latents to codes: one quantisation method a file, all behind the contract of `base`. Knows no audio."""
 
 from audiocodec.quantizers.base import Quantizer, QuantizerOutput
+from audiocodec.quantizers.build import build_method, build_stack
 from audiocodec.quantizers.ema import EMAVectorQuantizer
-from audiocodec.quantizers.online import OnlineVectorQuantizer
+from audiocodec.quantizers.multiscale import MultiScaleQuantizer
+from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.product import ProductQuantizer
+from audiocodec.quantizers.registry import QUANTIZERS
 from audiocodec.quantizers.residual import ResidualQuantizer
-from audiocodec.quantizers.vector import VectorQuantizer
-
-QUANTIZERS: dict[str, type[Quantizer]] = {
-    "ema": EMAVectorQuantizer,
-    "online": OnlineVectorQuantizer,
-    "vector": VectorQuantizer,
-}
 
 __all__ = [
     "QUANTIZERS",
     "EMAVectorQuantizer",
-    "OnlineVectorQuantizer",
+    "MultiScaleQuantizer",
+    "Parts",
     "ProductQuantizer",
     "Quantizer",
     "QuantizerOutput",
     "ResidualQuantizer",
-    "VectorQuantizer",
+    "build_method",
+    "build_stack",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,12 +42,16 @@ class Quantizer(nn.Module, ABC):
         prefixes: legal values of `num_quantizers`: leaf (1,), product (N,), residual stack (1, 2, ..., N).
         passes_identity: the gradient of `quantized` with respect to the latents is the identity
             (straight-through), so a stack may count it once for all its stages.
+        builds_stack: takes `num_quantizers` and is a residual stack already.
+        option_groups: constructor arguments that are dataclasses of further options.
     """
 
     dim: int
     codebook_sizes: tuple[int, ...]
     prefixes: tuple[int, ...]
     passes_identity: bool = True
+    builds_stack: ClassVar[bool] = False
+    option_groups: ClassVar[Mapping[str, type]] = {}
 
     @abstractmethod
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,9 @@ from audiocodec.quantizers.estimators import sample_near
 from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.ranks import from_first_rank, gather_rows, sum_over_ranks
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 Terms = dict[str, tuple[float, Tensor]]
 """Weights and unweighted values of the terms of a loss, by name."""
 
@@ -36,6 +39,7 @@ class CodebookQuantizer(Quantizer):
     """
 
     default_parts: ClassVar[Parts] = Parts()
+    option_groups: ClassVar[Mapping[str, type]] = {"parts": Parts}
 
     def __init__(self, dim: int, codebook_size: int, commitment_weight: float, parts: Parts | None) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
@@ -72,7 +76,7 @@ class CodebookQuantizer(Quantizer):
             }
             terms |= self.codebook_terms(vectors, chosen, indices, codebook)
             terms |= self.parts.penalties(vectors, chosen, codebook)
-            passed = self.parts.pass_gradient(vectors, chosen, self.codebook_weight)
+            passed = self.pass_gradient(vectors, chosen, codebook)
             quantized = from_rows(self.outward(passed), latents.shape[0]).to(latents.dtype)
             if self.training:
                 self.after(vectors.detach(), indices, counts)
@@ -86,7 +90,8 @@ class CodebookQuantizer(Quantizer):
         self.check_prefix(num_quantizers)
         self.check_latents(latents)
         with torch.no_grad(), torch.autocast(latents.device.type, enabled=False):
-            indices = self.choose(self.inward(to_rows(latents)), self.entries())
+            vectors = self.compared(self.inward(to_rows(latents)))
+            indices = nearest(vectors, self.compared(self.entries()))
         return indices.view(latents.shape[0], 1, latents.shape[2])
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -112,7 +117,7 @@ class CodebookQuantizer(Quantizer):
     def search_entries(self) -> Tensor | None:
         """The codebook in use, unless the method measures nearness in another space."""
         base, mine = CodebookQuantizer, type(self)
-        own_space = (mine.inward, mine.outward, mine.choose) != (base.inward, base.outward, base.choose)
+        own_space = (mine.inward, mine.outward, mine.compared) != (base.inward, base.outward, base.compared)
         return None if own_space else self.entries().detach()
 
     def inward(self, vectors: Tensor) -> Tensor:
@@ -123,16 +128,22 @@ class CodebookQuantizer(Quantizer):
         """Vectors from the space of the codebook back to [N, D]."""
         return vectors
 
-    def choose(self, vectors: Tensor, codebook: Tensor) -> Tensor:
-        """Index [N] of the entry that stands for each vector."""
-        return nearest(vectors, codebook)
+    def compared(self, vectors: Tensor) -> Tensor:
+        """What of vectors or entries counts when the nearest entry is chosen."""
+        return vectors
 
     def select(self, vectors: Tensor, codebook: Tensor) -> Tensor:
-        """Index [N] as training uses it: as `choose`, unless entries are sampled."""
+        """Index [N] of the entry for each vector: the nearest, or in training one sampled near."""
+        vectors, codebook = self.compared(vectors), self.compared(codebook)
         if self.training and self.sampling:
             top_k = min(self.parts.sample_top_k, codebook.shape[0])
             return sample_near(vectors, codebook, top_k, self.parts.sample_temperature)
-        return self.choose(vectors, codebook)
+        return nearest(vectors, codebook)
+
+    def pass_gradient(self, vectors: Tensor, chosen: Tensor, codebook: Tensor) -> Tensor:
+        """`chosen` [N, D] forward, the estimator's gradient backward."""
+        del codebook
+        return self.parts.pass_gradient(vectors, chosen, self.codebook_weight)
 
     def before(self, vectors: Tensor) -> None:
         """Change the codebook before a training step uses it; vectors [N, D] carry no gradient."""

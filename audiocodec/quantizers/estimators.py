@@ -52,14 +52,13 @@ def synchronised(vectors: Tensor, quantized: Tensor, share: float) -> Tensor:
     return with_gradient_of(quantized, vectors + share * quantized)
 
 
-def gumbel_weights(logits: Tensor, temperature: float, rng: torch.Generator | None = None) -> Tensor:
-    """Soft choice [N, K] from logits [N, K] with Gumbel noise.
+def gumbel_noise(logits: Tensor, rng: torch.Generator | None = None) -> Tensor:
+    """Noise [N, K] that turns an argmax over logits into a draw from their softmax.
 
     Jang et al. 2017, https://arxiv.org/abs/1611.01144.
     """
     uniform = torch.rand(logits.shape, generator=rng, device=logits.device, dtype=logits.dtype)
-    noise = -(-uniform.clamp(min=1e-20).log()).clamp(min=1e-20).log()
-    return ((logits + noise) / temperature).softmax(dim=-1)
+    return -(-uniform.clamp(min=1e-20).log()).clamp(min=1e-20).log()
 
 
 def sample_near(

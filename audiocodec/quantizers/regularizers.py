@@ -31,8 +31,8 @@ def cosine_penalty(vectors: Tensor, quantized: Tensor) -> Tensor:
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """Entropy in nats over the last dimension."""
-    return -torch.special.xlogy(probabilities, probabilities).sum(dim=-1)
+    """Entropy in nats over the last dimension; the gradient stays finite at probability 0."""
+    return -(probabilities * probabilities.clamp(min=1e-20).log()).sum(dim=-1)
 
 
 def uniform_use(vectors: Tensor, codebook: Tensor, temperature: float, diversity: float = 1.0) -> Tensor:

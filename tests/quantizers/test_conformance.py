@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from audiocodec.errors import InputError
-from audiocodec.quantizers import QUANTIZERS, ProductQuantizer, Quantizer, ResidualQuantizer
+from audiocodec.quantizers import (
+    QUANTIZERS,
+    MultiScaleQuantizer,
+    ProductQuantizer,
+    Quantizer,
+    ResidualQuantizer,
+)
 
 DIM, SIZE, BATCH, FRAMES = 16, 64, 3, 20
 
@@ -25,7 +31,16 @@ def _stack_of_products(method: str) -> Quantizer:
     return ResidualQuantizer([ProductQuantizer.split(DIM, 2, lambda dim: make(dim, SIZE)) for _ in range(3)])
 
 
-SHAPES = {"alone": _alone, "stack": _stack, "stack_of_products": _stack_of_products}
+def _over_scales(method: str) -> Quantizer:
+    return MultiScaleQuantizer([QUANTIZERS[method](DIM, SIZE) for _ in range(3)], (4, 2, 1))
+
+
+SHAPES = {
+    "alone": _alone,
+    "stack": _stack,
+    "stack_of_products": _stack_of_products,
+    "over_scales": _over_scales,
+}
 
 
 def _latents(seed: int = 0, frames: int = FRAMES, batch: int = BATCH) -> Tensor:
@@ -199,7 +214,8 @@ def test_weights_travel_through_a_state_dict(quantizer: Quantizer, request: pyte
 
 def test_bits_per_frame(quantizer: Quantizer) -> None:
     for prefix in quantizer.prefixes:
-        expected = math.log2(math.prod(quantizer.codebook_sizes[:prefix]))
+        rows = zip(quantizer.codebook_sizes[:prefix], quantizer.strides[:prefix], strict=True)
+        expected = sum(math.log(size) / math.log(2) / stride for size, stride in rows)
         assert quantizer.bits_per_frame(prefix) == pytest.approx(expected, rel=1e-12)
     assert quantizer.bits_per_frame() == quantizer.bits_per_frame(quantizer.prefixes[-1])
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from audiocodec.errors import ConfigError, InputError
-from audiocodec.quantizers import EMAVectorQuantizer, ProductQuantizer, VectorQuantizer
+from audiocodec.quantizers import EMAVectorQuantizer, ProductQuantizer
+from audiocodec.quantizers.vector import VectorQuantizer
 
 
 def _latents(seed: int = 0, dim: int = 12) -> torch.Tensor:

@@ -7,8 +7,8 @@ from audiocodec.quantizers import (
     ProductQuantizer,
     Quantizer,
     ResidualQuantizer,
-    VectorQuantizer,
 )
+from audiocodec.quantizers.vector import VectorQuantizer
 
 DIM = 8
 

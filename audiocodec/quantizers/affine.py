@@ -1,0 +1,90 @@
+"""Codebook with a shared, learned scale and shift: Huh et al. 2023, https://arxiv.org/abs/2305.08842."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from audiocodec.quantizers.parts import Parts
+from audiocodec.quantizers.ranks import sum_over_ranks
+from audiocodec.quantizers.vector import VectorQuantizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class AffineVectorQuantizer(VectorQuantizer):
+    """Entries are scale * c_k + shift with one scale and shift [D] for all: unused entries move along.
+
+    `affine_rate` multiplies how fast both learn. With `statistics` running means and variances of latents and
+    of raw entries set scale and shift first, and what is learned adds to them. The paper's synchronised
+    update is `Parts(estimator="modified", code_share=...)`.
+    """
+
+    scale: nn.Parameter
+    shift: nn.Parameter
+    moments: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        codebook_size: int,
+        *,
+        affine_rate: float = 1.0,
+        statistics: bool = False,
+        commitment_weight: float = 0.25,
+        codebook_weight: float = 1.0,
+        parts: Parts | None = None,
+    ) -> None:
+        """Latents of width `dim`, `codebook_size` entries."""
+        super().__init__(
+            dim,
+            codebook_size,
+            commitment_weight=commitment_weight,
+            codebook_weight=codebook_weight,
+            parts=parts,
+        )
+        self.affine_rate, self.statistics = affine_rate, statistics
+        self.scale, self.shift = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
+        if statistics:  # mean and variance of latents, then of raw entries
+            self.register_buffer("moments", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, dim))
+
+    def entries(self) -> Tensor:
+        """The codebook [K, D] in use."""
+        scale, shift = self._affine()
+        return scale * self.codebook + shift
+
+    def _affine(self) -> tuple[Tensor, Tensor]:
+        scale, shift = 1 + self.affine_rate * self.scale, self.affine_rate * self.shift
+        if self.statistics:
+            mean, variance, raw_mean, raw_variance = self.moments
+            scale = scale * (variance / (raw_variance + 1e-8)).sqrt()
+            shift = shift + mean - scale * raw_mean
+        return scale, shift
+
+    @torch.no_grad()
+    def before(self, vectors: Tensor) -> None:
+        """Average the statistics, then move unused entries."""
+        if self.statistics:
+            sums = torch.stack([torch.ones_like(vectors).sum(0), vectors.sum(0), vectors.square().sum(0)])
+            count, total, square = sum_over_ranks(sums)
+            if bool(count.any()):
+                mean, raw = total / count, self.codebook
+                variance = (square / count - mean**2).clamp(min=0)
+                self.moments.lerp_(torch.stack([mean, variance, raw.mean(0), raw.var(0, correction=0)]), 0.1)
+        super().before(vectors)
+
+    @torch.no_grad()
+    def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
+        """Replace the codebook; scale and shift stay, the raw entries are found from them."""
+        self.check_codebooks(codebooks)
+        self.place(torch.arange(self.codebook_sizes[0]), codebooks["codebook"].to(self.codebook))
+
+    @torch.no_grad()
+    def place(self, indices: Tensor, entries: Tensor) -> None:
+        """Put the entries [M, D] at `indices` [M]."""
+        scale, shift = self._affine()
+        away_from_zero = torch.where(scale >= 0, scale.clamp(min=1e-6), scale.clamp(max=-1e-6))
+        self.codebook[indices] = (entries - shift) / away_from_zero

@@ -1,0 +1,128 @@
+"""Gumbel-softmax quantiser, entries drawn by learned logits: dVAE, https://arxiv.org/abs/2102.12092."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from audiocodec.quantizers.base import Quantizer, QuantizerOutput
+from audiocodec.quantizers.codebook import (
+    check_size,
+    chunk_rows,
+    cluster_counts,
+    from_rows,
+    in_chunks,
+    kmeans,
+    mean_square,
+    nearest,
+    perplexity_and_usage,
+    to_rows,
+)
+from audiocodec.quantizers.estimators import gumbel_noise
+from audiocodec.quantizers.ranks import from_first_rank, gather_rows, sum_over_ranks
+
+
+class GumbelQuantizer(Quantizer):
+    """A linear layer gives logits for all entries; training adds noise, a softmax carries the gradient.
+
+    Forward values are single entries (straight-through) unless `hard` is off in training. Loss and weights
+    follow taming-transformers' GumbelQuantize: kl_weight * mean sum_k p_k log(K p_k + 1e-10). The temperature
+    falls from `temperature` to `last_temperature` in `temperature_steps` training steps, by equal factors;
+    1/16 is dVAE's.
+    """
+
+    passes_identity = False
+
+    steps: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        codebook_size: int,
+        *,
+        temperature: float = 1.0,
+        last_temperature: float = 0.0625,
+        temperature_steps: int = 10000,
+        kl_weight: float = 5e-4,
+        hard: bool = True,
+    ) -> None:
+        """Latents of width `dim`, `codebook_size` entries."""
+        super().__init__()
+        check_size(dim, codebook_size)
+        self.dim, self.codebook_sizes, self.prefixes = dim, (codebook_size,), (1,)
+        self.temperatures = (temperature, last_temperature, temperature_steps)
+        self.kl_weight, self.hard = kl_weight, hard
+        self.logits = nn.Linear(dim, codebook_size)
+        self.codebook = nn.Parameter(torch.randn(codebook_size, dim) * dim**-0.5)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long), persistent=False)
+
+    def temperature(self) -> float:
+        """Temperature of the softmax now."""
+        first, last, steps = self.temperatures
+        return first * (last / first) ** min(1.0, int(self.steps) / max(steps, 1))
+
+    def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
+        """Quantise latents [B, D, T]."""
+        self.check_prefix(num_quantizers)
+        self.check_latents(latents)
+        with torch.autocast(latents.device.type, enabled=False):
+            vectors = to_rows(latents)
+            results = in_chunks(self._quantize, vectors, self.codebook_sizes[0])
+            indices, divergences, rows = results[:, 0].long(), results[:, 1], results[:, 2:]
+            quantized = from_rows(rows, latents.shape[0]).to(latents.dtype)
+        if self.training:
+            self.steps += 1
+        divergence = divergences.sum() / max(len(divergences), 1)
+        counts = sum_over_ranks(cluster_counts(indices, self.codebook_sizes[0]))
+        metrics = {"divergence": divergence.detach()} | perplexity_and_usage(counts)
+        codes = indices.view(latents.shape[0], 1, latents.shape[2])
+        return QuantizerOutput(quantized, codes, self.kl_weight * divergence, metrics)
+
+    def _quantize(self, vectors: Tensor) -> Tensor:
+        """Index, divergence and output of vectors [n, D] in one tensor [n, 1 + 1 + D], for `in_chunks`."""
+        logits = self.logits(vectors)
+        log_p = logits.log_softmax(dim=1)
+        p = log_p.exp()
+        divergence = (p * (p * logits.shape[1] + 1e-10).log()).sum(dim=1)
+        if self.training:
+            logits = logits + gumbel_noise(logits)
+        weights = (logits / self.temperature()).softmax(dim=1)
+        indices = logits.argmax(dim=1)
+        if self.hard or not self.training:
+            weights = F.one_hot(indices, logits.shape[1]) + (weights - weights.detach())
+        # Indices are exact as floats up to 2^24 entries.
+        return torch.cat([indices[:, None].float(), divergence[:, None], weights @ self.codebook], dim=1)
+
+    @torch.no_grad()
+    def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
+        """Latents [B, D, T] -> codes [B, 1, T]."""
+        self.check_prefix(num_quantizers)
+        self.check_latents(latents)
+        with torch.autocast(latents.device.type, enabled=False):
+            chunks = to_rows(latents).split(chunk_rows(self.codebook_sizes[0]))
+            indices = torch.cat([self.logits(chunk).argmax(dim=1) for chunk in chunks])
+        return indices.view(latents.shape[0], 1, latents.shape[2])
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [B, 1, T] -> quantized [B, D, T]."""
+        self.check_codes(codes)
+        return F.embedding(codes[:, 0], self.codebook).transpose(1, 2)
+
+    @torch.no_grad()
+    def initialise(self, latents: Tensor) -> None:
+        """Start from k-means, with logits -|z - c|^2 in units of the mean error."""
+        self.check_latents(latents)
+        vectors = gather_rows(to_rows(latents))
+        if not vectors.shape[0]:
+            return
+        codebook = from_first_rank(kmeans(vectors, self.codebook_sizes[0]))
+        error = self.dim * mean_square(vectors - codebook[nearest(vectors, codebook)])
+        scale = 1 / error.clamp(min=1e-12)
+        self.codebook.copy_(codebook)
+        self.logits.weight.copy_(2 * scale * codebook)
+        self.logits.bias.copy_(-scale * codebook.square().sum(dim=1))
+
+    def codebooks(self) -> dict[str, Tensor]:
+        """The codebook [K, D]; which entry stands for a vector is up to the logits, and stays."""
+        return {"codebook": self.codebook.detach()}

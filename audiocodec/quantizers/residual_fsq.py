@@ -1,0 +1,149 @@
+"""Residual finite scalar quantisation: each stage rounds what is left, on a grid (L - 1) times finer.
+
+The stack of vector-quantize-pytorch (ResidualFSQ) with the rounding of https://arxiv.org/abs/2411.19842,
+section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from audiocodec.errors import ConfigError
+from audiocodec.quantizers.base import Quantizer, QuantizerOutput
+from audiocodec.quantizers.codebook import (
+    check_size,
+    cluster_counts,
+    from_rows,
+    perplexity_and_usage,
+    to_rows,
+)
+from audiocodec.quantizers.estimators import straight_through
+from audiocodec.quantizers.levels import choose_levels
+from audiocodec.quantizers.projection import Projection
+from audiocodec.quantizers.ranks import gather_rows, max_over_ranks, sum_over_ranks
+
+
+class ResidualFiniteScalarQuantizer(Quantizer):
+    """A whole stack of scalar quantisers behind one projection; any number of stages is a legal prefix.
+
+    Channels are bounded once to +-c, c = 1 + 1/(L - 1). Stage i rounds clamp(r (L - 1)^i, -1, 1) to the L
+    levels from -1 to 1, which leaves at most 1/(L - 1) of a stage's range for the next. No codebook, no loss.
+    """
+
+    builds_stack = True
+
+    passes_identity = False
+
+    levels: Tensor
+    basis: Tensor
+
+    def __init__(self, dim: int, codebook_size: int, *, num_quantizers: int = 8, levels: str = "") -> None:
+        """Latents of width `dim`, `num_quantizers` stages; levels as for `FiniteScalarQuantizer`."""
+        super().__init__()
+        check_size(dim, codebook_size)
+        if num_quantizers < 1:
+            raise ConfigError(f"num_quantizers is {num_quantizers}; allowed are whole numbers from 1")
+        chosen = choose_levels(codebook_size, levels)
+        self.dim = dim
+        self.codebook_sizes = (math.prod(chosen),) * num_quantizers
+        self.prefixes = tuple(range(1, num_quantizers + 1))
+        self.register_buffer("levels", torch.tensor(chosen), persistent=False)
+        basis = [math.prod(chosen[:i]) for i in range(len(chosen))]
+        self.register_buffer("basis", torch.tensor(basis), persistent=False)
+        self.projection = Projection(dim, len(chosen)) if dim != len(chosen) else None
+
+    def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
+        """Quantise latents [B, D, T] with the first `num_quantizers` stages, a number or one an example."""
+        self.check_latents(latents)
+        if isinstance(num_quantizers, Tensor):
+            for count in num_quantizers.unique().tolist():
+                self.check_prefix(count)
+            rows = max_over_ranks(int(num_quantizers.max()) if len(num_quantizers) else 1, latents.device)
+            used = num_quantizers.repeat_interleave(latents.shape[2])[:, None]
+        else:
+            rows = self.check_prefix(num_quantizers)
+            used = None
+        with torch.autocast(latents.device.type, enabled=False):
+            inner = self._bound(to_rows(latents))
+            grids = self._grids(inner.detach(), rows)
+            if used is not None:
+                grids = [grid * (used > stage) for stage, grid in enumerate(grids)]
+            quantized = from_rows(self._outward(straight_through(inner, self._sum(grids))), latents.shape[0])
+        indices = torch.stack([self._indices(grid, stage) for stage, grid in enumerate(grids)], dim=1)
+        if used is not None:
+            indices = indices * (used > torch.arange(rows, device=used.device))
+        metrics: dict[str, Tensor] = {}
+        for stage in range(rows):
+            in_use = indices[:, stage] if used is None else indices[:, stage][used[:, 0] > stage]
+            counts = sum_over_ranks(cluster_counts(in_use, self.codebook_sizes[0]))
+            metrics |= {f"{name}/{stage}": value for name, value in perplexity_and_usage(counts).items()}
+        codes = indices.view(latents.shape[0], latents.shape[2], rows).transpose(1, 2)
+        return QuantizerOutput(quantized.to(latents.dtype), codes, quantized.new_zeros(()), metrics)
+
+    @torch.no_grad()
+    def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
+        """Latents [B, D, T] -> codes [B, N, T]."""
+        rows = self.check_prefix(num_quantizers)
+        self.check_latents(latents)
+        with torch.autocast(latents.device.type, enabled=False):
+            grids = self._grids(self._bound(to_rows(latents)), rows)
+        indices = torch.stack([self._indices(grid, stage) for stage, grid in enumerate(grids)], dim=1)
+        return indices.view(latents.shape[0], latents.shape[2], rows).transpose(1, 2)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [B, N, T] -> quantized [B, D, T]."""
+        rows = self.check_codes(codes)
+        with torch.autocast(codes.device.type, enabled=False):
+            numbers = codes.transpose(1, 2).reshape(-1, rows, 1) // self.basis % self.levels
+            digits = numbers.double().unbind(1)
+            grids = [(2 * d / (self.levels - 1) - 1) * self._scale(stage) for stage, d in enumerate(digits)]
+            return from_rows(self._outward(self._sum(grids)), codes.shape[0])
+
+    @torch.no_grad()
+    def initialise(self, latents: Tensor) -> None:
+        """Start the projection from principal components of latents [B, D, T], and least squares back."""
+        self.check_latents(latents)
+        vectors = gather_rows(to_rows(latents))
+        if self.projection is not None and vectors.shape[0] > 1:
+            self.projection.fit_into(vectors)
+            self.projection.fit_back(self._sum(self._grids(self._bound(vectors), self.prefixes[-1])), vectors)
+
+    def _bound(self, vectors: Tensor) -> Tensor:
+        # In double precision: the grid of a late stage is finer than the rounding of single precision.
+        inner = vectors.double()
+        if self.projection is not None:
+            into = self.projection.into
+            inner = F.linear(inner, into.weight.double(), into.bias.double())
+        limit = 1 + 1 / (self.levels - 1).double()
+        return torch.tanh(inner / limit) * limit
+
+    def _scale(self, stage: int) -> Tensor:
+        return (self.levels - 1).double() ** -stage
+
+    def _grids(self, inner: Tensor, rows: int) -> list[Tensor]:
+        residual, grids = inner, list[Tensor]()
+        for stage in range(rows):
+            digits = self._digits(residual, stage)
+            grids.append((2 * digits / (self.levels - 1) - 1) * self._scale(stage))
+            residual = residual - grids[-1]
+        return grids
+
+    def _digits(self, residual: Tensor, stage: int) -> Tensor:
+        within = (residual / self._scale(stage)).clamp(-1, 1)
+        return ((self.levels - 1) * (within + 1) / 2 + 0.5).floor()
+
+    def _indices(self, grid: Tensor, stage: int) -> Tensor:
+        return (self._digits(grid, stage).long() * self.basis).sum(dim=1)
+
+    def _sum(self, grids: list[Tensor]) -> Tensor:
+        total = torch.zeros_like(grids[0])
+        for grid in grids:
+            total = total + grid
+        return total
+
+    def _outward(self, inner: Tensor) -> Tensor:
+        return inner.float() if self.projection is None else self.projection.back(inner.float())

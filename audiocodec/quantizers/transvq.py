@@ -1,0 +1,89 @@
+"""TransVQ, a small transformer under the codebook: https://arxiv.org/abs/2602.18896, section 3.4."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from audiocodec.errors import ConfigError
+from audiocodec.quantizers.codebook import to_rows
+from audiocodec.quantizers.mapped import MappedQuantizer
+from audiocodec.quantizers.parts import Parts
+from audiocodec.quantizers.projection import spread_like
+from audiocodec.quantizers.ranks import gather_rows
+
+
+class LinearAttention(nn.Module):
+    """Attention of one head over the K entries in time and memory linear in K.
+
+    Katharopoulos et al. 2020, https://arxiv.org/abs/2006.16236, with phi = elu + 1:
+    phi(Q) (phi(K)' V) / (phi(Q) sum phi(K) + 1e-6).
+    """
+
+    def __init__(self, width: int) -> None:
+        """Entries of `width` channels."""
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(width, width, bias=False) for _ in range(4))
+
+    def forward(self, entries: Tensor) -> Tensor:
+        """Entries [K, width] -> [K, width]."""
+        query, key = F.elu(self.query(entries)) + 1, F.elu(self.key(entries)) + 1
+        attended = query @ (key.t() @ self.value(entries))
+        return self.out(attended / (query @ key.sum(dim=0)[:, None] + 1e-6))
+
+
+class TransVectorQuantizer(MappedQuantizer):
+    """The codebook is T(C): C frozen, T one pre-norm transformer block with a position for each entry.
+
+    `map="mlp"` leaves the attention out: entry by entry, quicker, "slightly" worse in the paper (section 6).
+    All entries pass T together, as attention makes each depend on all others.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        codebook_size: int,
+        *,
+        map: Literal["attention", "mlp"] = "attention",
+        width: int = 256,
+        commitment_weight: float = 0.25,
+        parts: Parts | None = None,
+    ) -> None:
+        """Latents of width `dim`, `codebook_size` entries, `width` channels inside the map."""
+        super().__init__(dim, codebook_size, commitment_weight=commitment_weight, parts=parts)
+        if map not in ("attention", "mlp"):
+            raise ConfigError(f"map is {map!r}; choose attention or mlp")
+        self.into = nn.Linear(dim, width, bias=False)
+        self.position = nn.Parameter(0.02 * torch.randn(codebook_size, width))
+        attention = nn.Sequential(nn.LayerNorm(width), LinearAttention(width))
+        self.attention = attention if map == "attention" else None
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.back = nn.Linear(width, dim, bias=False)
+
+    def mapped(self) -> Tensor:
+        """The codebook T(C)."""
+        return self.back(self.norm(self._hidden()))
+
+    def _hidden(self) -> Tensor:
+        entries = self.into(self.frozen) + self.position
+        if self.attention is not None:
+            entries = entries + self.attention(entries)
+        return entries + self.feed_forward(entries)
+
+    @torch.no_grad()
+    def initialise(self, latents: Tensor) -> None:
+        """Give the codebook mean and covariance of latents [B, D, T] by the last layer and norm."""
+        self.check_latents(latents)
+        vectors = gather_rows(to_rows(latents))
+        if vectors.shape[0] < 2 or bool(self.baked):
+            return
+        self.norm.reset_parameters()
+        weight, bias = spread_like(self.norm(self._hidden()), vectors)
+        self.back.weight.copy_(weight)
+        self.norm.bias.copy_(torch.linalg.pinv(weight) @ bias)  # the last layer has no bias of its own
