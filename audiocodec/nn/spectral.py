@@ -1,7 +1,8 @@
 """The frame-rate family of nets: compressed complex STFT in, ConvNeXt blocks, inverse-STFT head out.
 
-The idea of running the whole net at the frame rate is Vocos', https://arxiv.org/abs/2306.00814; the power-compressed
-complex spectrum is common in speech enhancement (Braun and Tashev 2020, https://arxiv.org/abs/2009.12286).
+The idea of running the whole net at the frame rate is Vocos', https://arxiv.org/abs/2306.00814; the
+power-compressed complex spectrum is common in speech enhancement (Braun and Tashev 2020,
+https://arxiv.org/abs/2009.12286).
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audiocodec.errors import ConfigError
+from audiocodec.errors import ConfigError, InputError
 from audiocodec.nn.convnext import ConvNeXtBlock
 from audiocodec.nn.streaming import recall
 
 if TYPE_CHECKING:
     from audiocodec.nn.streaming import StreamState
+
+
+ANALYSED_AT_ONCE = 16
+"""Examples whose spectra are held at a time when a linear codec is fitted."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class SpectralConfig:
         kind: tells this family from the others in a recipe.
         hop_length: samples per frame of codes.
         substeps: STFT frames in one frame of codes.
-        window_length: samples of one STFT window; 3 hops of the STFT or any other divisor that overlaps evenly.
-        exponent: power to which magnitudes are raised, phase kept.
+        window_length: samples of one STFT window, 2 or more whole hops of the STFT.
+        exponent: power to which magnitudes are raised, phase kept; above 0, up to 1.
         dim: width D of the latents.
         encoder_channels: width of the encoder's blocks.
         encoder_blocks: number of the encoder's blocks.
@@ -54,17 +59,23 @@ class SpectralConfig:
     expansion: float = 3.0
 
     def __post_init__(self) -> None:
-        """Check that the windows overlap evenly.
+        """Check that every size is one, and that the windows overlap evenly.
 
         Raises:
-            ConfigError: the sizes do not divide each other.
+            ConfigError: a size is not possible, or sizes do not divide each other.
         """
+        widths = (self.dim, self.encoder_channels, self.decoder_channels, self.kernel_size, self.substeps)
+        if min(*widths, self.hop_length, self.encoder_blocks + 1, self.decoder_blocks + 1) < 1:
+            raise ConfigError("sizes must be 1 or more, numbers of blocks 0 or more")
+        if not 0 < self.exponent <= 1 or self.expansion <= 0:
+            raise ConfigError("exponent must be above 0 and at most 1, expansion above 0")
         if self.hop_length % self.substeps:
             raise ConfigError(f"hop_length {self.hop_length} is not a multiple of substeps {self.substeps}")
         overlap, rest = divmod(self.window_length, self.stft_hop)
         if rest or overlap < 2:
             raise ConfigError(
-                f"window_length {self.window_length} must be 2 or more times hop_length / substeps = {self.stft_hop}"
+                f"window_length {self.window_length} must be 2 or more times"
+                f" hop_length / substeps = {self.stft_hop}"
             )
 
     @property
@@ -96,6 +107,11 @@ def expand(spectrum: Tensor, exponent: float) -> Tensor:
     return spectrum * power ** ((1 / exponent - 1) / 2)
 
 
+def _full_precision(x: Tensor) -> Tensor:
+    """Single precision for 16-bit numbers, which FFTs and running statistics cannot do with."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 class Analysis(nn.Module):
     """Samples to compressed complex STFT frames, causal; no parameters."""
 
@@ -109,7 +125,16 @@ class Analysis(nn.Module):
         self.register_buffer("window", torch.hann_window(self.length).sqrt(), persistent=False)
 
     def forward(self, wav: Tensor, state: StreamState | None = None) -> Tensor:
-        """[B, 1, T * hop_length] -> [B, F, T]: the frames of one hop stacked, real parts then imaginary parts."""
+        """[B, 1, T * hop_length] -> [B, F, T]: the STFT frames of a hop stacked, real then imaginary parts.
+
+        Raises:
+            InputError: the length is no multiple of the hop length, or `state` is of another stream.
+        """
+        hop_length = self.hop * self.substeps
+        if wav.shape[-1] % hop_length or not wav.shape[-1]:
+            raise InputError(
+                f"{wav.shape[-1]} samples are no positive multiple of {hop_length}; pad or buffer them"
+            )
         past = recall(state, self, wav, self.length - self.hop)
         samples = torch.cat([past, wav[:, 0]], dim=-1)
         if state is not None:
@@ -129,7 +154,7 @@ class Synthesis(nn.Module):
     window: Tensor
 
     def __init__(self, config: SpectralConfig) -> None:
-        """The windows of analysis and synthesis multiply to Hann, whose overlapping copies add to a constant."""
+        """Windows of analysis and synthesis multiply to Hann, whose overlapping copies add to a constant."""
         super().__init__()
         self.hop, self.length = config.stft_hop, config.window_length
         self.substeps, self.exponent = config.substeps, config.exponent
@@ -138,7 +163,7 @@ class Synthesis(nn.Module):
 
     def forward(self, features: Tensor, state: StreamState | None = None) -> Tensor:
         """[B, F, T] -> [B, 1, T * hop_length]."""
-        stacked = features.transpose(1, 2).float()
+        stacked = _full_precision(features.transpose(1, 2))
         stacked = stacked.reshape(stacked.shape[0], stacked.shape[1] * self.substeps, -1)
         real, imag = stacked.chunk(2, dim=-1)
         spectrum = expand(torch.complex(real.contiguous(), imag.contiguous()), self.exponent)
@@ -171,8 +196,8 @@ class LatentScale(nn.Module):
         """[B, D, T] -> [B, D, T]; updates the running scale in training mode."""
         if self.training:
             with torch.no_grad():
-                self.mean_square.lerp_(latents.float().square().mean(), 1 - self.decay)
-        return latents.float() * self.mean_square.rsqrt()
+                self.mean_square.lerp_(_full_precision(latents).square().mean(), 1 - self.decay)
+        return _full_precision(latents) * self.mean_square.rsqrt()
 
 
 class SpectralEncoder(nn.Module):
@@ -226,21 +251,36 @@ class SpectralDecoder(nn.Module):
 def start_linear(encoder: SpectralEncoder, decoder: SpectralDecoder, wav: Tensor) -> None:
     """Start both nets as a linear codec: principal components of the compressed spectrum of `wav` [B, 1, L].
 
-    The encoder's first layer projects on the leading components, the decoder's last layer maps them back; between
-    them the layers pass them on and the blocks are nearly the identity. Training then starts from intelligible
-    speech instead of noise.
+    The encoder's first layer projects on the leading components, the decoder's last layer maps them back;
+    between them the layers pass them on and the blocks are nearly the identity. Training then starts from
+    intelligible speech instead of noise.
+
+    Raises:
+        ConfigError: the latents are wider than a net, or than a frame has numbers.
     """
-    features = encoder.analysis(wav).transpose(1, 2).flatten(0, 1)
-    _, vectors = torch.linalg.eigh(features.t() @ features / features.shape[0])
-    components = vectors.flip(1).t()  # rows, the largest variance first
+    layers = (encoder.project_in, encoder.project_out, decoder.project_in, decoder.project_out)
     dim = decoder.project_in.in_features
-    for layer in (encoder.project_in, encoder.project_out, decoder.project_in, decoder.project_out):
+    narrowest = min(encoder.project_in.out_features, *(layer.out_features for layer in layers[2:]))
+    if dim > narrowest:
+        raise ConfigError(f"latents of width {dim} do not fit through nets of {narrowest}; lower dim")
+    components, variances = _principal_components(encoder.analysis, wav)
+    for layer in layers:
         nn.init.zeros_(layer.bias)
         nn.init.normal_(layer.weight, std=1e-3)
     width = min(encoder.project_in.out_features, components.shape[0])
     encoder.project_in.weight[:width] += components[:width]
-    encoder.project_out.weight[:, :dim] += torch.eye(dim)
-    scale = (features @ components[:dim].t()).square().mean().sqrt()
-    encoder.scale.mean_square.copy_(scale.square())
-    decoder.project_in.weight[:dim] += scale * torch.eye(dim)
+    encoder.project_out.weight.diagonal().add_(1.0)
+    encoder.scale.mean_square.copy_(variances[:dim].mean())
+    decoder.project_in.weight.diagonal().add_(encoder.scale.mean_square.sqrt())
     decoder.project_out.weight[:, :dim] += components[:dim].t()
+
+
+def _principal_components(analysis: Analysis, wav: Tensor) -> tuple[Tensor, Tensor]:
+    """Components [F, F], one a row, and variances [F] of the frames of `wav` [B, 1, L], largest first."""
+    moment, frames = torch.zeros(()), 0
+    for part in wav.split(ANALYSED_AT_ONCE):
+        features = analysis(part).transpose(1, 2).flatten(0, 1)
+        moment = features.t() @ features + moment.to(features)
+        frames += features.shape[0]
+    variances, vectors = torch.linalg.eigh(moment / frames)
+    return vectors.flip(1).t(), variances.flip(0)

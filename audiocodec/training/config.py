@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from audiocodec.errors import ConfigError
 from audiocodec.model import ModelConfig
+
+LOSSES = ("mel", "spectrum", "commitment")
+"""Names that `loss.weights` may hold."""
+PARTS = ("encoder", "quantizer", "decoder")
+"""Names that `frozen` may hold."""
+
+
+def check_names(what: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a name that is not known, naming the nearest one that is.
+
+    Raises:
+        ConfigError: says which name, the nearest one and all there are.
+    """
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"{what} names {name!r}; {hint}known are {', '.join(sorted(known)) or 'none'}")
+
+
+def check_least(**numbers: tuple[float, float]) -> None:
+    """Refuse numbers below their least value, given as name=(number, least).
+
+    Raises:
+        ConfigError: says which number and what is allowed.
+    """
+    for name, (number, least) in numbers.items():
+        if number < least:
+            raise ConfigError(f"{name} is {number:g}; give {least:g} or more")
 
 
 @dataclass(frozen=True)
@@ -13,12 +44,13 @@ class DataConfig:
     """Where recordings come from and how segments are drawn.
 
     Attributes:
-        manifest: CSV or JSONL with columns path, split, kind, source; paths are relative to its folder.
+        manifest: CSV or JSONL with columns path, split, kind, source, paths relative to its folder; or a
+            folder of recordings.
         cache: folder for decoded 16-bit samples, made once; empty means `<output>/cache`.
         segment_seconds: length of a training example.
         batch_size: examples per step.
         source_weights: how much more often than its share of the hours a source is drawn; 1 when not named.
-        level_db: range (low, high) of the RMS level, in dB relative to full scale, drawn for levelled examples.
+        level_db: range (low, high) of the RMS level, in dB of full scale, drawn for levelled examples.
         level_probability: share of examples whose level is changed; the rest keep theirs.
     """
 
@@ -26,8 +58,8 @@ class DataConfig:
     cache: str = ""
     segment_seconds: float = 2.0
     batch_size: int = 8
-    source_weights: dict[str, float | int | str | bool] = field(default_factory=dict)
-    level_db: tuple[float, ...] = (-35.0, -15.0)
+    source_weights: dict[str, float] = field(default_factory=dict[str, float])
+    level_db: tuple[float, float] = (-35.0, -15.0)
     level_probability: float = 0.7
 
     def __post_init__(self) -> None:
@@ -36,10 +68,12 @@ class DataConfig:
         Raises:
             ConfigError: a number is out of range.
         """
-        if len(self.level_db) != 2 or self.level_db[0] > self.level_db[1]:
-            raise ConfigError(f"data.level_db is {list(self.level_db)}; give two numbers, low then high")
-        if self.segment_seconds <= 0 or self.batch_size < 1:
-            raise ConfigError("data.segment_seconds and data.batch_size must be positive")
+        if self.level_db[0] > self.level_db[1] or self.level_db[1] > 0:
+            raise ConfigError(f"level_db is {list(self.level_db)}; give two numbers up to 0, low then high")
+        if not 0 <= self.level_probability <= 1:
+            raise ConfigError(f"level_probability is {self.level_probability}; give a share from 0 to 1")
+        check_least(segment_seconds=(self.segment_seconds, 0.01), batch_size=(self.batch_size, 1))
+        check_least(**{f"source_weights.{name}": (w, 0) for name, w in self.source_weights.items()})
 
 
 @dataclass(frozen=True)
@@ -51,14 +85,14 @@ class LossConfig:
         mel_bins: mel bands for each window.
         compressed_windows: those of `window_lengths` on which the compressed spectrum is compared too.
         complex_share: share of the compressed-spectrum loss on complex values, the rest on magnitudes.
-        weights: by name: mel, spectrum, commitment, and adversarial ones when a recipe has them.
+        weights: by name: mel, spectrum, commitment; one that is not named counts nothing.
     """
 
     window_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)
     mel_bins: tuple[int, ...] = (20, 40, 64, 96, 128)
     compressed_windows: tuple[int, ...] = (256, 512, 1024)
     complex_share: float = 0.3
-    weights: dict[str, float | int | str | bool] = field(
+    weights: dict[str, float] = field(
         default_factory=lambda: {"mel": 4.0, "spectrum": 20.0, "commitment": 0.5}
     )
 
@@ -69,18 +103,22 @@ class LossConfig:
             ConfigError: the lists do not fit together.
         """
         if len(self.window_lengths) != len(self.mel_bins):
-            raise ConfigError(
-                f"loss has {len(self.window_lengths)} window_lengths but {len(self.mel_bins)} mel_bins"
-            )
+            raise ConfigError(f"{len(self.window_lengths)} window_lengths but {len(self.mel_bins)} mel_bins")
         if not set(self.compressed_windows) <= set(self.window_lengths):
             raise ConfigError(
-                f"loss.compressed_windows {self.compressed_windows} are not all in window_lengths"
+                f"compressed_windows {list(self.compressed_windows)} are not all in window_lengths"
             )
+        if not self.window_lengths or any(length < 4 or length % 4 for length in self.window_lengths):
+            raise ConfigError(f"window_lengths are {list(self.window_lengths)}; give multiples of 4")
+        if not 0 <= self.complex_share <= 1:
+            raise ConfigError(f"complex_share is {self.complex_share}; give a share from 0 to 1")
+        check_names("weights", self.weights, LOSSES)
+        check_least(**{f"weights.{name}": (weight, 0) for name, weight in self.weights.items()})
 
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW with warm-up, a constant stretch, and a linear decay to zero over the last steps.
+    """AdamW with warm-up, a constant stretch, and a linear decay towards zero over the last steps.
 
     Attributes:
         learning_rate: on the constant stretch.
@@ -93,12 +131,25 @@ class OptimConfig:
     """
 
     learning_rate: float = 1e-3
-    betas: tuple[float, ...] = (0.8, 0.99)
+    betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = 1e-3
     warmup_steps: int = 200
     decay_steps: int = 4000
     max_grad_norm: float = 1.0
     weight_ema_decay: float = 0.998
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            ConfigError: a number is out of range.
+        """
+        if not all(0 <= share < 1 for share in (*self.betas, self.weight_ema_decay)):
+            raise ConfigError("betas and weight_ema_decay must be at least 0 and less than 1")
+        if self.learning_rate <= 0 or self.max_grad_norm <= 0:
+            raise ConfigError("learning_rate and max_grad_norm must be more than 0")
+        for name in ("weight_decay", "warmup_steps", "decay_steps"):
+            check_least(**{name: (getattr(self, name), 0)})
 
 
 @dataclass(frozen=True)
@@ -114,14 +165,15 @@ class TrainConfig:
         steps: length of the run.
         seed: everything random follows from it and the step number.
         autocast: "bfloat16" or "none".
-        start: "linear" starts the frame-rate nets as a principal-component codec, "random" as they are built, else a
-            model folder to fine-tune.
+        start: "linear" starts the frame-rate nets as a principal-component codec, "random" as they are built;
+            else a pretrained model or model folder to fine-tune.
         frozen: parts that do not learn: encoder, quantizer, decoder.
-        prefix_choices: numbers of quantisers favoured by half of the examples; the others draw from all.
+        prefix_choices: numbers of quantisers favoured by half of the examples; the others draw from all, and
+            all do when this is empty.
         log_every: steps between two lines of the log.
         checkpoint_minutes: minutes between two checkpoints.
         validate_every: steps between two validations.
-        validate_seconds: audio used by one validation.
+        validate_seconds: audio used by one validation; 0 for none, then no split named valid is needed.
     """
 
     name: str = "model"
@@ -141,13 +193,19 @@ class TrainConfig:
     validate_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        """Check names.
+        """Check names and ranges.
 
         Raises:
-            ConfigError: a part or a number type is unknown.
+            ConfigError: a part or a number type is unknown, or a number is out of range.
         """
-        unknown = set(self.frozen) - {"encoder", "quantizer", "decoder"}
-        if unknown:
-            raise ConfigError(f"frozen names {sorted(unknown)}; the parts are encoder, quantizer, decoder")
+        check_names("frozen", self.frozen, PARTS)
+        if set(PARTS) <= set(self.frozen):
+            raise ConfigError("frozen names every part; leave one to learn")
         if self.autocast not in {"bfloat16", "none"}:
             raise ConfigError(f"autocast is {self.autocast!r}; choose bfloat16 or none")
+        if not self.start or not self.name:
+            raise ConfigError("name and start must not be empty")
+        for name in ("steps", "log_every", "validate_every"):
+            check_least(**{name: (getattr(self, name), 1)})
+        for name in ("seed", "checkpoint_minutes", "validate_seconds"):
+            check_least(**{name: (getattr(self, name), 0)})

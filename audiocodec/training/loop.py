@@ -4,196 +4,192 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from audiocodec.checkpoint import load_model, save_model
+from audiocodec.audio import new_file
+from audiocodec.checkpoint import save_model
 from audiocodec.config import dump_yaml
-from audiocodec.errors import AudioCodecError, CheckpointError, InputError
-from audiocodec.model import CodecModel, build_model
-from audiocodec.nn.spectral import SpectralDecoder, SpectralEncoder, start_linear
-from audiocodec.training.data import SampleStore, SegmentSampler, read_manifest
-from audiocodec.training.log import RunLog
-from audiocodec.training.losses import SpectralLoss
+from audiocodec.errors import AudioCodecError, ConfigError
+from audiocodec.training.data.opening import TrainingData, open_data
+from audiocodec.training.log import Means, RunLog, to_floats
+from audiocodec.training.losses import build_loss, weighted_sum
+from audiocodec.training.optimizer import build_optimizer, learning_rate
+from audiocodec.training.run_folder import CONFIG_NAME, MODEL_NAME, make_folder
+from audiocodec.training.starting import build, start
 from audiocodec.training.state import load_state, newest_checkpoint, save_state
-from audiocodec.training.validation import pick_clips, validate
+from audiocodec.training.validation import validate
 from audiocodec.training.weight_average import WeightAverage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from audiocodec.training.config import TrainConfig
 
 
 class Trainer:
-    """Runs one recipe. Everything random in a step follows from (seed, step), so a resumed run repeats exactly."""
+    """Runs one recipe; all that is random in a step follows from (seed, step): a resumed run repeats exactly.
 
-    def __init__(self, config: TrainConfig, folder: Path, device: str = "cpu") -> None:
-        """Build model, data and optimiser for `config`; results go to `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.config, self.folder, self.device = config, folder, torch.device(device)
+    Attributes:
+        step_number: steps taken so far.
+        model: in training mode, but for frozen parts.
+        average: of its weights, what is validated and exported.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        device: str | torch.device = "cpu",
+        data: TrainingData | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Build what `config` describes, and open its data unless `data` is given; results go to `folder`."""
+        make_folder(folder)
+        self.config, self.folder, self.device, self.clock = config, folder, torch.device(device), clock
+        self.data = data or open_data(config, folder)
         torch.manual_seed(config.seed)
-        self.sampler, self.validation = self._data()
-        self.model = self._model().to(self.device).train()
-        loss = config.loss
-        self.spectral_loss = SpectralLoss(
-            config.model.sample_rate,
-            loss.window_lengths,
-            loss.mel_bins,
-            loss.compressed_windows,
-            loss.complex_share,
-        ).to(self.device)
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        optim = config.optim
-        self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=optim.learning_rate,
-            betas=(optim.betas[0], optim.betas[1]),
-            weight_decay=optim.weight_decay,
-            fused=True,
-        )
-        self.average = WeightAverage(self.model, optim.weight_ema_decay)
+        self.model = build(config).to(self.device)
+        _check_prefixes(config.prefix_choices, self.model.quantizer.prefixes)
+        self.parameters = self._freeze()
+        self.reconstruction = build_loss(config).to(self.device)
+        self.optimizer = build_optimizer(self.parameters, config.optim)
+        self.average = WeightAverage(self.model, config.optim.weight_ema_decay)
         self.step_number = 0
+        self._started = False
 
-    def fit(self, report: Callable[[int, Mapping[str, float]], None] | None = None) -> None:
-        """Train to `config.steps`, from the newest checkpoint in the folder when there is one.
-
-        `report(step, scalars)` is called at every line of the log.
-
-        Raises:
-            AudioCodecError: the loss is no longer finite; the batch is saved in the run folder.
-        """
-        (self.folder / "config.yaml").write_text(dump_yaml(self.config), encoding="utf-8")
-        log = RunLog(self.folder)
-        sums: dict[str, float] = {}
-        saved_at = logged_at = time.monotonic()
-        while self.step_number < self.config.steps:
-            for name, value in self.step().items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-            if self.step_number % self.config.log_every == 0:
-                now = time.monotonic()
-                audio_seconds = (
-                    self.config.log_every * self.config.data.batch_size * self.config.data.segment_seconds
-                )
-                scalars = {name: value / self.config.log_every for name, value in sums.items()}
-                scalars["audio_seconds_per_second"] = audio_seconds / (now - logged_at)
-                log.write("train", self.step_number, scalars)
-                if report is not None:
-                    report(self.step_number, scalars)
-                sums, logged_at = {}, now
-            if self.step_number % self.config.validate_every == 0 or self.step_number == self.config.steps:
-                log.write("valid", self.step_number, self.validate())
-                self.export()
-            if time.monotonic() - saved_at > 60 * self.config.checkpoint_minutes:
-                save_state(self)
-                saved_at = time.monotonic()
-        save_state(self)
-        self.export()
-        log.close()
-
-    def step(self) -> dict[str, Tensor]:
-        """Take one optimisation step and return its scalars."""
-        rng = np.random.default_rng((self.config.seed, self.step_number))
-        torch.manual_seed(int(rng.integers(2**62)))
-        wav = self.sampler.batch(rng).to(self.device)
-        with self._autocast():
-            output = self.model(wav, self._draw_prefixes(rng, wav.shape[0]))
-        estimate = output.wav[:, 0].float()
-        losses = self.spectral_loss(estimate, wav[:, 0, : estimate.shape[1]])
-        losses["commitment"] = output.loss
-        weights = self.config.loss.weights
-        total = torch.stack([float(weights.get(name, 0.0)) * value for name, value in losses.items()]).sum()
-        if not bool(total.isfinite()):
-            self._stop_at_bad_loss(wav)
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.optim.max_grad_norm)
-        learning_rate = self.learning_rate(self.step_number)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.step()
-        self.step_number += 1
-        self.average.follow(self.step_number)
-        scalars = {name: value.detach() for name, value in (losses | output.metrics).items()}
-        return scalars | {
-            "total": total.detach(),
-            "grad_norm": norm,
-            "learning_rate": torch.tensor(learning_rate),
-        }
-
-    def learning_rate(self, step: int) -> float:
-        """Warm-up, constant, linear decay (Hu et al. 2024, https://arxiv.org/abs/2404.06395)."""
-        optim = self.config.optim
-        warm = min(1.0, (step + 1) / max(1, optim.warmup_steps))
-        left = min(1.0, (self.config.steps - step) / max(1, optim.decay_steps))
-        return optim.learning_rate * warm * left
-
-    def validate(self) -> dict[str, float]:
-        """Scores of the averaged model on the validation clips."""
-        prefixes = [*self.config.prefix_choices, 0]
-        with self.average.applied() as model:
-            assert isinstance(model, CodecModel)
-            return validate(model.cpu(), self.validation, prefixes)
-
-    def export(self) -> None:
-        """Write the averaged model to `<folder>/model`, the form that `audiocodec.load` reads."""
-        with self.average.applied() as model:
-            assert isinstance(model, CodecModel)
-            metadata = {"name": self.config.name, "steps": str(self.step_number)}
-            save_model(self.folder / "model", model, self.config.model, metadata)
+    def start(self) -> None:
+        """Fit a new model to the data; `step` does this by itself unless `resume` found a checkpoint."""
+        start(self.model, self.config, self.data.sampler)
+        self._train_mode()
+        self.average = WeightAverage(self.model, self.config.optim.weight_ema_decay)
+        self._started = True
 
     def resume(self) -> bool:
-        """Continue from the newest checkpoint of the folder; False when there is none."""
+        """Continue from the newest checkpoint of the folder; False when there is none.
+
+        Raises:
+            CheckpointError: it is damaged, or of another recipe.
+        """
         path = newest_checkpoint(self.folder)
         if path is None:
             return False
         load_state(self, path)
+        self._started = True
         return True
 
-    def _data(self) -> tuple[SegmentSampler, list[np.ndarray]]:
-        config = self.config
-        recordings = [r for r in read_manifest(Path(config.data.manifest)) if r.kind == "speech"]
-        cache = Path(config.data.cache) if config.data.cache else self.folder / "cache"
-        rate = config.model.sample_rate
-        train = SampleStore([r for r in recordings if r.split == "train"], rate, cache)
-        held_out = SampleStore([r for r in recordings if r.split == "valid"], rate, cache)
-        hop_length = config.model.net.hop_length
-        length = round(config.data.segment_seconds * rate / hop_length) * hop_length
-        return SegmentSampler(train, config.data, length), pick_clips(held_out, config.validate_seconds)
+    def fit(
+        self,
+        report: Callable[[int, Mapping[str, float]], None] = lambda step, scalars: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train up to `config.steps`, or until `stop` is true after a step; write a checkpoint either way.
 
-    def _model(self) -> CodecModel:
+        `report(step, scalars)` gets every line of the log; the scores of a validation are named `valid/...`.
+
+        Raises:
+            AudioCodecError: loss or gradient is no longer finite; the batch is saved in the run folder.
+        """
+        if not self._started:
+            self.start()
+        with new_file(self.folder / CONFIG_NAME, overwrite=True) as part:
+            part.write_text(dump_yaml(self.config), encoding="utf-8")
+        with RunLog(self.folder, self.step_number) as log:
+            means, saved_at = Means(), self.clock()
+            while self.step_number < self.config.steps and not stop():
+                began = self.clock()
+                means.add(to_floats(self.step()), self.clock() - began)
+                if self._due(self.config.log_every):
+                    self._log_training(log, means, report)
+                if self._due(self.config.validate_every):
+                    self._log_validation(log, report)
+                if self.clock() - saved_at > 60 * self.config.checkpoint_minutes:
+                    save_state(self)
+                    saved_at = self.clock()
+            save_state(self)
+
+    def step(self) -> dict[str, Tensor]:
+        """Take one optimisation step and return its scalars."""
+        if not self._started:
+            self.start()
         config = self.config
-        if config.start not in {"linear", "random"}:
-            model, found, _ = load_model(Path(config.start))
-            if found != config.model:
-                raise CheckpointError(
-                    f"{config.start} was built from another model configuration than this recipe's"
-                )
-        else:
-            model = build_model(config.model)
-            rng = np.random.default_rng((config.seed, 2**31))
-            wav = torch.cat([self.sampler.batch(rng) for _ in range(80)])
-            if config.start == "linear":
-                if not isinstance(model.encoder, SpectralEncoder) or not isinstance(
-                    model.decoder, SpectralDecoder
-                ):
-                    raise InputError("start: linear is for nets of kind spectral; use start: random")
-                start_linear(model.encoder, model.decoder, wav)
-            with torch.no_grad():
-                model.eval().quantizer.initialise(model.encoder(wav))
-        for part in config.frozen:
-            getattr(model, part).requires_grad_(False)
-        return model
+        rng = np.random.default_rng((config.seed, self.step_number))
+        torch.manual_seed(int(rng.integers(2**62)))
+        wav = self.data.sampler.batch(rng).to(self.device)
+        with self._autocast():
+            output = self.model(wav, self._draw_prefixes(rng, wav.shape[0]))
+        estimate = output.wav[:, 0].float()
+        losses = self.reconstruction(estimate, wav[:, 0, : estimate.shape[1]])
+        losses["commitment"] = output.loss
+        total = weighted_sum(losses, config.loss.weights)
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, config.optim.max_grad_norm)
+        if not bool((total.detach() + norm).isfinite()):
+            self._stop_at_bad_loss(wav)
+        rate = learning_rate(config.optim, self.step_number, config.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.step_number += 1
+        self.average.follow(self.step_number)
+        last = {"total": total, "grad_norm": norm, "learning_rate": torch.tensor(rate, device=self.device)}
+        return {name: value.detach() for name, value in (losses | output.metrics | last).items()}
+
+    def validate(self) -> dict[str, float]:
+        """Scores of the averaged model on the validation clips; {} when there are none."""
+        prefixes = sorted({*self.config.prefix_choices, self.model.quantizer.prefixes[-1]})
+        with self.average.applied():
+            return validate(self.model, self.data.clips, [*prefixes, 0]) if self.data.clips else {}
+
+    def export(self) -> None:
+        """Write the averaged model to `<folder>/model`, the form that `audiocodec.load` reads."""
+        with self.average.applied():
+            metadata = {"name": self.config.name, "steps": str(self.step_number)}
+            save_model(self.folder / MODEL_NAME, self.model, self.config.model, metadata)
+
+    def _due(self, every: int) -> bool:
+        """Whether a step is one of every so many, or the last."""
+        return self.step_number % every == 0 or self.step_number == self.config.steps
+
+    def _log_training(
+        self, log: RunLog, means: Means, report: Callable[[int, Mapping[str, float]], None]
+    ) -> None:
+        audio_seconds = means.steps * self.config.data.batch_size * self.config.data.segment_seconds
+        speed = audio_seconds / max(means.seconds, 1e-9)
+        scalars = means.take() | {"audio_seconds_per_second": speed}
+        log.write("train", self.step_number, scalars)
+        report(self.step_number, scalars)
+
+    def _log_validation(self, log: RunLog, report: Callable[[int, Mapping[str, float]], None]) -> None:
+        self.export()
+        scores = self.validate()
+        if scores:
+            log.write("valid", self.step_number, scores)
+            report(self.step_number, {f"valid/{name}": value for name, value in scores.items()})
+
+    def _freeze(self) -> list[torch.nn.Parameter]:
+        """Hold what the recipe calls frozen; gives the parameters that learn."""
+        for part in self.config.frozen:
+            getattr(self.model, part).requires_grad_(False)
+        self._train_mode()
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def _train_mode(self) -> None:
+        """Training mode, but for frozen parts: their running statistics and codebooks would move in it."""
+        self.model.train()
+        for part in self.config.frozen:
+            getattr(self.model, part).eval()
 
     def _draw_prefixes(self, rng: np.random.Generator, batch_size: int) -> Tensor:
         """Numbers of quantisers [B], one an example: quantiser dropout as in DAC, section 3.2."""
         prefixes = np.array(self.model.quantizer.prefixes)
         anywhere = rng.choice(prefixes, batch_size)
-        favoured = rng.choice(np.array(self.config.prefix_choices), batch_size)
+        favoured = rng.choice(np.array(self.config.prefix_choices or prefixes), batch_size)
         return torch.from_numpy(np.where(rng.random(batch_size) < 0.5, anywhere, favoured)).to(self.device)
 
     def _autocast(self) -> torch.autocast | nullcontext[None]:
@@ -204,4 +200,13 @@ class Trainer:
     def _stop_at_bad_loss(self, wav: Tensor) -> None:
         path = self.folder / f"bad-batch-{self.step_number}.npy"
         np.save(path, wav.cpu().numpy())
-        raise AudioCodecError(f"loss is not finite at step {self.step_number}; the batch is in {path}")
+        raise AudioCodecError(
+            f"loss or gradient is not finite at step {self.step_number}; the batch is in {path},"
+            " a lower optim.learning_rate may help"
+        )
+
+
+def _check_prefixes(choices: tuple[int, ...], prefixes: tuple[int, ...]) -> None:
+    wrong = sorted(set(choices) - set(prefixes))
+    if wrong:
+        raise ConfigError(f"prefix_choices has {wrong}; this quantiser offers {list(prefixes)}")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
+from audiocodec.errors import ConfigError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from audiocodec.training.config import TrainConfig
 
 MEL_FLOOR = 1e-4
 """Below this magnitude (a quiet room, in 16-bit recordings) the log-mel difference no longer counts."""
@@ -21,9 +26,9 @@ EXPONENT = 0.3
 class SpectralLoss(nn.Module):
     """Log-mel and power-compressed spectrum differences over several window lengths.
 
-    `mel`: mean absolute difference of log-mel magnitudes, as in DAC (https://arxiv.org/abs/2306.06546, section 3.4).
-    `spectrum`: squared difference of compressed spectra, `complex_share` of it on the complex values and the rest on
-    magnitudes (Braun and Tashev 2020, https://arxiv.org/abs/2009.12286).
+    `mel`: mean absolute difference of log-mel magnitudes, as in DAC (https://arxiv.org/abs/2306.06546, 3.4).
+    `spectrum`: squared difference of compressed spectra, `complex_share` of it on the complex values and the
+    rest on magnitudes (Braun and Tashev 2020, https://arxiv.org/abs/2009.12286).
     """
 
     def __init__(
@@ -34,16 +39,18 @@ class SpectralLoss(nn.Module):
         compressed_windows: Sequence[int],
         complex_share: float = 0.3,
     ) -> None:
-        """One mel resolution per entry of `window_lengths`; those in `compressed_windows` count for `spectrum` too."""
+        """One mel resolution per entry of `window_lengths`; `compressed_windows` count for `spectrum` too.
+
+        Raises:
+            ConfigError: a window is too short for so many mel bands.
+        """
         super().__init__()
         self.window_lengths = tuple(window_lengths)
         self.compressed_windows = tuple(compressed_windows)
         self.complex_share = complex_share
         for length, bins in zip(window_lengths, mel_bins, strict=True):
-            bank = melscale_fbanks(length // 2 + 1, 0.0, sample_rate / 2, bins, sample_rate)
-            bank = bank / bank.sum(dim=0).clamp(min=1e-8)
             self.register_buffer(f"window_{length}", torch.hann_window(length), persistent=False)
-            self.register_buffer(f"bank_{length}", bank.t().contiguous(), persistent=False)
+            self.register_buffer(f"bank_{length}", _mel_bank(sample_rate, length, bins), persistent=False)
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
         """[B, L], [B, L] -> {"mel": [], "spectrum": []}, means over resolutions."""
@@ -73,6 +80,37 @@ class SpectralLoss(nn.Module):
             self.complex_share * complex_part
             + (1 - self.complex_share) * _difference(magnitude).square().mean()
         )
+
+
+def build_loss(config: TrainConfig) -> SpectralLoss:
+    """Build the reconstruction loss of a recipe."""
+    loss = config.loss
+    return SpectralLoss(
+        config.model.sample_rate,
+        loss.window_lengths,
+        loss.mel_bins,
+        loss.compressed_windows,
+        loss.complex_share,
+    )
+
+
+def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Sum of `losses` times the weights of the same names; one without a weight counts nothing."""
+    return torch.stack([weights.get(name, 0.0) * value for name, value in losses.items()]).sum()
+
+
+def _mel_bank(sample_rate: int, length: int, bins: int) -> Tensor:
+    """Triangular bands [bins, length / 2 + 1] of sum 1, on the HTK mel scale, up to half the sample rate."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty band, refused below
+        bank = melscale_fbanks(length // 2 + 1, 0.0, sample_rate / 2, bins, sample_rate)
+    total = bank.sum(dim=0)
+    if not bool((total > 0).all()):
+        raise ConfigError(
+            f"loss.mel_bins: {bins} bands are too many for a window of {length} samples at {sample_rate} Hz,"
+            " some hold no frequency; give fewer"
+        )
+    return (bank / total).t().contiguous()
 
 
 def _log_mel_difference(power: Tensor, bank: Tensor) -> Tensor:

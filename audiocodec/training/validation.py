@@ -15,20 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from audiocodec.model import CodecModel
-    from audiocodec.training.data import SampleStore
 
 
-def pick_clips(store: SampleStore, seconds: float, clip_seconds: float = 6.0) -> list[NDArray[np.float32]]:
-    """Take the start of evenly spread recordings until `seconds` are together."""
-    count = max(1, min(len(store.lengths), round(seconds / clip_seconds)))
-    picks = np.linspace(0, len(store.lengths) - 1, count).round().astype(int)
-    length = int(clip_seconds * store.sample_rate)
-    return [store.segment(int(i), 0, min(length, int(store.lengths[i]))) for i in picks]
-
-
-@torch.inference_mode()
+@torch.no_grad()
 def validate(
     model: CodecModel, clips: Sequence[NDArray[np.float32]], prefixes: Sequence[int]
 ) -> dict[str, float]:
@@ -39,16 +31,21 @@ def validate(
     scores: dict[str, list[float]] = {}
     unscored = 0
     for clip in clips:
-        frames = -(-(len(clip) + model.delay) // model.hop_length)
-        wav = torch.zeros(1, 1, frames * model.hop_length)
-        wav[0, 0, : len(clip)] = torch.from_numpy(clip)
-        latents = model.encoder(wav)
+        latents = model.encoder(_padded(model, clip))
         for prefix in prefixes:
             quantized = model.quantizer.decode(model.quantizer.encode(latents, prefix)) if prefix else latents
-            decoded = model.decoder(quantized)[0, 0, model.delay : model.delay + len(clip)].numpy()
+            decoded = model.decoder(quantized)[0, 0, model.delay : model.delay + len(clip)].cpu().numpy()
             for name, metric in (("pesq_wb", pesq_wb), ("stoi", stoi)):
                 try:
                     scores.setdefault(f"{name}/{prefix}", []).append(metric(clip, decoded, model.sample_rate))
                 except MetricError:
                     unscored += 1
     return {name: float(np.mean(values)) for name, values in scores.items()} | {"unscored": float(unscored)}
+
+
+def _padded(model: CodecModel, clip: NDArray[np.float32]) -> Tensor:
+    """Whole frames [1, 1, T * hop_length] that also hold what the delay pushes out."""
+    frames = -(-(len(clip) + model.delay) // model.hop_length)
+    wav = torch.zeros(1, 1, frames * model.hop_length)
+    wav[0, 0, : len(clip)] = torch.from_numpy(clip)
+    return wav.to(next(model.parameters()).device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from torch import Tensor, nn
 
@@ -29,20 +29,22 @@ class WeightAverage:
         """Move towards the current weights; call once a step. A warm-up keeps early averages young."""
         if step % EVERY == 0:
             weight = 1 - min(self.decay**EVERY, (1 + step) / (10 * EVERY + step))
-            torch._foreach_lerp_(list(self.averages.values()), list(self.model.parameters()), weight)  # pyright: ignore[reportPrivateUsage]
+            for average, parameter in zip(self.averages.values(), self.model.parameters(), strict=True):
+                average.lerp_(parameter, weight)
 
     @contextmanager
-    def applied(self) -> Iterator[nn.Module]:
+    def applied(self) -> Generator[None]:
         """Put the averages into the model for as long as the context lasts, in evaluation mode."""
         current = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        training = self.model.training
+        modes = {module: module.training for module in self.model.modules()}
         self._load(self.averages)
         self.model.eval()
         try:
-            yield self.model
+            yield
         finally:
             self._load(current)
-            self.model.train(training)
+            for module, training in modes.items():  # each its own: frozen parts are never in training mode
+                module.training = training
 
     @torch.no_grad()
     def _load(self, values: dict[str, Tensor]) -> None:

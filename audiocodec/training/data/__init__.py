@@ -1,0 +1,1 @@
+"""From manifests and folders to random segments; one reader a file."""

@@ -1,0 +1,65 @@
+"""Random speech segments: what is drawn at a step follows from the seed and the step alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from audiocodec.errors import ConfigError
+from audiocodec.training.config import check_names
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from audiocodec.training.config import DataConfig
+    from audiocodec.training.data.store import SampleStore
+
+MAX_GAIN = 31.6
+"""Silence is not raised by more than 30 dB."""
+MAX_PEAK = 0.99
+"""No new level drives a segment into clipping."""
+
+
+class SegmentSampler:
+    """Draws batches of levelled segments; the batch of a step depends on its random generator only.
+
+    A recording is drawn in proportion to its length and the weight of its source; one shorter than a segment
+    is followed by silence.
+    """
+
+    def __init__(self, store: SampleStore, config: DataConfig, segment_length: int) -> None:
+        """Draw segments of `segment_length` samples from `store`.
+
+        Raises:
+            ConfigError: `source_weights` names a source that the store does not have, or leaves none.
+        """
+        check_names("data.source_weights", config.source_weights, set(store.sources))
+        self.store, self.config, self.segment_length = store, config, segment_length
+        weights = store.lengths * np.array([float(config.source_weights.get(s, 1.0)) for s in store.sources])
+        if not weights.any():
+            raise ConfigError("data.source_weights are 0 for every source; give one a weight above 0")
+        self.probabilities = weights / weights.sum()
+
+    def batch(self, rng: np.random.Generator, batch_size: int | None = None) -> Tensor:
+        """Draw a batch [B, 1, L]."""
+        picks = rng.choice(
+            len(self.probabilities), batch_size or self.config.batch_size, p=self.probabilities
+        )
+        wavs = np.stack([self._example(int(pick), rng) for pick in picks])
+        return torch.from_numpy(wavs)[:, None]
+
+    def _example(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        start = int(rng.integers(max(1, int(self.store.lengths[index]) - self.segment_length + 1)))
+        wav = self.store.segment(index, start, self.segment_length)
+        level_db = rng.uniform(*self.config.level_db)
+        return wav if rng.random() >= self.config.level_probability else set_level(wav, level_db)
+
+
+def set_level(wav: NDArray[np.float32], level_db: float) -> NDArray[np.float32]:
+    """Scale wav [L] to an RMS of `level_db` relative to full scale, within MAX_GAIN and MAX_PEAK."""
+    rms = float(np.sqrt(np.mean(np.square(wav)))) + 1e-5
+    gain = min(10 ** (level_db / 20) / rms, MAX_GAIN, MAX_PEAK / (float(np.abs(wav).max()) + 1e-5))
+    return wav * np.float32(gain)

@@ -1,0 +1,172 @@
+"""Recordings decoded once, so that a training step reads samples and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiocodec import audio
+from audiocodec.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+    from audiocodec.training.data.manifest import Recording
+
+FULL_SCALE = 32767
+BLOCK_LENGTH = 1 << 18
+NAMED = 20
+"""Unreadable recordings that the log names one by one; a file lists all."""
+
+logger = logging.getLogger(__name__)
+
+
+class SampleStore:
+    """Recordings as 16-bit samples at one rate, mono, in a memory-mapped file that is made once.
+
+    Attributes:
+        samples: of all recordings, one after the other.
+        lengths: samples of each recording, 0 for one that could not be read.
+        sources: of each recording.
+        skipped: reason for each recording that could not be read, by path.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        sample_rate: int,
+        cache: Path,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        """Open the cache of these recordings; decode them where it is missing or the size of a file changed.
+
+        `progress` is told the share of recordings that are decoded.
+
+        Raises:
+            InputError: there is no recording, none can be read, or the cache cannot be written.
+        """
+        if not recordings:
+            raise InputError("there is no recording to decode; name some in the manifest")
+        listing = "\n".join(f"{recording.path}" for recording in recordings)
+        key = hashlib.sha256(f"{sample_rate}\n{listing}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        self.sample_rate, self.sources = sample_rate, [recording.source for recording in recordings]
+        self._files = [cache / f"{key}.{name}" for name in ("samples.npy", "lengths.npy", "about.json")]
+        sizes = [_size(recording.path) for recording in recordings]
+        if not self._usable(sizes):
+            self._decode(recordings, sizes, progress)
+        self.samples, self.lengths = self._open()
+        self.skipped: dict[str, str] = self._about().get("skipped", {})
+        self.offsets = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
+        self._tell_skipped(len(recordings))
+
+    def segment(self, index: int, start: int, length: int) -> NDArray[np.float32]:
+        """Samples [length] of recording `index` from `start`, zeros after its end."""
+        first = self.offsets[index] + start
+        stop = self.offsets[index] + min(int(self.lengths[index]), start + length)
+        wav = np.zeros(length, np.float32)
+        wav[: stop - first] = self.samples[first:stop].astype(np.float32) / FULL_SCALE
+        return wav
+
+    def _usable(self, sizes: list[int]) -> bool:
+        """Whether the cache is complete (lengths are written last) and was made of files of these sizes."""
+        samples_file, lengths_file, _ = self._files
+        return samples_file.exists() and lengths_file.exists() and self._about().get("bytes", sizes) == sizes
+
+    def _about(self) -> dict[str, Any]:
+        """What the cache was made of; {} for one made before this was noted."""
+        file = self._files[2]
+        try:
+            return json.loads(file.read_text("utf-8")) if file.exists() else {}
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file}: damaged ({error}); delete it and the files beside it") from error
+
+    def _open(self) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+        samples_file, lengths_file, _ = self._files
+        try:
+            samples: NDArray[np.int16] = np.load(samples_file, mmap_mode="r")
+            lengths: NDArray[np.int64] = np.load(lengths_file)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{samples_file}: damaged ({error}); delete it to decode anew") from error
+        if samples.shape != (lengths.sum(),) or len(lengths) != len(self.sources):
+            raise InputError(f"{samples_file}: does not fit {lengths_file.name}; delete both to decode anew")
+        return samples, lengths
+
+    def _decode(
+        self, recordings: Sequence[Recording], sizes: list[int], progress: Callable[[float], None] | None
+    ) -> None:
+        samples_file, lengths_file, about_file = self._files
+        try:
+            samples_file.parent.mkdir(parents=True, exist_ok=True)
+            lengths_file.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{samples_file.parent}: cannot be written ({error.strerror})") from error
+        lengths = np.zeros(len(recordings), np.int64)
+        skipped: dict[str, str] = {}
+        with audio.new_file(samples_file, overwrite=True) as part, part.open("wb") as file:
+            start = _write_header(file, 0)
+            for number, recording in enumerate(recordings):
+                try:
+                    lengths[number] = _append(file, recording.path, self.sample_rate)
+                except InputError as error:
+                    skipped[str(recording.path)] = str(error)
+                if progress is not None:
+                    progress((number + 1) / len(recordings))
+            if not lengths.any():
+                first = next(iter(skipped.values()))
+                raise InputError(f"none of {len(recordings)} recordings can be read; the first: {first}")
+            file.seek(0)
+            assert _write_header(file, int(lengths.sum())) == start, "numpy leaves room for a longer shape"
+        with audio.new_file(about_file, overwrite=True) as part:
+            part.write_text(json.dumps({"skipped": skipped, "bytes": sizes}), "utf-8")
+        with audio.new_file(lengths_file, overwrite=True) as part, part.open("wb") as file:
+            np.save(file, lengths)
+
+    def _tell_skipped(self, total: int) -> None:
+        for reason in list(self.skipped.values())[:NAMED]:
+            logger.warning("skipped: %s", reason)
+        if self.skipped:
+            logger.warning("skipped %d of %d recordings: %s", len(self.skipped), total, self._files[2])
+
+
+def _write_header(file: BinaryIO, length: int) -> int:
+    """Write the header of an array of `length` 16-bit samples; gives the place where they start."""
+    header = {"descr": "<i2", "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
+
+
+def _append(file: BinaryIO, path: Path, sample_rate: int) -> int:
+    """Append one recording and give its length; nothing is left of a recording that is damaged on the way."""
+    start = file.tell()
+    try:
+        for block in _mono_blocks(path, sample_rate):
+            file.write((block.clip(-1, 1) * FULL_SCALE).round().astype("<i2").tobytes())
+    except InputError:
+        file.seek(start)
+        file.truncate()
+        raise
+    return (file.tell() - start) // 2
+
+
+def _mono_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    """Mean of the channels at `sample_rate`, in blocks [L]."""
+    resampler = audio.Resampler(audio.info(path).sample_rate, sample_rate, 1)
+    for block in audio.blocks(path, BLOCK_LENGTH):
+        yield resampler.push(block.mean(axis=0, keepdims=True))[0]
+    yield resampler.flush()[0]
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 when it is missing."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

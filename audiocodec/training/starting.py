@@ -1,0 +1,75 @@
+"""What a model is before its first step: as built, as a linear codec, or a trained one to go on from."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from audiocodec.checkpoint import load_model
+from audiocodec.errors import CheckpointError, ConfigError
+from audiocodec.model import CodecModel, build_model
+from audiocodec.nn.spectral import SpectralDecoder, SpectralEncoder, start_linear
+from audiocodec.pretrained import find
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from audiocodec.training.config import TrainConfig
+    from audiocodec.training.data.sampler import SegmentSampler
+
+UNTRAINED = ("linear", "random")
+START_SECONDS = 1280.0
+"""Audio that codebooks and linear codec are fitted to: 62 vectors for each of 1024 entries at 50 a second."""
+MAX_BATCHES = 80
+CHUNK = 16
+"""Examples that are encoded at a time."""
+
+
+def build(config: TrainConfig) -> CodecModel:
+    """Build the model of a recipe, or load the trained one that it names.
+
+    Raises:
+        CheckpointError: that one was built from another configuration.
+        ConfigError: `start` does not fit the nets.
+        RegistryError: there is no model of that name.
+    """
+    if config.start not in UNTRAINED:
+        model, found, _ = load_model(find(config.start))
+        if found != config.model:
+            raise CheckpointError(
+                f"{config.start} was built from another `model` than this recipe's;"
+                " copy what its config.yaml says"
+            )
+        return model
+    if config.start == "linear" and config.model.net.kind != "spectral":
+        raise ConfigError(
+            f"start: linear is for nets of kind spectral, not {config.model.net.kind}; use start: random"
+        )
+    return build_model(config.model)
+
+
+def start(model: CodecModel, config: TrainConfig, sampler: SegmentSampler) -> None:
+    """Fit an untrained model to what it will see: linear codec first when asked for, then the codebooks.
+
+    Leaves `model` in evaluation mode.
+    """
+    if config.start not in UNTRAINED:
+        return
+    torch.manual_seed(config.seed)
+    wav = _sample(config, sampler).to(next(model.parameters()).device)
+    if isinstance(model.encoder, SpectralEncoder) and config.start == "linear":
+        assert isinstance(model.decoder, SpectralDecoder)
+        start_linear(model.encoder, model.decoder, wav)
+    model.eval()
+    with torch.no_grad():
+        model.quantizer.initialise(torch.cat([model.encoder(part) for part in wav.split(CHUNK)]))
+
+
+def _sample(config: TrainConfig, sampler: SegmentSampler) -> Tensor:
+    """Draw what to fit to, [B, 1, L]; no training step draws from this generator."""
+    rng = np.random.default_rng((config.seed, 2**31))
+    wanted = math.ceil(START_SECONDS / (config.data.batch_size * config.data.segment_seconds))
+    return torch.cat([sampler.batch(rng) for _ in range(min(wanted, MAX_BATCHES))])

@@ -1,0 +1,67 @@
+"""Every recipe in the repository is read, and takes one step with its nets and data made small."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from audiocodec.config import load_config
+from audiocodec.training.config import TrainConfig
+from audiocodec.training.loop import Trainer
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+RECIPES = sorted(FOLDER.glob("*.yaml"))
+SMALL = {
+    "spectral": {
+        "dim": 16,
+        "encoder_channels": 32,
+        "encoder_blocks": 1,
+        "decoder_channels": 32,
+        "decoder_blocks": 1,
+    },
+    "seanet": {"dim": 16, "channels": 4, "lstm_layers": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory, voice):
+    folder = tmp_path_factory.mktemp("recordings")
+    for split in ("train", "valid"):
+        (folder / split).mkdir()
+        soundfile.write(folder / split / "a.wav", voice(4.0).T, 16000)
+    return folder
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_one_step(path, recordings, tmp_path):
+    config = load_config(TrainConfig, path)
+    model = replace(
+        config.model,
+        net=replace(config.model.net, **SMALL[config.model.net.kind]),
+        quantizer=replace(config.model.quantizer, codebook_size=16),
+    )
+    data = replace(config.data, manifest=str(recordings), cache="", batch_size=2, source_weights={})
+    small = replace(config, model=model, data=replace(data, segment_seconds=0.4), validate_seconds=3.0)
+    start = small.start if small.start in ("linear", "random") else "random"
+    with torch.random.fork_rng(devices=[]):
+        trainer = Trainer(replace(small, start=start), tmp_path)
+        before = [parameter.detach().clone() for parameter in trainer.parameters]
+        trainer.start()
+        scalars = trainer.step()
+    assert torch.isfinite(scalars["total"])
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.parameters, strict=True))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in RECIPES if path.stem != "base"], ids=lambda path: path.stem
+)
+def test_is_a_short_difference_under_its_own_name(path):
+    assert load_config(TrainConfig, path).name == path.stem
+    assert len([line for line in path.read_text().splitlines() if line and not line.startswith("#")]) <= 15
+
+
+def test_the_table_lists_every_recipe():
+    table = (FOLDER / "README.md").read_text()
+    assert [path.stem for path in RECIPES if f"| `{path.stem}`" not in table] == []

@@ -1,0 +1,57 @@
+"""A folder of sound, and a recipe small enough to take a step in some hundredths of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+import torch
+
+from audiocodec.model import ModelConfig, QuantizerConfig
+from audiocodec.nn.spectral import SpectralConfig
+from audiocodec.training.config import DataConfig, LossConfig, OptimConfig, TrainConfig
+
+NET = SpectralConfig(dim=16, encoder_channels=32, encoder_blocks=1, decoder_channels=32, decoder_blocks=1)
+LOSS = LossConfig(window_lengths=(256, 1024), mel_bins=(20, 40), compressed_windows=(256,))
+RECIPE = TrainConfig(
+    name="tiny",
+    model=ModelConfig(net=NET, quantizer=QuantizerConfig(num_quantizers=4, codebook_size=32)),
+    data=DataConfig(segment_seconds=0.5, batch_size=2),
+    loss=replace(LOSS, weights={"mel": 4.0, "spectrum": 100.0, "commitment": 0.5}),
+    optim=OptimConfig(warmup_steps=2, decay_steps=4),
+    steps=12,
+    autocast="none",
+    prefix_choices=(2, 4),
+    log_every=4,
+    validate_every=100,
+    validate_seconds=0,
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory, voice: Callable[..., Any]) -> Path:
+    """Two sources of two files in train, one file in valid."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for number, name in enumerate(["train/a/0", "train/a/1", "train/b/2", "train/b/3", "valid/a/4"]):
+        path = folder / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, voice(3.0, seed=number).T, 16000, subtype="PCM_16")
+    return folder
+
+
+@pytest.fixture
+def recipe(recordings: Path, tmp_path: Path) -> TrainConfig:
+    data = replace(RECIPE.data, manifest=str(recordings), cache=str(tmp_path / "cache"))
+    return replace(RECIPE, data=data)

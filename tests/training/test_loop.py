@@ -1,0 +1,216 @@
+"""The trainer: exact resume, what is frozen stays, bad losses stop, and something is learned."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from audiocodec.checkpoint import load_model
+from audiocodec.config import load_config
+from audiocodec.errors import AudioCodecError, CheckpointError, ConfigError
+from audiocodec.training.config import TrainConfig
+from audiocodec.training.loop import Trainer
+from audiocodec.training.state import save_state
+
+
+def everything(trainer):
+    """All numbers that a later step depends on, by name."""
+    tensors = dict(trainer.model.named_parameters()) | dict(trainer.model.named_buffers())
+    tensors |= {f"average {name}": value for name, value in trainer.average.averages.items()}
+    for index, state in trainer.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer {index} {name}": value for name, value in state.items()}
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def steps(trainer, count):
+    return [{name: float(value) for name, value in trainer.step().items()} for _ in range(count)]
+
+
+@pytest.mark.parametrize("autocast", ["none", "bfloat16"])
+def test_a_resumed_run_repeats_exactly(recipe, tmp_path, autocast):
+    """Twelve steps (the average moves at the tenth) against seven, a new process' trainer, and five."""
+    recipe = replace(recipe, autocast=autocast)
+    straight = Trainer(recipe, tmp_path / "straight")
+    expected = steps(straight, 12)
+    first = Trainer(recipe, tmp_path / "cut")
+    found = steps(first, 7)
+    save_state(first)
+    second = Trainer(recipe, tmp_path / "cut")
+    assert second.resume()
+    assert second.step_number == 7
+    found += steps(second, 5)
+    assert found == expected
+    mine, other = everything(second), everything(straight)
+    assert mine.keys() == other.keys()
+    assert [name for name in mine if not torch.equal(mine[name], other[name])] == []
+    before = everything(first)
+    assert any(not torch.equal(before[name], mine[name]) for name in mine if name.startswith("average"))
+
+
+def test_nothing_to_resume(recipe, tmp_path):
+    assert not Trainer(recipe, tmp_path).resume()
+
+
+def test_steps_depend_on_the_seed(recipe, tmp_path):
+    losses = [
+        steps(Trainer(replace(recipe, seed=seed), tmp_path / str(n)), 1)[0]["mel"]
+        for n, seed in enumerate((0, 0, 1))
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+@pytest.mark.parametrize(
+    "frozen", [("encoder",), ("quantizer",), ("decoder",), ("encoder", "quantizer")], ids=str
+)
+def test_frozen_parts_do_not_move(recipe, tmp_path, frozen):
+    trainer = Trainer(replace(recipe, frozen=frozen), tmp_path)
+    trainer.start()
+    before = everything(trainer)
+    steps(trainer, 10)
+    trainer.validate()
+    trainer.export()
+    steps(trainer, 2)
+    after = everything(trainer)
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"encoder", "quantizer", "decoder", "average encoder", "average decoder"} - {
+        part for name in frozen for part in (name, f"average {name}")
+    }
+
+
+def test_frozen_leaves_nothing_that_learns(recipe, tmp_path):
+    with pytest.raises(ConfigError, match="nothing that learns by gradient"):
+        Trainer(replace(recipe, frozen=("encoder", "decoder")), tmp_path)
+
+
+@pytest.mark.parametrize("bad", ["loss", "gradient"])
+def test_a_loss_that_is_not_finite_stops_with_the_batch_saved(recipe, tmp_path, monkeypatch, bad):
+    trainer = Trainer(recipe, tmp_path)
+    steps(trainer, 3)
+    before = everything(trainer)
+    usual = trainer.reconstruction.forward
+
+    def broken(estimate, reference):
+        losses = usual(estimate, reference)
+        if bad == "loss":
+            return {**losses, "mel": losses["mel"] * float("nan")}
+        zero = estimate.flatten()[0] - estimate.flatten()[0].detach()
+        return {**losses, "mel": losses["mel"] + zero.sqrt()}  # 0, with an infinite gradient
+
+    monkeypatch.setattr(trainer.reconstruction, "forward", broken)
+    with pytest.raises(AudioCodecError, match=r"not finite at step 3; the batch is in .*bad-batch-3\.npy"):
+        trainer.fit()
+    batch = np.load(tmp_path / "bad-batch-3.npy")
+    assert np.array_equal(batch, trainer.data.sampler.batch(_after_seed(recipe.seed, 3)).numpy())
+    after = everything(trainer)
+    weights = [name for name, _ in trainer.model.named_parameters()]
+    assert all(torch.equal(before[name], after[name]) for name in weights)
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def _after_seed(seed, step):
+    rng = np.random.default_rng((seed, step))
+    rng.integers(2**62)
+    return rng
+
+
+def test_learns(recipe, tmp_path):
+    """Thirty steps from a random start bring the loss down by far more than batches differ."""
+    recipe = replace(recipe, start="random", steps=30, optim=replace(recipe.optim, learning_rate=3e-3))
+    losses = [step["mel"] for step in steps(Trainer(recipe, tmp_path), 30)]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
+def test_fit_leaves_a_whole_run(recipe, tmp_path, recordings):
+    """Log, configuration, two newest checkpoints and a model that loads; the clock is ours, 5 s a look."""
+    recipe = replace(recipe, steps=10, validate_every=5, validate_seconds=3.0, checkpoint_minutes=1.0)
+    told = []
+    trainer = Trainer(recipe, tmp_path, clock=itertools.count(0, 5).__next__)
+    trainer.fit(lambda step, scalars: told.append((step, set(scalars))))
+    assert load_config(TrainConfig, tmp_path / "config.yaml") == recipe
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(line["group"], line["step"]) for line in log] == [
+        ("train", 4), ("valid", 5), ("train", 8), ("train", 10), ("valid", 10),
+    ]  # fmt: skip
+    assert {"mel", "spectrum", "commitment", "total", "grad_norm", "learning_rate", "perplexity/0"} <= set(
+        log[0]
+    )
+    # One look before and one after each step: 4 steps of 2 examples of 0.5 s in 20 s, 2 steps in 10 s.
+    assert [line["audio_seconds_per_second"] for line in log if line["group"] == "train"] == [0.2, 0.2, 0.2]
+    assert {"pesq_wb/4", "stoi/2", "stoi/0", "unscored"} <= set(log[1])
+    assert [step for step, _ in told] == [4, 5, 8, 10, 10]
+    assert "valid/stoi/4" in told[1][1]
+    assert [path.name for path in sorted(tmp_path.glob("checkpoint-*"))] == [
+        f"checkpoint-{step:09d}.safetensors" for step in (5, 10)
+    ]
+    model, config, metadata = load_model(tmp_path / "model")
+    assert config == recipe.model
+    assert (metadata["name"], metadata["steps"]) == ("tiny", "10")
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, trainer.average.averages[name])
+
+
+def test_a_stop_leaves_a_checkpoint_to_go_on_from(recipe, tmp_path):
+    whole = Trainer(recipe, tmp_path / "whole")
+    whole.fit()
+    asked = iter([False] * 5 + [True])
+    stopped = Trainer(recipe, tmp_path / "cut")
+    stopped.fit(stop=lambda: next(asked))
+    assert stopped.step_number == 5
+    resumed = Trainer(recipe, tmp_path / "cut")
+    assert resumed.resume()
+    resumed.fit()
+    mine, other = everything(resumed), everything(whole)
+    assert [name for name in mine if not torch.equal(mine[name], other[name])] == []
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "cut")]
+    assert (
+        [json.loads(line)["step"] for line in logs[1]]
+        == [json.loads(line)["step"] for line in logs[0]]
+        == [4, 8, 12]
+    )
+    assert json.loads(logs[0][2])["mel"] == json.loads(logs[1][2])["mel"]
+
+
+def test_a_stop_before_the_first_step_loses_no_start(recipe, tmp_path):
+    stopped = Trainer(recipe, tmp_path)
+    stopped.fit(stop=lambda: True)
+    resumed = Trainer(recipe, tmp_path)
+    assert resumed.resume()
+    fresh = Trainer(recipe, tmp_path / "fresh")
+    assert steps(resumed, 1) == steps(fresh, 1)
+
+
+def test_number_of_quantizers_is_drawn_for_each_example(recipe, tmp_path):
+    trainer = Trainer(recipe, tmp_path)
+    counts = trainer._draw_prefixes(np.random.default_rng(0), 40_000).bincount(minlength=5) / 40_000
+    # Half from 1, 2, 3, 4 and half from the favoured 2, 4.
+    assert counts.tolist() == pytest.approx([0, 0.125, 0.375, 0.125, 0.375], abs=0.015)
+
+
+def test_favouring_none_draws_from_all(recipe, tmp_path):
+    trainer = Trainer(replace(recipe, prefix_choices=()), tmp_path)
+    counts = trainer._draw_prefixes(np.random.default_rng(0), 40_000).bincount(minlength=5) / 40_000
+    assert counts.tolist() == pytest.approx([0, 0.25, 0.25, 0.25, 0.25], abs=0.015)
+
+
+def test_a_number_of_quantizers_that_is_not_offered(recipe, tmp_path):
+    with pytest.raises(ConfigError, match=r"prefix_choices has \[6\].*\[1, 2, 3, 4\]"):
+        Trainer(replace(recipe, prefix_choices=(2, 6)), tmp_path)
+
+
+def test_weights_count(recipe, tmp_path):
+    recipe = replace(recipe, loss=replace(recipe.loss, weights={"spectrum": 2.0, "commitment": 3.0}))
+    (scalars,) = steps(Trainer(recipe, tmp_path), 1)
+    assert scalars["total"] == pytest.approx(2 * scalars["spectrum"] + 3 * scalars["commitment"], rel=1e-5)
+
+
+def test_resuming_with_another_model_names_what_differs(recipe, tmp_path):
+    trainer = Trainer(recipe, tmp_path)
+    steps(trainer, 1)
+    save_state(trainer)
+    wider = replace(recipe.model, net=replace(recipe.model.net, decoder_channels=48))
+    other = Trainer(replace(recipe, model=wider), tmp_path)
+    with pytest.raises(CheckpointError, match=r"decoder\.blocks.*\[32.*in the file, \[48.*config\.yaml"):
+        other.resume()

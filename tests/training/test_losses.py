@@ -1,0 +1,101 @@
+"""The losses against numpy and librosa, and how they behave."""
+
+import librosa
+import numpy as np
+import pytest
+import torch
+
+from audiocodec.errors import ConfigError
+from audiocodec.training.losses import EXPONENT, MEL_FLOOR, SpectralLoss, weighted_sum
+
+RATE = 16000
+
+
+def independent(estimate, reference, windows, bins, compressed, complex_share):
+    """The same two losses by librosa and numpy, from their definitions."""
+    mel, spectrum = [], []
+    for length, count in zip(windows, bins, strict=True):
+        window = np.hanning(length + 1)[:-1]
+        pair = [
+            librosa.stft(wav, n_fft=length, hop_length=length // 4, window=window, pad_mode="constant")
+            / np.sqrt(np.sum(window**2))
+            for wav in (estimate.astype(np.float64), reference.astype(np.float64))
+        ]
+        bank = librosa.filters.mel(sr=RATE, n_fft=length, n_mels=count, htk=True, norm=None, dtype=np.float64)
+        bank /= bank.sum(axis=1, keepdims=True)
+        logs = [np.log(bank @ np.sqrt(np.abs(stft) ** 2 + 1e-8) + MEL_FLOOR) for stft in pair]
+        mel.append(np.mean(np.abs(logs[0] - logs[1])))
+        if length in compressed:
+            powers = [np.abs(stft) ** 2 + 1e-8 for stft in pair]
+            magnitudes = [power ** (EXPONENT / 2) for power in powers]
+            values = [s * m / np.sqrt(p) for s, m, p in zip(pair, magnitudes, powers, strict=True)]
+            complex_part = np.mean(np.abs(values[0] - values[1]) ** 2)
+            magnitude_part = np.mean((magnitudes[0] - magnitudes[1]) ** 2)
+            spectrum.append(complex_share * complex_part + (1 - complex_share) * magnitude_part)
+    return np.mean(mel), np.mean(spectrum)
+
+
+@pytest.mark.parametrize(
+    ("windows", "bins", "compressed", "share"),
+    [
+        ((128,), (20,), (128,), 0.0),
+        ((256, 1024), (40, 96), (1024,), 0.3),
+        ((512, 2048), (64, 128), (512, 2048), 1.0),
+    ],
+)
+def test_equals_an_independent_computation(voice, windows, bins, compressed, share):
+    reference, estimate = voice(0.5, seed=1)[0], voice(0.5, seed=2)[0]
+    losses = SpectralLoss(RATE, windows, bins, compressed, share)(
+        torch.from_numpy(estimate)[None], torch.from_numpy(reference)[None]
+    )
+    mel, spectrum = independent(estimate, reference, windows, bins, compressed, share)
+    assert float(losses["mel"]) == pytest.approx(mel, rel=2e-4)
+    assert float(losses["spectrum"]) == pytest.approx(spectrum, rel=2e-4)
+
+
+@pytest.fixture(scope="module")
+def loss():
+    return SpectralLoss(RATE, (128, 512, 2048), (20, 64, 128), (512,))
+
+
+def test_equal_signals_lose_nothing(voice, loss):
+    wav = torch.from_numpy(voice(0.5))
+    assert all(float(value) < 1e-12 for value in loss(wav, wav).values())
+
+
+def test_falls_as_the_noise_falls(voice, loss):
+    wav = torch.from_numpy(voice(1.0))
+    noise = torch.randn(wav.shape, generator=torch.Generator().manual_seed(0)) * wav.std()
+    for name in ("mel", "spectrum"):
+        values = [float(loss(wav + noise * 10 ** (-snr / 20), wav)[name]) for snr in (0, 10, 20, 30, 40)]
+        assert values == sorted(values, reverse=True)
+        assert values[-1] < values[0] / 3
+
+
+def test_phase_counts_by_the_complex_share_only(voice):
+    wav = torch.from_numpy(voice(0.5))
+    alone = [SpectralLoss(RATE, (512,), (40,), (512,), share)(-wav, wav)["spectrum"] for share in (0.0, 1.0)]
+    assert float(alone[0]) < 1e-9  # a flipped sign changes no magnitude
+    assert float(alone[1]) > 0.1
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-8, 1e-3, 1.0])
+def test_gradients_are_finite_even_in_silence(loss, level):
+    estimate = (torch.randn(2, 4000, generator=torch.Generator().manual_seed(0)) * level).requires_grad_()
+    sum(loss(estimate, torch.zeros(2, 4000)).values()).backward()
+    assert bool(estimate.grad.isfinite().all())
+
+
+def test_shorter_than_a_window(loss):
+    losses = loss(torch.ones(1, 100), torch.zeros(1, 100))
+    assert all(value.isfinite() for value in losses.values())
+
+
+def test_too_many_bands_for_a_window():
+    with pytest.raises(ConfigError, match=r"64 bands are too many for a window of 128 samples"):
+        SpectralLoss(RATE, (128,), (64,), ())
+
+
+def test_weights_by_name():
+    losses = {"mel": torch.tensor(2.0), "spectrum": torch.tensor(3.0), "commitment": torch.tensor(5.0)}
+    assert float(weighted_sum(losses, {"mel": 4.0, "commitment": 0.5})) == 2 * 4 + 5 * 0.5

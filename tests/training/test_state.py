@@ -1,0 +1,100 @@
+"""Checkpoints: partial files are ignored, damaged ones named, old ones go, a full disk costs nothing."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from audiocodec.errors import CheckpointError
+from audiocodec.training import state
+from audiocodec.training.loop import Trainer
+from audiocodec.training.state import load_state, newest_checkpoint, save_state
+
+
+@pytest.fixture
+def trainer(recipe, tmp_path):
+    trainer = Trainer(recipe, tmp_path / "run")
+    trainer.step()
+    return trainer
+
+
+def test_keeps_the_newest_two(trainer):
+    for step in (1, 2, 3):
+        trainer.step_number = step
+        save_state(trainer)
+    names = sorted(path.name for path in trainer.folder.glob("*.safetensors"))
+    assert names == ["checkpoint-000000002.safetensors", "checkpoint-000000003.safetensors"]
+    assert newest_checkpoint(trainer.folder).name == names[-1]
+
+
+def test_the_format_of_names(trainer):
+    """Runs of months depend on these names; changing one needs a way to read the old ones."""
+    tensors = load_file(save_state(trainer))
+    assert {name.split("/")[0] for name in tensors} == {"parameter", "buffer", "average", "optimizer"}
+    assert {
+        "parameter/encoder.project_in.weight",
+        "buffer/encoder.scale.mean_square",
+        "buffer/quantizer.stages.0.codebook",
+        "average/decoder.project_out.bias",
+        "optimizer/0/exp_avg",
+        "optimizer/0/exp_avg_sq",
+        "optimizer/0/step",
+    } <= set(tensors)
+
+
+def test_a_file_that_was_never_finished_is_ignored(trainer):
+    path = save_state(trainer)
+    (path.parent / "checkpoint-000000009.partial").write_bytes(path.read_bytes()[:1000])
+    assert newest_checkpoint(trainer.folder) == path
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "noise"])
+def test_a_damaged_checkpoint_names_the_one_before(trainer, damage):
+    older = save_state(trainer)
+    trainer.step()
+    newer = save_state(trainer)
+    whole = newer.read_bytes()
+    newer.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "noise": b"\xff" * 1000}[damage])
+    with pytest.raises(CheckpointError) as caught:
+        trainer.resume()
+    assert str(newer) in str(caught.value)
+    assert f"delete it to resume from {older.name}" in str(caught.value)
+    newer.unlink()
+    assert trainer.resume()
+    assert trainer.step_number == 1
+    older.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no older one"):
+        trainer.resume()
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(trainer, monkeypatch):
+    path = save_state(trainer)
+
+    def full(tensors, file, metadata):
+        file.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(state, "save_file", full)
+    trainer.step_number = 2
+    with pytest.raises(CheckpointError, match=r"No space left.*earlier checkpoints are whole"):
+        save_state(trainer)
+    assert [file.name for file in trainer.folder.glob("checkpoint-*")] == [path.name]
+    load_state(trainer, path)
+    assert trainer.step_number == 1
+
+
+def test_other_frozen_parts(trainer, recipe):
+    save_state(trainer)
+    other = Trainer(replace(recipe, frozen=("encoder",)), trainer.folder)
+    with pytest.raises(CheckpointError, match="same `frozen`"):
+        other.resume()
+
+
+def test_a_tensor_that_only_fits_by_repeating_is_refused(trainer, recipe):
+    """A mean square of shape [1] would silently spread over any shape."""
+    path = save_state(trainer)
+    with torch.no_grad():
+        trainer.model.encoder.scale.mean_square = torch.ones(2)
+    with pytest.raises(CheckpointError, match=r"encoder\.scale\.mean_square"):
+        load_state(trainer, path)
