@@ -15,6 +15,7 @@ from audiocodec.cli.info import info
 from audiocodec.cli.models import models
 from audiocodec.cli.parts.output import failure
 from audiocodec.cli.roundtrip import roundtrip
+from audiocodec.cli.train import train
 from audiocodec.errors import AudioCodecError
 
 app = typer.Typer(
@@ -55,7 +56,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for one in (encode, decode, roundtrip, info, models):
+for one in (encode, decode, roundtrip, info, models, train):
     app.command()(guarded(one))
 
 

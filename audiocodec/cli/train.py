@@ -1,0 +1,76 @@
+"""`audiocodec train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.output import Output
+from audiocodec.cli.parts.process import StopSignal, prepare_to_compute
+from audiocodec.cli.parts.train_display import TrainDisplay
+
+Recipe = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a recipe that comes along.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the recipe, such as data.batch_size=4."),
+]
+Folder = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run folder; default: runs/NAME.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the run in this folder.")]
+
+
+def train(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    out: Folder = None,
+    resume: Resume = False,
+    force: Force = False,
+    device: options.Device = "auto",
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a model as a recipe says, into a run folder with checkpoints, log and the model itself.
+
+    Ctrl-C or SIGTERM ends it after a step, with a checkpoint; --resume then goes on as if nothing had been.
+
+    Example: audiocodec train speech-16k data.manifest=recordings.csv -o runs/mine
+    """
+    if resume and force:
+        raise typer.BadParameter("--resume goes on with a run, --force replaces it; give one of them")
+    output = Output(json, quiet)
+    prepare_to_compute()
+    from audiocodec.config import load_config
+    from audiocodec.devices import resolve_device
+    from audiocodec.training.config import TrainConfig
+    from audiocodec.training.data.opening import open_data
+    from audiocodec.training.log import require_tensorboard
+    from audiocodec.training.loop import Trainer
+    from audiocodec.training.recipes import find_recipe
+    from audiocodec.training.run_folder import MODEL_NAME, check_free, clear
+
+    config = load_config(TrainConfig, find_recipe(recipe), overrides or ())
+    folder = out or Path("runs") / config.name
+    found = resolve_device(device)
+    require_tensorboard()
+    check_free(folder, resume=resume, force=force)
+    with output.progress("decoding recordings", 1.0) as show:
+        data = open_data(config, folder, show)
+    trainer = Trainer(config, folder, found, data)
+    if force:
+        clear(folder)
+    if resume and trainer.resume():
+        output.say(f"going on from step {trainer.step_number}")
+    with StopSignal() as stop, TrainDisplay(output, trainer.step_number, config.steps) as display:
+        trainer.fit(display.report, stop)
+    output.result(
+        {"summary": True, "step": trainer.step_number, "model": str(folder / MODEL_NAME)},
+        f"step {trainer.step_number} of {config.steps}; run folder {folder}",
+    )
+    stop.exit_if_stopped()
