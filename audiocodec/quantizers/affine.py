@@ -20,12 +20,14 @@ class AffineVectorQuantizer(VectorQuantizer):
 
     `affine_rate` multiplies how fast both learn. With `statistics` running means and variances of latents and
     of raw entries set scale and shift first, and what is learned adds to them. The paper's synchronised
-    update is `Parts(estimator="modified", code_share=...)`.
+    update is `Parts(estimator="modified", code_share=...)`. Loading a codebook takes scale and shift out of
+    use.
     """
 
     scale: nn.Parameter
     shift: nn.Parameter
     moments: Tensor
+    baked: Tensor
 
     def __init__(
         self,
@@ -48,11 +50,14 @@ class AffineVectorQuantizer(VectorQuantizer):
         )
         self.affine_rate, self.statistics = affine_rate, statistics
         self.scale, self.shift = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
+        self.register_buffer("baked", torch.tensor(False))
         if statistics:  # mean and variance of latents, then of raw entries
             self.register_buffer("moments", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, dim))
 
     def entries(self) -> Tensor:
         """The codebook [K, D] in use."""
+        if bool(self.baked):
+            return self.codebook
         scale, shift = self._affine()
         return scale * self.codebook + shift
 
@@ -78,13 +83,27 @@ class AffineVectorQuantizer(VectorQuantizer):
 
     @torch.no_grad()
     def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
-        """Replace the codebook; scale and shift stay, the raw entries are found from them."""
+        """Use this codebook from now on as it is, without scale and shift."""
         self.check_codebooks(codebooks)
-        self.place(torch.arange(self.codebook_sizes[0]), codebooks["codebook"].to(self.codebook))
+        self.codebook.copy_(codebooks["codebook"])
+        self.baked.fill_(True)
+
+    @torch.no_grad()
+    def initialise(self, latents: Tensor) -> None:
+        """Start the raw entries from k-means on latents [B, D, T], scale and shift from the identity."""
+        super().initialise(latents)
+        self.baked.fill_(False)
+        self.scale.zero_()
+        self.shift.zero_()
+        if self.statistics:
+            mean, variance = self.codebook.mean(0), self.codebook.var(0, correction=0)
+            self.moments.copy_(torch.stack([mean, variance, mean, variance]))
 
     @torch.no_grad()
     def place(self, indices: Tensor, entries: Tensor) -> None:
         """Put the entries [M, D] at `indices` [M]."""
-        scale, shift = self._affine()
-        away_from_zero = torch.where(scale >= 0, scale.clamp(min=1e-6), scale.clamp(max=-1e-6))
-        self.codebook[indices] = (entries - shift) / away_from_zero
+        if not bool(self.baked):
+            scale, shift = self._affine()
+            away_from_zero = torch.where(scale >= 0, scale.clamp(min=1e-6), scale.clamp(max=-1e-6))
+            entries = (entries - shift) / away_from_zero
+        self.codebook[indices] = entries

@@ -55,12 +55,14 @@ def build_stack(
     *,
     groups: int = 1,
     strides: Sequence[int] = (),
+    search_width: int = 1,
     options: Mapping[str, Option] | None = None,
 ) -> Quantizer:
     """Build a residual stack of `num_quantizers` stages for latents of width `dim`.
 
     With `groups` above 1 each stage is a product over that many groups of channels; with `strides`, one a
-    stage, stages code averages over so many frames.
+    stage, stages code averages over so many frames. `search_width` is that of `ResidualQuantizer`, of use
+    where all stages choose entries by distance.
 
     Raises:
         ConfigError: says which field, its value, and what is allowed.
@@ -85,7 +87,7 @@ def build_stack(
         )
 
     stages = [stage() for _ in range(num_quantizers)]
-    return MultiScaleQuantizer(stages, strides) if strides else ResidualQuantizer(stages)
+    return MultiScaleQuantizer(stages, strides) if strides else ResidualQuantizer(stages, search_width)
 
 
 def _defaults(cls: type[Quantizer], group: str) -> Any:
