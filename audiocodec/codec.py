@@ -251,7 +251,7 @@ class Codec:
     def _codes(self, samples: Samples, header: Header) -> NDArray[np.int64]:
         encoder = PacketEncoder(self.model, header)
         parts = [codes for block in files.split_blocks(samples) for codes in encoder.push(block)]
-        return np.concatenate([*parts, *encoder.flush()], axis=2)
+        return np.ascontiguousarray(np.concatenate([*parts, *encoder.flush()], axis=2))
 
 
 def load(

@@ -1,7 +1,40 @@
+import numpy as np
 import pytest
+import torch
 
+from audiocodec.checkpoint import codebook_id
+from audiocodec.codec import load
 from audiocodec.errors import RegistryError
 from audiocodec.revisions import KEPT, Revisions
+
+
+class Store:
+    """Codebooks in memory."""
+
+    def __init__(self, *codebooks):
+        self.codebooks = codebooks
+
+    def get(self, identity):
+        for key, codebooks in self.codebooks:
+            if key.startswith(identity):
+                return codebooks
+        raise RegistryError(f"codebook {identity} is not in the store")
+
+
+def revised(codec, seed=0):
+    """Other codebooks for the same model, and their identity."""
+    rng = torch.Generator().manual_seed(seed)
+    codebooks = {
+        name: codebook + 0.1 * torch.randn(codebook.shape, generator=rng)
+        for name, codebook in codec.model.quantizer.codebooks().items()
+    }
+    with torch.no_grad():
+        mine = {name: codebook.clone() for name, codebook in codec.model.quantizer.codebooks().items()}
+        codec.model.quantizer.load_codebooks(codebooks)
+        identity = codebook_id(codec.model.quantizer)
+        codec.model.quantizer.load_codebooks(mine)
+    assert codebook_id(codec.model.quantizer) == codec.codebook_id
+    return identity, codebooks
 
 
 class CountingStore:
@@ -38,3 +71,28 @@ def test_revisions_are_kept_but_not_without_end(codec, monkeypatch):
     assert revisions.get(keys[-1]) is revisions.get(keys[-1])
     assert revisions.get(keys[0]) is not first
     assert len(store.asked) == KEPT + 2
+
+
+def test_other_codebooks_come_from_the_store(codec, tiny_folder, voice):
+    identity, codebooks = revised(codec)
+    store = Store((codec.codebook_id, codec.model.quantizer.codebooks()), (identity, codebooks))
+    joined = load(tiny_folder, "cpu", store)
+    new = joined.with_codebook(identity)
+    wav = voice(1.2)
+    old_data, new_data = joined.compress(wav, 16000), new.compress(wav, 16000)
+    assert old_data == codec.compress(wav, 16000)
+    assert new.codebook_id == identity
+    assert new.model_id == codec.model_id
+    # Either codec decodes the files of both.
+    for data in (old_data, new_data):
+        np.testing.assert_array_equal(joined.decompress(data)[0], new.decompress(data)[0])
+    with pytest.raises(RegistryError, match=rf"codebook {identity[:32]} is not at hand"):
+        codec.decompress(new_data)
+
+
+def test_a_store_that_gives_the_wrong_codebooks_is_noticed(codec, tiny_folder):
+    identity, _ = revised(codec)
+    _, others = revised(codec, seed=1)
+    joined = load(tiny_folder, "cpu", Store((identity, others)))
+    with pytest.raises(RegistryError, match="another identity"):
+        joined.with_codebook(identity)
