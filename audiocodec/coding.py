@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from audiocodec.audio import Resampler
-from audiocodec.concealment import Concealer
+from audiocodec.audio.concealment import Concealer
 from audiocodec.devices import device_of
 from audiocodec.nn.streaming import StreamState
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from audiocodec.audio.concealment import FADE_SECONDS
 from audiocodec.coding import PacketDecoder, PacketEncoder
-from audiocodec.concealment import FADE_SECONDS
 
 PACKET = 16000  # samples of a packet of the tiny model
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from audiocodec import audio, pretrained
 from audiocodec.checkpoint import CONFIG_NAME, WEIGHTS_NAME, load_model, save_model
@@ -35,7 +35,7 @@ def golden(codec: Codec, wav: NDArray[np.float32], file: Path) -> None:
     decoded, _ = codec.decode(encoded)
     tensors = {"wav": wav, "codes": encoded.codes, "decoded": decoded}
     # safetensors writes the memory of an array, whatever its strides say.
-    save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, file)
+    file.write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
 
 
 def sample(path: Path, sample_rate: int) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from audiocodec.concealment import FADE_SECONDS, RISE_SECONDS, Concealer
+from audiocodec.audio.concealment import FADE_SECONDS, RISE_SECONDS, Concealer
 
 RATE = 16000
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import soundfile
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
 
 
