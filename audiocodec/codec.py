@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from audiocodec import audio, files, pretrained
 from audiocodec.audio.arrays import as_channels, as_samples
 from audiocodec.bitstream import ContainerReader, Header
+from audiocodec.bitstream.header import MAX_NAME_BYTES
 from audiocodec.checkpoint import WEIGHTS_NAME, codebook_id, load_model, model_id, weights_file
 from audiocodec.coding import PacketDecoder, PacketEncoder
 from audiocodec.devices import device_of, resolve_device
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from audiocodec.model import CodecModel, ModelConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
 class EncodedAudio:
     """One encoded recording, or a batch of equally long ones.
 
@@ -66,7 +67,8 @@ class Codec:
     @property
     def name(self) -> str:
         """What people call the model; written into files as a hint."""
-        return self.metadata.get("name", "")
+        name = "".join(letter for letter in self.metadata.get("name", "") if letter.isprintable())
+        return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
     @property
     def sample_rate(self) -> int:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from audiocodec.bitstream import Header
     from audiocodec.model import CodecModel
 
+LONGEST_SECONDS = 2.0
+"""Decoded at once: a file from outside may claim packets of many minutes, which would take gigabytes."""
+
 Codes = NDArray[np.int64]
 Samples = NDArray[np.float32]
 
@@ -134,4 +137,6 @@ class PacketDecoder:
     @torch.inference_mode()
     def _decode(self, codes: Codes) -> Samples:
         tensor = torch.from_numpy(np.ascontiguousarray(codes)).to(device_of(self._model))
-        return self._model.decode(tensor, self._state)[:, 0].float().cpu().numpy()
+        frames = max(1, round(LONGEST_SECONDS * self._model.frame_rate))
+        parts = [self._model.decode(part, self._state)[:, 0] for part in tensor.split(frames, dim=2)]
+        return torch.cat(parts, dim=1).float().cpu().numpy()

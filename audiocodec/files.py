@@ -27,7 +27,7 @@ Progress = Callable[[float], None]
 """Told the share of the work that is done, from 0 to 1."""
 WARM_UP_SECONDS = 2.0
 """Decoded and thrown away before a place in the middle, to fill the decoder's memory."""
-MARGIN_SECONDS = 0.1
+MARGIN_SECONDS = 0.2
 """More than the resampling filter reaches to either side."""
 
 MAX_FILL_PACKETS = 4096

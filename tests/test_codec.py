@@ -9,7 +9,7 @@ import torch
 
 from audiocodec.audio import resample
 from audiocodec.bitstream import ContainerReader
-from audiocodec.codec import Codec, load, name_for
+from audiocodec.codec import Codec, EncodedAudio, load, name_for
 from audiocodec.errors import (
     BitrateError,
     BitstreamError,
@@ -246,6 +246,26 @@ def test_an_unknown_device(tiny_folder, device):
 def test_a_codec_without_metadata_knows_itself(codec, tiny_config):
     again = Codec(codec.model, tiny_config)
     assert (again.model_id, again.codebook_id) == (codec.model_id, codec.codebook_id)
+
+
+def test_any_name_fits_a_file(codec, tiny_config, voice):
+    for name in ("модель " * 20, "tab\tand\nline", "", "𝄞" * 40):
+        named = Codec(codec.model, tiny_config, {**codec.metadata, "name": name})
+        header = ContainerReader(io.BytesIO(named.compress(voice(0.1), 16000))).header
+        assert header.model_name == named.name
+        assert name.startswith(named.name) or named.name == "tabandline"
+
+
+def test_packets_of_any_length_decode_alike(codec, voice):
+    """And in bounded memory: a packet of minutes is decoded in parts."""
+    wav = voice(7.0)
+    long = codec.stream_encoder(16000, packet_frames=1000)
+    data = b"".join([*long.push(wav), *long.flush()])
+    reader = ContainerReader(io.BytesIO(data))
+    assert reader.num_packets == 1
+    ((_, codes),) = reader.packets()
+    shorter = EncodedAudio(codes, codec.header(16000, 1, length=wav.shape[1]))
+    np.testing.assert_allclose(codec.decompress(data)[0], codec.decode(shorter)[0], atol=1e-5)
 
 
 def test_files_and_memory_give_the_same_bytes(codec, voice, tmp_path):

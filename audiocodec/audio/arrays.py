@@ -30,7 +30,7 @@ def as_samples(wav: Any, sample_rate: int | None = None, start: int = 0) -> NDAr
         with np.errstate(over="ignore"):  # beyond float32 becomes infinity, which is refused below
             samples = array.astype(np.float32, copy=False)
     elif array.dtype.name in _FULL_SCALE:
-        samples = (array / _FULL_SCALE[array.dtype.name]).astype(np.float32)
+        samples = array.astype(np.float32) / np.float32(_FULL_SCALE[array.dtype.name])
     else:
         raise InputError(f"samples of type {array.dtype}: give float, int16 or int32")
     check_samples(samples, sample_rate, start)

@@ -41,7 +41,7 @@ class Concealer:
             count = min(wav.shape[1], self._samples(RISE_SECONDS))
             rise = np.linspace(0.0, 1.0, count, endpoint=False, dtype=np.float32)
             start = rise * wav[:, :count] + (1 - rise) * self._filled(count)
-            wav = np.concatenate([start, wav[:, count:]], axis=1)
+            wav = np.concatenate([start.astype(np.float32), wav[:, count:]], axis=1)
             self._lost = 0
         self._past = np.concatenate([self._past, wav], axis=1)[:, -self._past.shape[1] :].copy()
         return wav

@@ -26,7 +26,7 @@ def codec_for(model: str | None, device: str, codebook: str | None = None) -> Co
 
     from audiocodec.codec import load
 
-    # The matrices are small: more threads gain little, and wait for each other endlessly when the machine is busy.
+    # The matrices are small: more threads gain little, and wait for each other when the machine is busy.
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # near-silence would otherwise be computed many times slower
     codec = load(model, device)
