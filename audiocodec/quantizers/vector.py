@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,9 @@ from audiocodec.quantizers.codebook import mean_square
 from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer, Terms
 from audiocodec.quantizers.dead_codes import CHECK_EVERY, anchor_shares, find_dead, replacements
 from audiocodec.quantizers.parts import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class VectorQuantizer(CodebookQuantizer):
@@ -44,7 +49,9 @@ class VectorQuantizer(CodebookQuantizer):
                 raise ConfigError(
                     f"dead_codes is {self.parts.dead_codes!r}; {type(self).__name__} allows only 'none'"
                 )
-            self.register_buffer("usage", torch.full((codebook_size,), 1 / codebook_size), persistent=False)
+            # Anchors start as in CVQ's code: nothing is used yet, so the first batch places every entry.
+            start = 0.0 if self.parts.dead_codes == "anchor" else 1 / codebook_size
+            self.register_buffer("usage", torch.full((codebook_size,), start), persistent=False)
             self.register_buffer("steps", torch.zeros((), dtype=torch.long), persistent=False)
 
     def _make_codebook(self, dim: int, codebook_size: int) -> None:
@@ -55,6 +62,15 @@ class VectorQuantizer(CodebookQuantizer):
     def entries(self) -> Tensor:
         """The codebook [K, D], a parameter."""
         return self.codebook
+
+    @torch.no_grad()
+    def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
+        """Replace the codebook; what is known of its use counts no more."""
+        super().load_codebooks(codebooks)
+        if self.parts.dead_codes != "none":
+            # For anchors little use but some, so that entries just loaded stay unless nobody needs them.
+            start = 0.01 if self.parts.dead_codes == "anchor" else 1.0
+            self.usage.fill_(start / self.codebook_sizes[0])
 
     def codebook_terms(self, vectors: Tensor, chosen: Tensor, indices: Tensor, codebook: Tensor) -> Terms:
         """Draw each chosen entry to the vectors that chose it."""
