@@ -8,7 +8,7 @@ https://arxiv.org/abs/2009.12286).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -178,10 +178,27 @@ class Synthesis(nn.Module):
         return wav[:, None, :ready]
 
 
+class _Directional(torch.autograd.Function):
+    """The identity, without gradient along its input: the loss cannot change the input's overall size."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,), (gradient,) = ctx.saved_tensors, gradients
+        along = (gradient * x).sum() / x.square().sum().clamp(min=1e-20)
+        return gradient - along * x
+
+
 class LatentScale(nn.Module):
     """Divides latents by their running root mean square, so that they cannot outgrow the codebooks.
 
-    One number for all dimensions; the loss cannot be lowered by making every latent larger or smaller.
+    One number for all dimensions. Latents get no gradient along their own direction: a commitment loss would
+    shrink them for ever, as the division undoes each step, until every step moves the layer before this one
+    by far too much of its size (seen: mean square 0.4 to 1e-5 in 3,000 steps, gradients growing thirtyfold).
     """
 
     mean_square: Tensor
@@ -197,7 +214,7 @@ class LatentScale(nn.Module):
         if self.training:
             with torch.no_grad():
                 self.mean_square.lerp_(_full_precision(latents).square().mean(), 1 - self.decay)
-        return _full_precision(latents) * self.mean_square.rsqrt()
+        return _Directional.apply(_full_precision(latents)) * self.mean_square.rsqrt()
 
 
 class SpectralEncoder(nn.Module):

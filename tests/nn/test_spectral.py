@@ -230,3 +230,13 @@ def test_noise_floor_is_kept():
     )
     out = Synthesis(config)(Analysis(config)(wav))
     assert 0.9 < float(out[..., 320:].std() / wav.std()) < 1.001
+
+
+def test_loss_cannot_shrink_the_latents():
+    scale = LatentScale()
+    latents = torch.randn(2, 4, 10, requires_grad=True)
+    # A commitment loss towards zero pulls along the latents only; another part of the gradient must pass.
+    (scale(latents).square().sum() + scale(latents)[0, 0, 0]).backward()
+    assert latents.grad is not None
+    assert abs(float((latents.grad * latents).sum())) < 1e-4
+    assert float(latents.grad[0, 0, 0]) > 0.5
