@@ -19,7 +19,8 @@ from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.paths import Item, plan
 
 Bitrate = Annotated[
-    float | None, typer.Option(metavar="BIT/S", help="A step of the model's ladder; default: the highest.")
+    float | None,
+    typer.Option(metavar="BIT/S", help="A step of the ladder, for each channel; default: the highest."),
 ]
 Codebook = Annotated[str | None, typer.Option(metavar="ID", help="Identity of the codebooks to use.")]
 Report = Annotated[bool, typer.Option("--report", help="Decode again, and print PESQ and STOI.")]

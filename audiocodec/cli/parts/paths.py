@@ -25,19 +25,20 @@ class Item:
 
 
 def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path, Path, InputError | None]]:
-    """Every file meant by `inputs`, with its path below the folder it was found in."""
-    found: list[tuple[Path, Path, InputError | None]] = []
+    """Every file meant by `inputs`, once, with its path below the folder it was found in."""
+    found: dict[Path, tuple[Path, Path, InputError | None]] = {}
     for given in inputs:
         if not given.is_dir():
-            found.append((given, Path(given.name), None))
+            found.setdefault(given.resolve(), (given, Path(given.name), None))
             continue
         try:
             inside = find_audio([given], suffixes=suffixes)
         except InputError as error:
-            found.append((given, Path(given.name), error))
+            found.setdefault(given.resolve(), (given, Path(given.name), error))
             continue
-        found += [(file, file.relative_to(given), None) for file in inside]
-    return found
+        for file in inside:
+            found.setdefault(file.resolve(), (file, file.relative_to(given), None))
+    return list(found.values())
 
 
 def plan(inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collection[str]) -> list[Item]:

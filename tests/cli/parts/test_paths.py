@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+import typer
+
+from audiocodec.cli.parts.paths import PIPE, plan
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one/a.wav", "one/sub/b.wav", "two/a.wav", "c.wav"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def pairs(inputs, out):
+    items = plan([Path(name) for name in inputs], out, ".nac", {".wav"})
+    return [(str(item.source), str(item.target)) for item in items if item.problem is None]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "out", "expected"),
+    [
+        (["c.wav"], None, [("c.wav", "c.nac")]),
+        (["c.wav"], "x.bin", [("c.wav", "x.bin")]),
+        (["c.wav"], "new/", [("c.wav", "new/c.nac")]),
+        (["c.wav"], "two", [("c.wav", "two/c.nac")]),
+        (["c.wav"], "-", [("c.wav", "-")]),
+        (["-"], None, [("-", "-")]),
+        (["-"], "x.nac", [("-", "x.nac")]),
+        (["-"], "new/", [("-", "new/stdin.nac")]),
+        (["one"], None, [("one/a.wav", "one/a.nac"), ("one/sub/b.wav", "one/sub/b.nac")]),
+        (["one"], "new", [("one/a.wav", "new/a.nac"), ("one/sub/b.wav", "new/sub/b.nac")]),
+        (["one/a.wav", "c.wav"], "new", [("one/a.wav", "new/a.nac"), ("c.wav", "new/c.nac")]),
+        (["dots.in.name.wav"], None, [("dots.in.name.wav", "dots.in.name.nac")]),
+    ],
+)
+def test_pairs(tree, inputs, out, expected):
+    assert pairs(inputs, out) == expected
+
+
+def test_two_folders_with_equal_names_collide(tree):
+    items = plan([Path("one"), Path("two")], "new", ".nac", {".wav"})
+    assert [str(item.source) for item in items if item.problem] == ["two/a.wav"]
+    assert "belongs to one/a.wav" in str(items[2].problem)
+
+
+def test_an_output_that_is_another_input(tree):
+    items = plan([Path("c.wav"), Path("one/a.wav")], None, ".wav", {".wav"})
+    assert all("is the input itself" in str(item.problem) for item in items)
+
+
+def test_the_same_input_twice_is_done_once(tree):
+    assert pairs(["c.wav", "./c.wav"], None) == [("c.wav", "c.nac")]
+    assert len(pairs(["one", "one/a.wav"], "new")) == 2
+
+
+def test_many_into_a_pipe(tree):
+    with pytest.raises(typer.BadParameter, match="2 files cannot go into one pipe"):
+        plan([Path("one")], "-", ".nac", {".wav"})
+    assert plan([PIPE], "-", ".nac", {".wav"})[0].target == PIPE
