@@ -238,5 +238,5 @@ def test_loss_cannot_shrink_the_latents():
     # A commitment loss towards zero pulls along the latents only; another part of the gradient must pass.
     (scale(latents).square().sum() + scale(latents)[0, 0, 0]).backward()
     assert latents.grad is not None
-    assert abs(float((latents.grad * latents).sum())) < 1e-4
+    assert abs((latents.grad * latents).sum().item()) < 1e-4
     assert float(latents.grad[0, 0, 0]) > 0.5
