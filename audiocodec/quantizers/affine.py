@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 class AffineVectorQuantizer(VectorQuantizer):
     """Entries are scale * c_k + shift with one scale and shift [D] for all: unused entries move along.
 
-    `affine_rate` multiplies how fast both learn. With `statistics` running means and variances of latents and
-    of raw entries set scale and shift first, and what is learned adds to them. The paper's synchronised
-    update is `Parts(estimator="modified", code_share=...)`. Loading a codebook takes scale and shift out of
-    use.
+    `affine_rate` multiplies how fast both learn. With `statistics` running means and variances of latents,
+    and those of the raw entries, set scale and shift first, and what is learned adds to them. The paper's
+    synchronised update is `Parts(estimator="modified", code_share=...)`. Loading a codebook takes scale and
+    shift out of use.
     """
 
     scale: nn.Parameter
     shift: nn.Parameter
     moments: Tensor
+    seen: Tensor
     baked: Tensor
 
     def __init__(
@@ -51,8 +52,9 @@ class AffineVectorQuantizer(VectorQuantizer):
         self.affine_rate, self.statistics = affine_rate, statistics
         self.scale, self.shift = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
         self.register_buffer("baked", torch.tensor(False))
-        if statistics:  # mean and variance of latents, then of raw entries
-            self.register_buffer("moments", torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None].repeat(1, dim))
+        if statistics:
+            self.register_buffer("moments", torch.zeros(2, dim))  # mean and variance of latents
+            self.register_buffer("seen", torch.tensor(False))
 
     def entries(self) -> Tensor:
         """The codebook [K, D] in use."""
@@ -63,10 +65,11 @@ class AffineVectorQuantizer(VectorQuantizer):
 
     def _affine(self) -> tuple[Tensor, Tensor]:
         scale, shift = 1 + self.affine_rate * self.scale, self.affine_rate * self.shift
-        if self.statistics:
-            mean, variance, raw_mean, raw_variance = self.moments
-            scale = scale * (variance / (raw_variance + 1e-8)).sqrt()
-            shift = shift + mean - scale * raw_mean
+        if self.statistics and bool(self.seen):
+            raw = self.codebook.detach()
+            mean, variance = self.moments
+            scale = scale * (variance / (raw.var(dim=0, correction=0) + 1e-8)).sqrt()
+            shift = shift + mean - scale * raw.mean(dim=0)
         return scale, shift
 
     @torch.no_grad()
@@ -76,9 +79,10 @@ class AffineVectorQuantizer(VectorQuantizer):
             sums = torch.stack([torch.ones_like(vectors).sum(0), vectors.sum(0), vectors.square().sum(0)])
             count, total, square = sum_over_ranks(sums)
             if bool(count.any()):
-                mean, raw = total / count, self.codebook
-                variance = (square / count - mean**2).clamp(min=0)
-                self.moments.lerp_(torch.stack([mean, variance, raw.mean(0), raw.var(0, correction=0)]), 0.1)
+                mean = total / count
+                now = torch.stack([mean, (square / count - mean**2).clamp(min=0)])
+                self.moments.lerp_(now, 0.1 if bool(self.seen) else 1.0)
+                self.seen.fill_(True)
         super().before(vectors)
 
     @torch.no_grad()
@@ -96,8 +100,7 @@ class AffineVectorQuantizer(VectorQuantizer):
         self.scale.zero_()
         self.shift.zero_()
         if self.statistics:
-            mean, variance = self.codebook.mean(0), self.codebook.var(0, correction=0)
-            self.moments.copy_(torch.stack([mean, variance, mean, variance]))
+            self.seen.fill_(False)
 
     @torch.no_grad()
     def place(self, indices: Tensor, entries: Tensor) -> None:

@@ -39,10 +39,9 @@ def to_rows(latents: Tensor) -> Tensor:
     return latents.transpose(1, 2).reshape(-1, latents.shape[1]).float()
 
 
-def from_rows(rows: Tensor, batch_size: int) -> Tensor:
-    """Vectors [B * T, D] -> latents [B, D, T]."""
-    frames = rows.shape[0] // max(batch_size, 1)
-    return rows.view(batch_size, frames, rows.shape[1]).transpose(1, 2)
+def from_rows(rows: Tensor, like: Tensor) -> Tensor:
+    """Vectors [B * T, D] -> latents [B, D, T], B and T being those of `like` [B, ..., T]."""
+    return rows.view(like.shape[0], like.shape[2], rows.shape[1]).transpose(1, 2)
 
 
 def scores(vectors: Tensor, codebook: Tensor) -> Tensor:

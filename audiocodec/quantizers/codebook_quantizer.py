@@ -77,7 +77,7 @@ class CodebookQuantizer(Quantizer):
             terms |= self.codebook_terms(vectors, chosen, indices, codebook)
             terms |= self.parts.penalties(vectors, chosen, codebook)
             passed = self.pass_gradient(vectors, chosen, codebook)
-            quantized = from_rows(self.outward(passed), latents.shape[0]).to(latents.dtype)
+            quantized = from_rows(self.outward(passed), latents).to(latents.dtype)
             if self.training:
                 self.after(vectors.detach(), indices, counts)
         codes = indices.view(latents.shape[0], 1, latents.shape[2])
@@ -99,7 +99,7 @@ class CodebookQuantizer(Quantizer):
         self.check_codes(codes)
         with torch.autocast(codes.device.type, enabled=False):
             rows = self.outward(F.embedding(codes[:, 0].reshape(-1), self.entries()))
-        return from_rows(rows, codes.shape[0])
+        return from_rows(rows, codes)
 
     @torch.no_grad()
     def initialise(self, latents: Tensor) -> None:

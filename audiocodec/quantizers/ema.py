@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from audiocodec.quantizers.codebook import cluster_sums, from_rows
+from audiocodec.errors import ConfigError
+from audiocodec.quantizers.codebook import cluster_sums
 from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer
 from audiocodec.quantizers.dead_codes import CHECK_EVERY, find_dead, replacements
 from audiocodec.quantizers.parts import Parts
@@ -43,6 +44,11 @@ class EMAVectorQuantizer(CodebookQuantizer):
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
         super().__init__(dim, codebook_size, commitment_weight, parts)
+        if self.parts.orthogonality_weight:
+            raise ConfigError(
+                f"orthogonality_weight is {self.parts.orthogonality_weight}; moving averages have no "
+                "gradient: leave it 0, or take method 'vector'"
+            )
         self.ema_decay = ema_decay
         self.register_buffer("codebook", torch.randn(codebook_size, dim) * dim**-0.5)
         # Statistics of training only: not in state_dict, kept by the trainer's checkpoint.
@@ -52,7 +58,8 @@ class EMAVectorQuantizer(CodebookQuantizer):
 
     def entries(self) -> Tensor:
         """The codebook [K, D], a buffer."""
-        return self.codebook
+        # The entropy penalty's gradient needs the entries as they were before the step of `after`.
+        return self.codebook.clone() if self.training and self.parts.entropy_weight else self.codebook
 
     @torch.no_grad()
     def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
@@ -65,7 +72,7 @@ class EMAVectorQuantizer(CodebookQuantizer):
     def before(self, vectors: Tensor) -> None:
         """Start from k-means where nobody did before the first training step."""
         if int(self.steps) == 0:
-            self.initialise(from_rows(vectors, 1))
+            self.initialise(vectors.t()[None])
 
     @torch.no_grad()
     def after(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:

@@ -56,7 +56,7 @@ class FiniteScalarQuantizer(Quantizer):
             bounded = self._bound(vectors)
             levels = bounded.detach().round()
             rounded = straight_through(bounded, levels)
-            quantized = from_rows(self._outward(rounded), latents.shape[0]).to(latents.dtype)
+            quantized = from_rows(self._outward(rounded), latents).to(latents.dtype)
         indices = self._indices(levels)
         codes = indices.view(latents.shape[0], 1, latents.shape[2])
         counts = sum_over_ranks(cluster_counts(indices, self.codebook_sizes[0]))
@@ -77,7 +77,7 @@ class FiniteScalarQuantizer(Quantizer):
         self.check_codes(codes)
         digits = codes[:, 0].reshape(-1, 1) // self.basis % self.levels
         with torch.autocast(codes.device.type, enabled=False):
-            return from_rows(self._outward((digits - self.levels // 2).float()), codes.shape[0])
+            return from_rows(self._outward((digits - self.levels // 2).float()), codes)
 
     @torch.no_grad()
     def initialise(self, latents: Tensor) -> None:

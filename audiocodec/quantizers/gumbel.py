@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -68,9 +70,9 @@ class GumbelQuantizer(Quantizer):
         self.check_latents(latents)
         with torch.autocast(latents.device.type, enabled=False):
             vectors = to_rows(latents)
-            results = in_chunks(self._quantize, vectors, self.codebook_sizes[0])
+            results = in_chunks(partial(self._quantize, self.temperature()), vectors, self.codebook_sizes[0])
             indices, divergences, rows = results[:, 0].long(), results[:, 1], results[:, 2:]
-            quantized = from_rows(rows, latents.shape[0]).to(latents.dtype)
+            quantized = from_rows(rows, latents).to(latents.dtype)
         if self.training:
             self.steps += 1
         divergence = divergences.sum() / max(len(divergences), 1)
@@ -79,7 +81,7 @@ class GumbelQuantizer(Quantizer):
         codes = indices.view(latents.shape[0], 1, latents.shape[2])
         return QuantizerOutput(quantized, codes, self.kl_weight * divergence, metrics)
 
-    def _quantize(self, vectors: Tensor) -> Tensor:
+    def _quantize(self, temperature: float, vectors: Tensor) -> Tensor:
         """Index, divergence and output of vectors [n, D] in one tensor [n, 1 + 1 + D], for `in_chunks`."""
         logits = self.logits(vectors)
         log_p = logits.log_softmax(dim=1)
@@ -87,7 +89,7 @@ class GumbelQuantizer(Quantizer):
         divergence = (p * (p * logits.shape[1] + 1e-10).log()).sum(dim=1)
         if self.training:
             logits = logits + gumbel_noise(logits)
-        weights = (logits / self.temperature()).softmax(dim=1)
+        weights = (logits / temperature).softmax(dim=1)
         indices = logits.argmax(dim=1)
         if self.hard or not self.training:
             weights = F.one_hot(indices, logits.shape[1]) + (weights - weights.detach())

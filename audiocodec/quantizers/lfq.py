@@ -18,7 +18,7 @@ from audiocodec.quantizers.codebook import (
 )
 from audiocodec.quantizers.estimators import straight_through
 from audiocodec.quantizers.projection import Projection
-from audiocodec.quantizers.ranks import gather_rows, mean_over_ranks, sum_over_ranks
+from audiocodec.quantizers.ranks import gather_rows, pooled_mean, sum_over_ranks
 from audiocodec.quantizers.regularizers import entropy
 
 GROUP_BITS = 14
@@ -72,7 +72,7 @@ class LookupFreeQuantizer(Quantizer):
             inner = self._inward(to_rows(latents))
             positive = inner.detach() > 0
             signs = self._entries(positive)
-            quantized = from_rows(self._outward(straight_through(inner, signs)), latents.shape[0])
+            quantized = from_rows(self._outward(straight_through(inner, signs)), latents)
             commitment_loss = mean_square(inner - signs)
             penalty = self.entropy_penalty(inner)
         indices = (positive * self.masks).sum(dim=1)
@@ -86,14 +86,12 @@ class LookupFreeQuantizer(Quantizer):
 
     def entropy_penalty(self, inner: Tensor) -> Tensor:
         """Mean entropy of choices less `diversity` times that of the mean choice, in nats, for [N, bits]."""
-        if not inner.shape[0]:
-            return inner.sum()
         # Between +s and -s of one channel the logits 2 * temperature * z . c differ by 4 * temperature * s *
         # z.
         logits = 4 * self.inverse_temperature * self.size * inner
-        certain = (F.softplus(-logits.abs()) + logits.abs() * torch.sigmoid(-logits.abs())).sum(dim=1).mean()
+        certain = (F.softplus(-logits.abs()) + logits.abs() * torch.sigmoid(-logits.abs())).sum()
         spread = torch.stack([_entropy_of_mean(group) for group in logits.split(GROUP_BITS, dim=1)]).sum()
-        return certain - self.diversity * spread
+        return certain / max(inner.shape[0], 1) - self.diversity * spread
 
     @torch.no_grad()
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
@@ -109,7 +107,7 @@ class LookupFreeQuantizer(Quantizer):
         self.check_codes(codes)
         positive = codes[:, 0].reshape(-1, 1) & self.masks != 0
         with torch.autocast(codes.device.type, enabled=False):
-            return from_rows(self._outward(self._entries(positive)), codes.shape[0])
+            return from_rows(self._outward(self._entries(positive)), codes)
 
     @torch.no_grad()
     def initialise(self, latents: Tensor) -> None:
@@ -134,8 +132,8 @@ class LookupFreeQuantizer(Quantizer):
 def _entropy_of_mean(logits: Tensor) -> Tensor:
     """Entropy of the mean over n of products of the channels' distributions, from logits [N, bits]."""
     half = logits.shape[1] // 2
-    joint = _words(logits[:, :half]).t() @ _words(logits[:, half:]) / logits.shape[0]
-    return entropy(mean_over_ranks(joint.flatten()))
+    joint = _words(logits[:, :half]).t() @ _words(logits[:, half:])
+    return entropy(pooled_mean(joint.flatten(), logits.shape[0]))
 
 
 def _words(logits: Tensor) -> Tensor:

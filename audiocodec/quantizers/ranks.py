@@ -33,15 +33,16 @@ def max_over_ranks(number: int, device: torch.device) -> int:
     return int(largest)
 
 
-def mean_over_ranks(tensor: Tensor) -> Tensor:
-    """Mean of `tensor` over all ranks, with the gradient of this rank's share.
+def pooled_mean(total: Tensor, count: int) -> Tensor:
+    """Mean over the rows of all ranks, from this rank's sum `total` over `count` rows; 0 of no rows.
 
-    Data-parallel training averages gradients over ranks, which makes the gradient of the mean out of the
-    shares.
+    Data-parallel training averages gradients over ranks; this rank's is such that the average is the mean's.
     """
     if world_size() == 1:
-        return tensor
-    return tensor + (sum_over_ranks(tensor) / world_size() - tensor).detach()
+        return total / max(count, 1)
+    counts = sum_over_ranks(torch.tensor(float(count), device=total.device)).clamp(min=1)
+    share = total * (world_size() / counts)
+    return share + (sum_over_ranks(share) / world_size() - share).detach()
 
 
 def from_first_rank(tensor: Tensor) -> Tensor:

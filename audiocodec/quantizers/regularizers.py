@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from audiocodec.quantizers.codebook import in_chunks, squared_distances
-from audiocodec.quantizers.ranks import mean_over_ranks
+from audiocodec.quantizers.ranks import pooled_mean
 
 
 def orthogonality(codebook: Tensor) -> Tensor:
@@ -41,13 +41,11 @@ def uniform_use(vectors: Tensor, codebook: Tensor, temperature: float, diversity
     p_n = softmax(-d^2 / temperature). Yu et al. 2023, https://arxiv.org/abs/2310.05737 (its entropy penalty),
     for any codebook.
     """
-    size = codebook.shape[0]
-    if not vectors.shape[0]:
-        return vectors.sum()
+    count, size = vectors.shape[0], codebook.shape[0]
 
     def per_chunk(chunk: Tensor) -> Tensor:
         p = (-squared_distances(chunk, codebook) / temperature).softmax(dim=1)
         return torch.cat([entropy(p).sum()[None], p.sum(dim=0)])[None]  # [1, 1 + K]
 
-    sums = in_chunks(per_chunk, vectors, size).sum(dim=0) / vectors.shape[0]
-    return sums[0] - diversity * entropy(mean_over_ranks(sums[1:]))
+    sums = in_chunks(per_chunk, vectors, size).sum(dim=0)
+    return sums[0] / max(count, 1) - diversity * entropy(pooled_mean(sums[1:], count))

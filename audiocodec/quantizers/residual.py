@@ -93,7 +93,7 @@ class ResidualQuantizer(Composition):
         searched = [codebook for codebook in codebooks if codebook is not None]
         if self.search_width > 1 and len(searched) == len(codebooks):
             indices = beam_search(to_rows(residual), searched, self.search_width)
-            return from_rows(indices, latents.shape[0])
+            return from_rows(indices, latents)
         for first, last, stage in self._used(rows):
             codes.append(stage.encode(residual, min(rows, last) - first))
             if last < rows:

@@ -72,7 +72,7 @@ class ResidualFiniteScalarQuantizer(Quantizer):
             grids = self._grids(inner.detach(), rows)
             if used is not None:
                 grids = [grid * (used > stage) for stage, grid in enumerate(grids)]
-            quantized = from_rows(self._outward(straight_through(inner, self._sum(grids))), latents.shape[0])
+            quantized = from_rows(self._outward(straight_through(inner, self._sum(grids))), latents)
         indices = torch.stack([self._indices(grid, stage) for stage, grid in enumerate(grids)], dim=1)
         if used is not None:
             indices = indices * (used > torch.arange(rows, device=used.device))
@@ -101,7 +101,7 @@ class ResidualFiniteScalarQuantizer(Quantizer):
             numbers = codes.transpose(1, 2).reshape(-1, rows, 1) // self.basis % self.levels
             digits = numbers.double().unbind(1)
             grids = [(2 * d / (self.levels - 1) - 1) * self._scale(stage) for stage, d in enumerate(digits)]
-            return from_rows(self._outward(self._sum(grids)), codes.shape[0])
+            return from_rows(self._outward(self._sum(grids)), codes)
 
     @torch.no_grad()
     def initialise(self, latents: Tensor) -> None:

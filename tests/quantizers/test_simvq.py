@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from audiocodec.quantizers import build_method
+from audiocodec.quantizers.simvq import SimVectorQuantizer
+
+
+def _latents(seed: int = 0) -> torch.Tensor:
+    return 3 + 2 * torch.randn(4, 6, 50, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("estimator", ["straight_through", "rotation"])
+def test_against_vector_quantize_pytorch(estimator: str) -> None:
+    peer_module = pytest.importorskip("vector_quantize_pytorch")
+    torch.manual_seed(0)
+    peer = peer_module.SimVQ(6, 32, rotation_trick=estimator == "rotation")
+    ours = build_method(6, "simvq", 32, {"bias": False, "estimator": estimator})
+    assert isinstance(ours, SimVectorQuantizer)
+    ours.frozen.copy_(peer.frozen_codebook)
+    ours.map.load_state_dict(peer.code_transform.state_dict())
+    mine, theirs = (_latents().requires_grad_() for _ in range(2))
+    direction = torch.randn(mine.shape, generator=torch.Generator().manual_seed(5))
+    output = ours.train()(mine)
+    quantized, indices, loss = peer.train()(theirs.transpose(1, 2))
+    assert torch.equal(output.codes[:, 0], indices)
+    torch.testing.assert_close(output.quantized, quantized.transpose(1, 2), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(output.loss, loss)
+    ((output.quantized * direction).sum() + output.loss).backward()
+    ((quantized.transpose(1, 2) * direction).sum() + loss).backward()
+    torch.testing.assert_close(mine.grad, theirs.grad, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(ours.map.weight.grad, peer.code_transform.weight.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_frozen_entries_never_change_and_all_entries_move_with_one_step() -> None:
+    torch.manual_seed(0)
+    quantizer = build_method(6, "simvq", 32, {}).train()
+    frozen, before = quantizer.frozen.clone(), quantizer.codebooks()["codebook"].clone()
+    optimizer = torch.optim.SGD(quantizer.parameters(), lr=0.1)
+    quantizer(_latents()).loss.backward()
+    optimizer.step()
+    assert torch.equal(quantizer.frozen, frozen)
+    moved = (quantizer.codebooks()["codebook"] - before).norm(dim=1)
+    assert float(moved.min()) > 1e-3
+
+
+@pytest.mark.parametrize("method", ["simvq", "transvq"])
+def test_initialise_gives_the_codebook_mean_and_covariance_of_the_latents(method: str) -> None:
+    torch.manual_seed(0)
+    quantizer = build_method(6, method, 256, {})
+    latents = torch.einsum("de,bet->bdt", torch.randn(6, 6), _latents()) + 4
+    quantizer.initialise(latents)
+    rows, entries = latents.transpose(1, 2).reshape(-1, 6), quantizer.codebooks()["codebook"]
+    torch.testing.assert_close(entries.mean(0), rows.mean(0), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(entries.t().cov(), rows.t().cov(), atol=1e-2, rtol=1e-2)
