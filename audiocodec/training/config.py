@@ -130,7 +130,7 @@ class OptimConfig:
         weight_ema_decay: moving average of the weights; the average is what is evaluated and published.
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     betas: tuple[float, float] = (0.8, 0.99)
     weight_decay: float = 1e-3
     warmup_steps: int = 200
