@@ -71,6 +71,11 @@ class Codec:
         return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
     @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return device_of(self.model)
+
+    @property
     def sample_rate(self) -> int:
         """Rate in Hz at which the model works; audio of other rates is resampled."""
         return self.model.sample_rate

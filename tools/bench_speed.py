@@ -2,8 +2,9 @@
 
 Usage: python tools/bench_speed.py [--model speech-16k] [--seconds 60] [--hours 1] [--audio FILE]
 
-Speed is seconds of sound for a second of computing, the best of three, without files. Memory is the largest
-resident set of `audiocodec encode` and `decode` in processes of their own, torch included.
+Speed is seconds of sound for a second of processor time, the best of three, without files; processor time
+hardly depends on what else the machine does. Memory is the largest resident set of `audiocodec encode` and
+`decode` in processes of their own, torch included.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ def repeated(wav: NDArray[np.float32], length: int) -> NDArray[np.float32]:
 
 
 def best_seconds(work: Callable[[], object]) -> float:
-    """Shortest time of several runs; the others were disturbed."""
+    """Least processor time of several runs; the others were disturbed."""
     times: list[float] = []
     for _ in range(REPEATS):
-        started = time.perf_counter()
+        started = time.process_time()
         work()
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     return min(times)
 
 
@@ -53,8 +54,7 @@ def speeds(codec: Codec, wav: NDArray[np.float32], sample_rate: int, bitrate: fl
 
 
 def run_measured(arguments: list[str]) -> tuple[float, float]:
-    """Seconds and peak memory in MB of `audiocodec ARGUMENTS`."""
-    started = time.perf_counter()
+    """Processor seconds and peak memory in MB of `audiocodec ARGUMENTS`, start of Python included."""
     command = [sys.executable, "-m", "audiocodec", *arguments]
     with subprocess.Popen(command) as process:
         _, status, usage = os.wait4(process.pid, 0)
@@ -62,7 +62,7 @@ def run_measured(arguments: list[str]) -> tuple[float, float]:
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
     unit = 1e6 if sys.platform == "darwin" else 1e3  # bytes there, kilobytes elsewhere
-    return time.perf_counter() - started, usage.ru_maxrss / unit
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit
 
 
 def measure_speed(codec: Codec, wav: NDArray[np.float32], sample_rate: int) -> Table:
@@ -79,7 +79,7 @@ def measure_speed(codec: Codec, wav: NDArray[np.float32], sample_rate: int) -> T
 
 def measure_hour(model: list[str], wav: NDArray[np.float32], sample_rate: int, hours: float) -> Table:
     """Time and memory of the two commands on a long file."""
-    table = Table("command", "seconds", "x real time", "peak MB", box=None)
+    table = Table("command", "CPU seconds", "x real time", "peak MB", box=None)
     with tempfile.TemporaryDirectory() as folder:
         long, packed, decoded = (str(Path(folder) / name) for name in ("a.wav", "a.nac", "b.wav"))
         with audio.BlockWriter(long, sample_rate, wav.shape[0]) as writer:
