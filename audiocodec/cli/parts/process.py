@@ -64,6 +64,8 @@ class StopSignal:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
         self._restore()
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, b"\nending after this step, with a checkpoint; once more ends at once\n")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -55,14 +55,10 @@ class TrainDisplay:
         """Show one line of the log."""
         scores = {n.removeprefix(VALID): value for n, value in scalars.items() if n.startswith(VALID)}
         if self.output.as_json:
+            from audiocodec.training.log import rounded
+
             group = "valid" if scores else "train"
-            self.output.result(
-                {
-                    "group": group,
-                    "step": step,
-                    **{n: float(f"{v:.6g}") for n, v in (scores or scalars).items()},
-                }
-            )
+            self.output.result({"group": group, "step": step, **rounded(scores or scalars)})
         elif self.output.quiet:
             return
         elif scores:

@@ -1,0 +1,198 @@
+"""`audiocodec train` on a tiny recipe: what it prints, when it refuses, how it ends and goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from audiocodec.cli import train as command
+from audiocodec.cli.parts.train_display import TrainDisplay
+from audiocodec.training.run_folder import checkpoints
+
+RECIPE = """
+name: tiny
+model:
+  net: {kind: spectral, dim: 8, encoder_channels: 16, encoder_blocks: 1, decoder_blocks: 1}
+  quantizer: {num_quantizers: 2, codebook_size: 16}
+data: {manifest: sound, segment_seconds: 0.4, batch_size: 2}
+loss: {window_lengths: [512], mel_bins: [40], compressed_windows: []}
+steps: 6
+prefix_choices: []
+log_every: 2
+validate_every: 4
+validate_seconds: 3.0
+"""
+
+
+@pytest.fixture
+def place(tmp_path, voice, monkeypatch) -> Path:
+    """A folder with `tiny.yaml` and a folder of sound; the process itself is left as it is."""
+    monkeypatch.setattr(command, "prepare_to_compute", lambda: None)
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    for split in ("train", "valid"):
+        (tmp_path / "sound" / split).mkdir(parents=True)
+        soundfile.write(tmp_path / "sound" / split / "a.wav", voice(3.0).T, 16000)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def test_a_run_from_start_to_end(place, run):
+    result = run("train", "tiny.yaml", "optim.learning_rate=1e-4")
+    assert result.exit_code == 0
+    lines = result.stderr.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "step 2/6", "step 4/6", "step 4", "step 6/6", "step 6",
+    ]  # fmt: skip
+    assert "mel " in lines[0]
+    assert "x real time" in lines[0]
+    assert lines[0].endswith("left")
+    assert "pesq_wb/2" in lines[2]
+    assert result.stdout == "step 6 of 6; run folder runs/tiny\n"
+    folder = place / "runs" / "tiny"
+    assert {path.name for path in folder.iterdir()} == {
+        "cache", "checkpoint-000000006.safetensors", "config.yaml", "log.jsonl", "model", "tensorboard",
+    }  # fmt: skip
+    assert "learning_rate: 0.0001" in (folder / "config.yaml").read_text()
+    (place / "talk.wav").write_bytes((place / "sound" / "valid" / "a.wav").read_bytes())
+    assert run("encode", "talk.wav", "--model", folder / "model").exit_code == 0
+
+
+def test_an_existing_run_is_not_touched_unasked(place, run):
+    assert run("train", "tiny.yaml", "-o", "out", "steps=2", "-q").exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in (place / "out").rglob("*")}
+    result = run("train", "tiny.yaml", "-o", "out", "steps=2")
+    assert result.exit_code == 1
+    assert "--resume" in result.stderr
+    assert "--force" in result.stderr
+    assert {path: path.stat().st_mtime_ns for path in (place / "out").rglob("*")} == before
+    assert run("train", "tiny.yaml", "-o", "out", "--resume", "--force").exit_code == 2
+
+
+def test_resume_goes_on_and_force_starts_anew(place, run):
+    run("train", "tiny.yaml", "-o", "out", "steps=2")
+    result = run("train", "tiny.yaml", "-o", "out", "steps=4", "--resume")
+    assert "going on from step 2" in result.stdout
+    log = (place / "out" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [2, 2, 4, 4]
+    (place / "out" / "notes.txt").write_text("mine")
+    assert run("train", "tiny.yaml", "-o", "out", "steps=2", "--force").exit_code == 0
+    log = (place / "out" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [2, 2]
+    assert [path.name for path in (place / "out").glob("checkpoint-*")] == [
+        "checkpoint-000000002.safetensors"
+    ]
+    assert (place / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_resume_without_a_checkpoint_starts(place, run):
+    assert run("train", "tiny.yaml", "-o", "out", "steps=1", "--resume", "-q").exit_code == 0
+
+
+def test_json_is_all_there_is_on_stdout(place, run):
+    result = run("train", "tiny.yaml", "--json", "steps=4")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line.get("group"), line["step"]) for line in lines] == [
+        ("train", 2), ("train", 4), ("valid", 4), (None, 4),
+    ]  # fmt: skip
+    assert {"total", "mel", "commitment", "audio_seconds_per_second"} <= set(lines[0])
+    assert lines[-1] == {"summary": True, "step": 4, "model": "runs/tiny/model"}
+    assert result.stderr == ""
+
+
+def test_quiet_says_nothing(place, run):
+    result = run("train", "tiny.yaml", "-q", "steps=1")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tiny.yaml", "data.batchsize=3"], ["data.batchsize", "did you mean 'batch_size'"]),
+        (["tiny.yaml", "steps"], ["write it as key=value"]),
+        (["tinny.yaml"], ["tinny.yaml", "no such recipe", "speech-16k"]),
+        (["tiny.yaml", "data.manifest=nowhere.csv"], ["nowhere.csv", "data.manifest"]),
+        (["tiny.yaml", "--device", "tpu9"], ["tpu9"]),
+        (["tiny.yaml", "prefix_choices=[5]"], ["prefix_choices has [5]"]),
+    ],
+    ids=str,
+)
+def test_mistakes_are_one_line_and_leave_no_run(place, run, arguments, words):
+    result = run("train", *arguments)
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert [word for word in words if word not in result.stderr] == []
+    assert not list(place.rglob("log.jsonl"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_in_order(place, run, monkeypatch, number, capfd):
+    """The checkpoint is written after the step, the status tells the signal, and the run goes on."""
+    report = TrainDisplay.report
+
+    def report_and_signal(self, step, scalars):
+        report(self, step, scalars)
+        if step == 2:
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(TrainDisplay, "report", report_and_signal)
+    result = run("train", "tiny.yaml", "-o", "out")
+    assert result.exit_code == 128 + number
+    assert "once more ends at once" in capfd.readouterr().err
+    assert [path.name for path in (place / "out").glob("checkpoint-*")] == [
+        "checkpoint-000000002.safetensors"
+    ]
+    assert signal.getsignal(number) is before
+    monkeypatch.setattr(TrainDisplay, "report", report)
+    result = run("train", "tiny.yaml", "-o", "out", "--resume")
+    assert "going on from step 2" in result.stdout
+    assert "step 6 of 6" in result.stdout
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys; from audiocodec.cli.main import app; app(['train', '--help'], standalone_mode=False);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    assert "audiocodec train speech-16k" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_like_one_that_was_not(place):
+    """`kill -9` in the middle, twice; the last checkpoint equals that of an undisturbed run bit for bit."""
+    arguments = [sys.executable, "-m", "audiocodec", "train", "tiny.yaml", "steps=30", "checkpoint_minutes=0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(folder, *more):
+        return subprocess.Popen([*arguments, "-q", "-o", folder, *more], cwd=place, env=environment)
+
+    assert start("whole").wait(300) == 0
+    for number in (1, 2):
+        process = start("killed", "--resume")
+        while max((int(path.stem[11:]) for path in checkpoints(place / "killed")), default=0) < 10 * number:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.kill()
+        process.wait(60)
+    assert start("killed", "--resume").wait(300) == 0
+    whole, killed = (
+        load_file(place / name / "checkpoint-000000030.safetensors") for name in ("whole", "killed")
+    )
+    assert whole.keys() == killed.keys()
+    assert [name for name in whole if not torch.equal(whole[name], killed[name])] == []
+    logs = [(place / name / "log.jsonl").read_text().splitlines() for name in ("whole", "killed")]
+    assert [json.loads(line)["step"] for line in logs[0]] == [json.loads(line)["step"] for line in logs[1]]
