@@ -57,8 +57,8 @@ def gumbel_noise(logits: Tensor, rng: torch.Generator | None = None) -> Tensor:
 
     Jang et al. 2017, https://arxiv.org/abs/1611.01144.
     """
-    uniform = torch.rand(logits.shape, generator=rng, device=logits.device, dtype=logits.dtype)
-    return -(-uniform.clamp(min=1e-20).log()).clamp(min=1e-20).log()
+    noise = torch.rand(logits.shape, generator=rng, device=logits.device, dtype=logits.dtype)
+    return noise.clamp_(min=1e-20).log_().neg_().clamp_(min=1e-20).log_().neg_()
 
 
 def sample_near(

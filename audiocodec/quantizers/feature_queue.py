@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from audiocodec.quantizers.codebook import chunk_rows, sample_rows, squared_distances
 
 REFERENCE = 1024
-NEIGHBOUR = 4
+"""Earlier features that densities are taken from."""
 
 
 class FeatureQueue(nn.Module):
@@ -82,16 +82,22 @@ class FeatureQueue(nn.Module):
         """Weights [N] proportional to f^(-2 / (D + 2)), which turn a density f into f^(D / (D + 2)).
 
         That is the density of entries with the least squared error in the limit of many: Zador 1982,
-        https://doi.org/10.1109/TIT.1982.1056490; Gersho 1979. f is taken from the distance r to the 4th
-        nearest of up to 1024 features, f ~ 1 / (M r^D), hence weights ~ (M^(1/D) r)^(2 D / (D + 2)).
+        https://doi.org/10.1109/TIT.1982.1056490. f is taken from the distance r to the nearest of M features,
+        f ~ 1 / (M r^D): the mean of (M^(1/D) r)^(2 D / (D + 2)) goes with the wanted power of f.
         """
-        filled, dim = int(self.filled), rows.shape[1]
-        earlier = filled >= REFERENCE
-        reference = sample_rows(self.features[:filled], REFERENCE) if earlier else rows[:REFERENCE]
-        rank = min(NEIGHBOUR if earlier else NEIGHBOUR + 1, len(reference))  # among themselves one is itself
-        parts = [
-            squared_distances(chunk, reference).kthvalue(rank, dim=1).values
-            for chunk in rows.split(chunk_rows(len(reference)))
-        ]
-        radius = len(reference) ** (1 / dim) * torch.cat(parts).sqrt()
+        dim = rows.shape[1]
+        if int(self.filled) >= REFERENCE:
+            radius = _nearest_radius(rows, sample_rows(self.features[: int(self.filled)], REFERENCE))
+        elif len(rows) > 1:
+            first, second = rows.chunk(2)
+            radius = torch.cat([_nearest_radius(first, second), _nearest_radius(second, first)])
+        else:
+            radius = torch.ones_like(rows[:, 0])
         return radius.clamp(min=1e-12) ** (2 * dim / (dim + 2))
+
+
+def _nearest_radius(rows: Tensor, reference: Tensor) -> Tensor:
+    """Distance [N] to the nearest of `reference` [M, D], times M^(1/D) to be alike for every M."""
+    size, dim = reference.shape
+    parts = [squared_distances(chunk, reference).amin(dim=1) for chunk in rows.split(chunk_rows(size))]
+    return size ** (1 / dim) * torch.cat(parts).sqrt()

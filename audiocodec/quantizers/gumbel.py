@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import torch
@@ -29,7 +30,7 @@ class GumbelQuantizer(Quantizer):
     """A linear layer gives logits for all entries; training adds noise, a softmax carries the gradient.
 
     Forward values are single entries (straight-through) unless `hard` is off in training. Loss and weights
-    follow taming-transformers' GumbelQuantize: kl_weight * mean sum_k p_k log(K p_k + 1e-10). The temperature
+    follow taming-transformers' GumbelQuantize: kl_weight * mean sum_k p_k log(K p_k). The temperature
     falls from `temperature` to `last_temperature` in `temperature_steps` training steps, by equal factors;
     1/16 is dVAE's.
     """
@@ -85,16 +86,18 @@ class GumbelQuantizer(Quantizer):
         """Index, divergence and output of vectors [n, D] in one tensor [n, 1 + 1 + D], for `in_chunks`."""
         logits = self.logits(vectors)
         log_p = logits.log_softmax(dim=1)
-        p = log_p.exp()
-        divergence = (p * (p * logits.shape[1] + 1e-10).log()).sum(dim=1)
+        divergence = (log_p.exp() * log_p).sum(dim=1) + math.log(logits.shape[1])
         if self.training:
             logits = logits + gumbel_noise(logits)
         weights = (logits / temperature).softmax(dim=1)
         indices = logits.argmax(dim=1)
-        if self.hard or not self.training:
-            weights = F.one_hot(indices, logits.shape[1]) + (weights - weights.detach())
+        if self.hard or not self.training:  # entries learn as chosen, logits as if all had been mixed
+            mixed = weights @ self.codebook.detach()
+            rows = F.embedding(indices, self.codebook) + (mixed - mixed.detach())
+        else:
+            rows = weights @ self.codebook
         # Indices are exact as floats up to 2^24 entries.
-        return torch.cat([indices[:, None].float(), divergence[:, None], weights @ self.codebook], dim=1)
+        return torch.cat([indices[:, None].float(), divergence[:, None], rows], dim=1)
 
     @torch.no_grad()
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:

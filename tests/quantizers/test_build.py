@@ -75,7 +75,7 @@ def test_an_option_leaves_the_other_defaults_of_the_method() -> None:
             {"method": "simvq", "options": {"bias": 1}},
             r"options.bias of method 'simvq' is 1; expected true or false",
         ),
-        ({"options": {"orthogonality_weight": 1.0}}, r"orthogonality_weight is 1.0; .* has no gradient"),
+        ({"options": {"orthogonality_weight": 1.0}}, r"orthogonality_weight is 1.0; .* have no gradient"),
         ({"method": "lfq", "codebook_size": 100}, r"codebook_size is 100; .* powers of two"),
         ({"method": "fsq", "codebook_size": 3}, r"codebook_size is 3; levels of 5 and more need at least 5"),
         ({"method": "fsq", "options": {"levels": "8;5"}}, r"levels is '8;5'; write whole numbers from 2"),

@@ -1,5 +1,7 @@
 """What every method must do: alone, in a stack of 8, in a stack of products, over scales."""
 
+import copy
+import functools
 import math
 
 import pytest
@@ -47,10 +49,8 @@ def _latents(seed: int = 0, frames: int = FRAMES, batch: int = BATCH) -> Tensor:
     return torch.randn(batch, DIM, frames, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(params=[(method, shape) for method in sorted(QUANTIZERS) for shape in SHAPES], ids="-".join)
-def quantizer(request: pytest.FixtureRequest) -> Quantizer:
-    """A started quantiser that took three training steps, in evaluation mode."""
-    method, shape = request.param
+@functools.cache
+def _trained(method: str, shape: str) -> Quantizer:
     torch.manual_seed(1)
     quantizer = SHAPES[shape](method)
     quantizer.initialise(_latents(seed=9, batch=20))
@@ -58,9 +58,18 @@ def quantizer(request: pytest.FixtureRequest) -> Quantizer:
     for seed in range(3):
         output = quantizer.train()(_latents(seed))
         optimizer.zero_grad()
-        (output.loss + output.quantized.square().mean()).backward() if output.loss.requires_grad else None
+        total = output.loss + output.quantized.square().mean()
+        if total.requires_grad:
+            total.backward()
         optimizer.step()
+    optimizer.zero_grad()
     return quantizer.eval()
+
+
+@pytest.fixture(params=[(method, shape) for method in sorted(QUANTIZERS) for shape in SHAPES], ids="-".join)
+def quantizer(request: pytest.FixtureRequest) -> Quantizer:
+    """A started quantiser that took three training steps, in evaluation mode."""
+    return copy.deepcopy(_trained(*request.param))
 
 
 def test_decode_of_encode_is_what_forward_gives(quantizer: Quantizer) -> None:

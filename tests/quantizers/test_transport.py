@@ -65,7 +65,7 @@ def test_descending_the_distance_gives_points_the_moments_of_the_features() -> N
     mean, covariance = mean_and_covariance(features)
     points = (0.01 * _randn(64, 3)).requires_grad_()
     optimizer = torch.optim.Adam([points], lr=0.05)
-    for _ in range(400):
+    for _ in range(250):
         optimizer.zero_grad()
         gaussian_wasserstein(mean, covariance, points).backward()
         optimizer.step()

@@ -1,20 +1,20 @@
 import pytest
 import torch
 
-from audiocodec.quantizers import build_method
+from audiocodec.quantizers import build_method, build_stack
 from audiocodec.quantizers.transport import gaussian_wasserstein, mean_and_covariance
 from audiocodec.quantizers.wasserstein import Matching, WassersteinVectorQuantizer
 
 
 def _latents(seed: int, dim: int = 4, batch: int = 8) -> torch.Tensor:
-    return 10 + 3 * torch.randn(batch, dim, 32, generator=torch.Generator().manual_seed(seed))
+    return 5 + 2 * torch.randn(batch, dim, 32, generator=torch.Generator().manual_seed(seed))
 
 
-def _train(options: dict, steps: int = 400, size: int = 64) -> WassersteinVectorQuantizer:
+def _train(options: dict, steps: int = 200, size: int = 64) -> WassersteinVectorQuantizer:
     torch.manual_seed(0)
     quantizer = build_method(4, "wasserstein", size, {"queue_size": 2048, **options}).train()
     assert isinstance(quantizer, WassersteinVectorQuantizer)
-    optimizer = torch.optim.Adam(quantizer.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(quantizer.parameters(), lr=0.2)
     for step in range(steps):
         optimizer.zero_grad()
         quantizer(_latents(step)).loss.backward()
@@ -51,9 +51,12 @@ def test_distance_moves_the_codebook_only() -> None:
 def test_nearly_all_entries_come_into_use_from_one_point(options: dict) -> None:
     quantizer = _train(options).eval()
     used = quantizer.encode(_latents(999, batch=100)).unique()
-    plain = _train({"wasserstein_weight": 0.0}).eval().encode(_latents(999, batch=100)).unique()
     assert len(used) >= 59
-    assert len(plain) < 40
+
+
+def test_without_the_distance_most_entries_stay_unused() -> None:
+    quantizer = _train({"wasserstein_weight": 0.0}).eval()
+    assert len(quantizer.encode(_latents(999, batch=100)).unique()) < 20
 
 
 def test_codebook_takes_the_covariance_asked_for() -> None:
@@ -61,8 +64,8 @@ def test_codebook_takes_the_covariance_asked_for() -> None:
     for scale in (1.0, 0.25):
         options = {"covariance_scale": scale, "codebook_weight": 0.0, "commitment_weight": 0.0}
         spread[scale] = _train(options).codebook.detach().var(0).mean().item()
-    assert spread[1.0] == pytest.approx(9, rel=0.1)
-    assert spread[0.25] == pytest.approx(9 / 4, rel=0.1)
+    assert spread[1.0] == pytest.approx(4, rel=0.1)
+    assert spread[0.25] == pytest.approx(1, rel=0.1)
 
 
 def test_evaluation_needs_and_fills_no_queue() -> None:
@@ -74,8 +77,6 @@ def test_evaluation_needs_and_fills_no_queue() -> None:
 
 def test_every_stage_has_its_own_queue() -> None:
     torch.manual_seed(0)
-    from audiocodec.quantizers import build_stack
-
     stack = build_stack(4, "wasserstein", 16, 3, options={"queue_size": 512})
     stack.initialise(_latents(0))
     stack.train()(_latents(0))
