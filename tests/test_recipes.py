@@ -1,5 +1,6 @@
 """Every recipe in the repository is read, and takes one step with its nets and data made small."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from audiocodec.config import load_config
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.loop import Trainer
+from audiocodec.training.recipes import find_recipe
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -65,3 +67,31 @@ def test_is_a_short_difference_under_its_own_name(path):
 def test_the_table_lists_every_recipe():
     table = (FOLDER / "README.md").read_text()
     assert [path.stem for path in RECIPES if f"| `{path.stem}`" not in table] == []
+
+
+@pytest.mark.parametrize("page", ["docs/training.md", "recipes/README.md"])
+def test_commands_in_the_documentation_are_understood(page):
+    """Recipe found, every key known; paths in them are the reader's."""
+    text = (FOLDER.parent / page).read_text()
+    commands = re.findall(r"audiocodec train ([a-z][a-z0-9-]*)(?=[\s`])((?: [a-z_.]+=[^\s`]+)*)", text)
+    assert len(commands) >= 2
+    for name, changes in commands:
+        load_config(TrainConfig, find_recipe(name), changes.split())
+
+
+def test_changes_in_the_documentation_are_understood():
+    text = (FOLDER.parent / "docs" / "training.md").read_text()
+    changes = [change for change in re.findall(r"`([a-z_.]+=[^`]+)`", text) if change != "key=value"]
+    assert len(changes) >= 5
+    for change in changes:
+        load_config(TrainConfig, find_recipe("base"), [change])
+
+
+def test_the_recipe_in_the_documentation_is_understood(tmp_path):
+    (block,) = re.findall(
+        r"```yaml\n(.*?)```", (FOLDER.parent / "docs" / "training.md").read_text(), re.DOTALL
+    )
+    (tmp_path / "mine.yaml").write_text(block)
+    (tmp_path / "base.yaml").write_text((FOLDER / "base.yaml").read_text())
+    config = load_config(TrainConfig, tmp_path / "mine.yaml")
+    assert config.data.source_weights == {"interviews": 3.0}
