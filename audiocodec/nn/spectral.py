@@ -8,7 +8,7 @@ https://arxiv.org/abs/2009.12286).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError, InputError
 from audiocodec.nn.convnext import ConvNeXtBlock
+from audiocodec.nn.latent_scale import LatentScale, full_precision
 from audiocodec.nn.streaming import recall
 
 if TYPE_CHECKING:
@@ -107,11 +108,6 @@ def expand(spectrum: Tensor, exponent: float) -> Tensor:
     return spectrum * power ** ((1 / exponent - 1) / 2)
 
 
-def _full_precision(x: Tensor) -> Tensor:
-    """Single precision for 16-bit numbers, which FFTs and running statistics cannot do with."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-
-
 class Analysis(nn.Module):
     """Samples to compressed complex STFT frames, causal; no parameters."""
 
@@ -163,7 +159,7 @@ class Synthesis(nn.Module):
 
     def forward(self, features: Tensor, state: StreamState | None = None) -> Tensor:
         """[B, F, T] -> [B, 1, T * hop_length]."""
-        stacked = _full_precision(features.transpose(1, 2))
+        stacked = full_precision(features.transpose(1, 2))
         stacked = stacked.reshape(stacked.shape[0], stacked.shape[1] * self.substeps, -1)
         real, imag = stacked.chunk(2, dim=-1)
         spectrum = expand(torch.complex(real.contiguous(), imag.contiguous()), self.exponent)
@@ -176,45 +172,6 @@ class Synthesis(nn.Module):
         if state is not None:
             state[self] = wav[:, ready:]
         return wav[:, None, :ready]
-
-
-class _Directional(torch.autograd.Function):
-    """The identity, without gradient along its input: the loss cannot change the input's overall size."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (x,), (gradient,) = ctx.saved_tensors, gradients
-        along = (gradient * x).sum() / x.square().sum().clamp(min=1e-20)
-        return gradient - along * x
-
-
-class LatentScale(nn.Module):
-    """Divides latents by their running root mean square, so that they cannot outgrow the codebooks.
-
-    One number for all dimensions. Latents get no gradient along their own direction: a commitment loss would
-    shrink them for ever, as the division undoes each step, until every step moves the layer before this one
-    by far too much of its size (seen: mean square 0.4 to 1e-5 in 3,000 steps, gradients growing thirtyfold).
-    """
-
-    mean_square: Tensor
-
-    def __init__(self, decay: float = 0.99) -> None:
-        """`decay` of the running mean square, in training steps."""
-        super().__init__()
-        self.decay = decay
-        self.register_buffer("mean_square", torch.ones(()))
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """[B, D, T] -> [B, D, T]; updates the running scale in training mode."""
-        if self.training:
-            with torch.no_grad():
-                self.mean_square.lerp_(_full_precision(latents).square().mean(), 1 - self.decay)
-        return _Directional.apply(_full_precision(latents)) * self.mean_square.rsqrt()
 
 
 class SpectralEncoder(nn.Module):

@@ -13,7 +13,6 @@ from audiocodec.errors import ConfigError, InputError
 from audiocodec.metrics import stoi
 from audiocodec.nn.spectral import (
     Analysis,
-    LatentScale,
     SpectralConfig,
     SpectralDecoder,
     SpectralEncoder,
@@ -136,16 +135,6 @@ def test_a_length_that_is_no_multiple(length):
         Analysis(SpectralConfig())(torch.zeros(1, 1, length))
 
 
-def test_latents_keep_their_size_whatever_the_net_does():
-    scale = LatentScale(decay=0.5)
-    for _ in range(40):
-        out = scale(100 * torch.randn(2, 8, 500))
-    assert float(out.square().mean()) == pytest.approx(1.0, rel=0.1)
-    before = scale.mean_square.clone()
-    scale.eval()(torch.ones(1, 8, 5))
-    assert torch.equal(scale.mean_square, before)
-
-
 def test_sixteen_bit_features_are_computed_in_full():
     config = SpectralConfig()
     features = Analysis(config)(speech(0)[..., :16000])
@@ -230,13 +219,3 @@ def test_noise_floor_is_kept():
     )
     out = Synthesis(config)(Analysis(config)(wav))
     assert 0.9 < float(out[..., 320:].std() / wav.std()) < 1.001
-
-
-def test_loss_cannot_shrink_the_latents():
-    scale = LatentScale()
-    latents = torch.randn(2, 4, 10, requires_grad=True)
-    # A commitment loss towards zero pulls along the latents only; another part of the gradient must pass.
-    (scale(latents).square().sum() + scale(latents)[0, 0, 0]).backward()
-    assert latents.grad is not None
-    assert abs((latents.grad * latents).sum().item()) < 1e-4
-    assert float(latents.grad[0, 0, 0]) > 0.5
