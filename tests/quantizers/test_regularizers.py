@@ -57,7 +57,7 @@ def test_uniform_use_by_brute_force_with_its_gradient(
         if brute:
             p = (-torch.cdist(x, y).square() / 0.7).softmax(1)
             mean = p.mean(0)
-            value = -(p * p.log()).sum(1).mean() + 0.9 * (mean * mean.log()).sum()
+            value = -torch.special.xlogy(p, p).sum(1).mean() + 0.9 * torch.special.xlogy(mean, mean).sum()
         else:
             value = uniform_use(x, y, 0.7, 0.9)
         results.append((value.detach(), *torch.autograd.grad(value, (x, y))))
