@@ -83,10 +83,10 @@ class EMAVectorQuantizer(CodebookQuantizer):
         if self.parts.dead_codes != "none" and int(self.steps) % CHECK_EVERY == 0:
             self._revive(vectors)
         self.steps += 1
-        # A floor relative to the mean instead of the paper's Laplace smoothing: the same for every batch
-        # size.
-        floor = 1e-5 * self.cluster_size.mean()
-        self.codebook.copy_(self.cluster_sum / torch.maximum(self.cluster_size, floor)[:, None])
+        # Instead of the paper's Laplace smoothing, which draws unused entries to the origin, they stay. What
+        # counts as unused is relative to the mean, the same for every batch size.
+        in_use = self.cluster_size > 1e-5 * self.cluster_size.mean()
+        self.codebook[in_use] = self.cluster_sum[in_use] / self.cluster_size[in_use, None]
 
     def _revive(self, vectors: Tensor) -> None:
         dead = find_dead(self.cluster_size, self.parts.dead_code_threshold)
