@@ -173,9 +173,12 @@ def _picture(runs: Runs, spans: dict[str, float], path: Path) -> None:
 def _animation(runs: Runs, spans: dict[str, float], path: Path) -> None:
     figure, axes = _grid(1.7)
     steps = [*range(0, EPOCHS * STEPS_PER_EPOCH, 10), EPOCHS * STEPS_PER_EPOCH]
-    animation = FuncAnimation(
-        figure, lambda i: _draw_all(axes, runs, spans, steps[i]) or [], frames=len(steps)
-    )
+
+    def show(index: int) -> list[Any]:
+        _draw_all(axes, runs, spans, steps[index])
+        return []
+
+    animation = FuncAnimation(figure, show, frames=len(steps))
     animation.save(path, PillowWriter(fps=6), dpi=60)
     plt.close(figure)
 
