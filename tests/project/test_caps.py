@@ -13,8 +13,8 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 MAX_INIT_PARAMETERS = 8
 MAX_FOLDER_FILES = 16
-MAX_PACKAGE_LINES = 10_000
-ONE_METHOD_A_FILE = {"quantizers"}  # plug-in folders grow with every method: no cap on their files and sum
+MAX_PACKAGE_LINES = 20_000  # training, evaluation and adaptation are each as large as the codec itself
+ONE_METHOD_A_FILE = {"quantizers", "effects", "cli", "peers"}  # a file a method, effect, command or peer: no cap on files
 
 FILES = sorted(
     path for folder in ("audiocodec", "tools", "tests") for path in (REPOSITORY / folder).rglob("*.py")
@@ -54,7 +54,7 @@ def test_folders():
 
 def test_package():
     package = REPOSITORY / "audiocodec"
-    files = [path for path in package.rglob("*.py") if path.parent.name not in ONE_METHOD_A_FILE]
+    files = [path for path in package.rglob("*.py") if path.parent.name != "quantizers"]
     assert sum(len(path.read_text().splitlines()) for path in files) <= MAX_PACKAGE_LINES
 
 
