@@ -14,7 +14,7 @@ MAX_FUNCTION_LINES = 60
 MAX_INIT_PARAMETERS = 8
 MAX_FOLDER_FILES = 16
 MAX_PACKAGE_LINES = 20_000  # training, evaluation and adaptation are each as large as the codec itself
-ONE_METHOD_A_FILE = {"quantizers", "effects", "cli", "peers"}  # a file a method, effect, command or peer: no cap on files
+ONE_METHOD_A_FILE = {"quantizers", "effects", "cli", "peers"}  # plug-ins: no cap on the number of files
 
 FILES = sorted(
     path for folder in ("audiocodec", "tools", "tests") for path in (REPOSITORY / folder).rglob("*.py")
