@@ -13,6 +13,8 @@ AudioCodecError
 ├── CheckpointError                   a model file is damaged or does not fit
 ├── RegistryError                     a model or codebook is unknown
 ├── MetricError                       a score cannot be computed for this audio
+├── PeerError                         another codec failed on this audio
+│   └── PeerUnavailable               another codec cannot be run here at all
 └── MissingPackageError (ImportError) an optional package is not installed
 """
 
@@ -71,6 +73,14 @@ class RegistryError(AudioCodecError):
 
 class MetricError(AudioCodecError):
     """A score cannot be computed for this audio; never replaced by a made-up value."""
+
+
+class PeerError(AudioCodecError):
+    """Another codec crashed, hung, or gave back something that is not the audio it was asked for."""
+
+
+class PeerUnavailable(PeerError):  # noqa: N818  a state of the machine, reported as a reason
+    """Another codec cannot be run on this machine; the message says what to install or to name."""
 
 
 class MissingPackageError(AudioCodecError, ImportError):
