@@ -1,0 +1,17 @@
+"""What happens to speech before a codec hears it: one effect a file, for training and evaluation alike."""
+
+from audiocodec.effects.base import Drawn, Effect, Range
+from audiocodec.effects.build import Chain, build_chain, build_effect
+from audiocodec.effects.registry import EFFECTS
+from audiocodec.effects.sources import Sources
+
+__all__ = [
+    "EFFECTS",
+    "Chain",
+    "Drawn",
+    "Effect",
+    "Range",
+    "Sources",
+    "build_chain",
+    "build_effect",
+]
