@@ -1,0 +1,182 @@
+"""One row a file x condition x codec x bitrate: the columns of the table, and the files it is written to.
+
+Metrics have up to three columns, told apart by what the decoded sound is compared with:
+
+- against what went into the codec (`pesq_wb_input`, `si_sdr`): transparency, how much coding changed;
+- against the clean original (`pesq_wb_clean`, `si_sdr_clean`): what a listener gets of the speech;
+- the input itself against the clean original (`pesq_wb_uncoded`): what the condition did, with no codec.
+
+A value that could not be computed is missing, and `errors` has the reason under the column's name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from audiocodec.errors import MissingPackageError
+from audiocodec.metrics import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+"""A row as it travels: only the columns that have a value; `errors` is a mapping."""
+
+Reference = Literal["input", "clean", "uncoded"]
+Better = Literal["higher", "lower", ""]
+
+QUALITY = frozenset({"pesq_wb", "pesq_nb", "stoi", "estoi", "visqol"})
+"""Metrics whose column against the input ends in `_input`; that of a distance is the bare name."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table.
+
+    Attributes:
+        name: as in the files.
+        dtype: pandas type; missing values are None, NaN or NA.
+        unit: empty where there is none.
+        meaning: one sentence.
+        better: which way is better, for what can be compared.
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+    better: Better = ""
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("file", "string", "", "The recording, as the manifest names it, or below the folder given."),
+    Column("speaker", "string", "", "Who speaks, from the manifest; the file itself where unknown."),
+    Column("language", "string", "", "From the manifest; empty when unknown."),
+    Column("source", "string", "", "The corpus the file comes from, from the manifest."),
+    Column("seconds", "float64", "s", "Length of what was coded."),
+    Column("sample_rate", "Int64", "Hz", "Of the recording; everything is scored at this rate."),
+    Column("condition", "string", "", "Name of the condition, such as street_10db."),
+    Column("kind", "string", "", "Family of the condition: clean, noise, room, room_noise, gain, ..."),
+    Column("group", "string", "", "The condition without its SNR, such as street: one curve over snr_db."),
+    Column("snr_db", "float64", "dB", "Signal-to-noise ratio over active speech; missing without noise."),
+    Column("codec", "string", "", "Name of the model or peer: what is compared."),
+    Column("peer", "boolean", "", "Whether the codec is a peer rather than a model of this package."),
+    Column("model", "string", "", "Identity of the model; empty for peers."),
+    Column("codebook", "string", "", "Identity of its codebooks; empty for peers."),
+    Column("nominal_bitrate", "float64", "bit/s", "What was asked for."),
+    Column("bitrate", "float64", "bit/s", "8 * bytes / seconds, measured.", "lower"),
+    Column("payload_bitrate", "float64", "bit/s", "Coded bits / seconds: compare codecs by this.", "lower"),
+    Column("bytes", "Int64", "byte", "Size of the compressed file; of a peer without one, of its payload."),
+    Column("encode_rtf", "float64", "", "Processor seconds to encode a second of sound.", "lower"),
+    Column("decode_rtf", "float64", "", "Processor seconds to decode a second of sound.", "lower"),
+    Column("token_flip_rate", "float64", "", "Share of codes that differ from the clean signal's.", "lower"),
+    Column("perplexity", "float64", "", "Of the codes of this file, mean of the stages.", "higher"),
+    Column(
+        "usage", "float64", "", "Share of entries that appear in this file, mean of the stages.", "higher"
+    ),
+    Column("quantization_error", "float64", "", "Energy lost by quantising, share of the latents'.", "lower"),
+    Column("flips_by_stage", "object", "", "token_flip_rate of each stage, a list."),
+    Column("perplexity_by_stage", "object", "", "perplexity of each stage, a list."),
+    Column("usage_by_stage", "object", "", "usage of each stage, a list."),
+    Column("error", "string", "", "Why the row has no scores at all; missing when it has."),
+    Column("errors", "string", "", "JSON: column -> why it is missing; {} when nothing is."),
+)
+"""What every row has, before the columns of metrics, which `columns` puts in front of `error`."""
+
+_HIGHER = QUALITY | {"si_sdr"}
+_WITHOUT_DIRECTION = frozenset({"loudness_change"})
+_UNITS = {
+    "pesq_wb": "MOS-LQO",
+    "pesq_nb": "MOS-LQO",
+    "visqol": "MOS-LQO",
+    "si_sdr": "dB",
+    "log_spectral_distance": "dB",
+    "loudness_change": "dB",
+}
+_MEANINGS: dict[Reference, str] = {
+    "input": "Decoded sound against what went into the codec.",
+    "clean": "Decoded sound against the clean original.",
+    "uncoded": "What went in against the clean original: the condition alone.",
+}
+
+
+def column_name(metric: str, reference: Reference) -> str:
+    """Name of the column that holds `metric` against `reference`."""
+    if reference == "input" and metric not in QUALITY:
+        return metric
+    return f"{metric}_{reference}"
+
+
+def metric_columns(metric: str) -> tuple[Column, ...]:
+    """The three columns of one metric."""
+    better: Better = "higher" if metric in _HIGHER else "" if metric in _WITHOUT_DIRECTION else "lower"
+    return tuple(
+        Column(column_name(metric, reference), "float64", _UNITS.get(metric, ""), meaning, better)
+        for reference, meaning in _MEANINGS.items()
+    )
+
+
+def columns(metrics: Iterable[str] = ()) -> tuple[Column, ...]:
+    """All columns in order: those of every known metric, and of `metrics` beyond these."""
+    names = dict.fromkeys([*METRICS, *metrics])
+    scores = [column for name in names for column in metric_columns(name)]
+    return (*COLUMNS[:-2], *scores, *COLUMNS[-2:])
+
+
+def to_frame(rows: Sequence[Row], metrics: Iterable[str] = ()) -> pd.DataFrame:
+    """The table of `rows`, every column there and of its type, in the order of `columns`."""
+    pandas = require_pandas()
+    table = {column.name: [_cell(row, column) for row in rows] for column in columns(metrics)}
+    frame = pandas.DataFrame(table)
+    return frame.astype({column.name: column.dtype for column in columns(metrics)})
+
+
+def _cell(row: Mapping[str, Any], column: Column) -> Any:
+    value = row.get(column.name)
+    if column.name == "errors":
+        return json.dumps(value or {}, sort_keys=True)
+    if value is None:
+        return math.nan if column.dtype == "float64" else None
+    return value
+
+
+def write_rows(frame: pd.DataFrame, folder: Path) -> None:
+    """Write rows.parquet and rows.csv, each complete or not at all; lists are JSON in the CSV."""
+    for name in ("rows.parquet", "rows.csv"):
+        part = folder / f".{name}.part"
+        if name.endswith("parquet"):
+            frame.to_parquet(part, index=False)
+        else:
+            lists = [name for name in frame.columns if name.endswith("_by_stage")]
+            frame.assign(**{name: frame[name].map(_as_json) for name in lists}).to_csv(part, index=False)
+        part.replace(folder / name)
+
+
+def _as_json(value: Any) -> str:
+    return "" if value is None else json.dumps(list(value))
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read what `write_rows` wrote, from the Parquet file."""
+    return require_pandas().read_parquet(path)
+
+
+def require_pandas() -> Any:
+    """Import pandas with the engine that writes Parquet.
+
+    Raises:
+        MissingPackageError: one of them is not installed.
+    """
+    try:
+        import pandas as pd
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(
+            "tables need pandas and pyarrow: pip install 'audiocodec[evaluate]'"
+        ) from error
+    return pd
