@@ -50,10 +50,10 @@ def train(
     from audiocodec.devices import resolve_device
     from audiocodec.training.config import TrainConfig
     from audiocodec.training.data.opening import open_data
-    from audiocodec.training.log import require_tensorboard
     from audiocodec.training.loop import Trainer
     from audiocodec.training.recipes import find_recipe
-    from audiocodec.training.run_folder import MODEL_NAME, check_free, clear
+    from audiocodec.training.run.folder import MODEL_NAME, check_free, clear
+    from audiocodec.training.run.log import require_tensorboard
 
     config = load_config(TrainConfig, find_recipe(recipe), overrides or ())
     folder = out or Path("runs") / config.name

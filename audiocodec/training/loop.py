@@ -15,12 +15,12 @@ from audiocodec.checkpoint import save_model
 from audiocodec.config import dump_yaml
 from audiocodec.errors import AudioCodecError, ConfigError
 from audiocodec.training.data.opening import TrainingData, open_data
-from audiocodec.training.log import Means, RunLog, to_floats
 from audiocodec.training.losses import build_loss, weighted_sum
 from audiocodec.training.optimizer import build_optimizer, learning_rate
-from audiocodec.training.run_folder import CONFIG_NAME, MODEL_NAME, make_folder
+from audiocodec.training.run.folder import CONFIG_NAME, MODEL_NAME, make_folder
+from audiocodec.training.run.log import Means, RunLog, to_floats
+from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
 from audiocodec.training.starting import build, start
-from audiocodec.training.state import load_state, newest_checkpoint, save_state
 from audiocodec.training.validation import validate
 from audiocodec.training.weight_average import WeightAverage
 

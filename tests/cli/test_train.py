@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from audiocodec.cli import train as command
 from audiocodec.cli.parts.train_display import TrainDisplay
-from audiocodec.training.run_folder import checkpoints
+from audiocodec.training.run.folder import checkpoints
 
 RECIPE = """
 name: tiny

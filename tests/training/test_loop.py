@@ -13,7 +13,7 @@ from audiocodec.config import load_config
 from audiocodec.errors import AudioCodecError, CheckpointError, ConfigError
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.loop import Trainer
-from audiocodec.training.state import save_state
+from audiocodec.training.run.state import save_state
 
 
 def everything(trainer):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from audiocodec.errors import ConfigError
-from audiocodec.training.config import check_names
+from audiocodec.training.checks import check_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,19 +43,29 @@ class SegmentSampler:
             raise ConfigError("data.source_weights are 0 for every source; give one a weight above 0")
         self.probabilities = weights / weights.sum()
 
-    def batch(self, rng: np.random.Generator, batch_size: int | None = None) -> Tensor:
-        """Draw a batch [B, 1, L]."""
+    def draw(self, rng: np.random.Generator, step: int | None = None, batch_size: int | None = None) -> Batch:
+        """Draw a batch; which one follows from `rng` alone, whatever the step."""
         picks = rng.choice(
             len(self.probabilities), batch_size or self.config.batch_size, p=self.probabilities
         )
-        wavs = np.stack([self._example(int(pick), rng) for pick in picks])
-        return torch.from_numpy(wavs)[:, None]
+        wavs, examples = zip(*(self._example(int(pick), rng) for pick in picks), strict=True)
+        return Batch(torch.from_numpy(np.stack(wavs))[:, None], examples)
 
-    def _example(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    def batch(self, rng: np.random.Generator, batch_size: int | None = None) -> Tensor:
+        """Draw a batch [B, 1, L] alone."""
+        return self.draw(rng, batch_size=batch_size).wav
+
+    def _example(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], Example]:
         start = int(rng.integers(max(1, int(self.store.lengths[index]) - self.segment_length + 1)))
-        wav = self.store.segment(index, start, self.segment_length)
-        level_db = rng.uniform(*self.config.level_db)
-        return wav if rng.random() >= self.config.level_probability else set_level(wav, level_db)
+        wav = levelled(self.store.segment(index, start, self.segment_length), self.config, rng)
+        recording = self.store.recordings[index]
+        return wav, Example(str(recording.path), recording.speaker, recording.source, start, index)
+
+
+def levelled(wav: NDArray[np.float32], config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Set wav [L] to a drawn level, or leave it, as `config` says."""
+    level_db = rng.uniform(*config.level_db)
+    return wav if rng.random() >= config.level_probability else set_level(wav, level_db)
 
 
 def set_level(wav: NDArray[np.float32], level_db: float) -> NDArray[np.float32]:

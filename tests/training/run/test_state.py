@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file
 
 from audiocodec.errors import CheckpointError
-from audiocodec.training import state
 from audiocodec.training.loop import Trainer
-from audiocodec.training.state import load_state, newest_checkpoint, save_state
+from audiocodec.training.run import state
+from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from audiocodec.errors import InputError
-from audiocodec.training.run_folder import check_free, checkpoints, clear, make_folder
+from audiocodec.training.run.folder import check_free, checkpoints, clear, make_folder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 
 from audiocodec.audio import new_file
 from audiocodec.errors import MissingPackageError
-from audiocodec.training.run_folder import LOG_NAME, TENSORBOARD_NAME
+from audiocodec.training.run.folder import LOG_NAME, TENSORBOARD_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from audiocodec.errors import CheckpointError
-from audiocodec.training.run_folder import checkpoints
+from audiocodec.training.run.folder import checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from audiocodec.errors import MissingPackageError
-from audiocodec.training import log
-from audiocodec.training.log import Means, RunLog, to_floats
+from audiocodec.training.run import log
+from audiocodec.training.run.log import Means, RunLog, to_floats
 
 
 def lines(folder):
