@@ -32,12 +32,14 @@ class Recording:
         split: train, valid or test.
         kind: what it holds; speech is what a codec learns from.
         source: the corpus it comes from, which `source_weights` may name.
+        speaker: who speaks, told apart within a source; empty when not known.
     """
 
     path: Path
     split: str
     kind: str
     source: str
+    speaker: str = ""
 
 
 def read_recordings(path: Path) -> list[Recording]:
@@ -118,5 +120,7 @@ def _recording(manifest: Path, line: int, row: Any) -> Recording:
             f"{manifest}, line {line}: no `path` of a sound file; every line needs one,"
             " split, kind and source are optional"
         )
-    split, kind, source = (str(columns.get(key) or "") for key in ("split", "kind", "source"))
-    return Recording(manifest.parent / name, split or "train", kind or "speech", source)
+    split, kind, source, speaker = (
+        str(columns.get(key) or "") for key in ("split", "kind", "source", "speaker")
+    )
+    return Recording(manifest.parent / name, split or "train", kind or "speech", source, speaker)

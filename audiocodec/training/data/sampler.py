@@ -9,6 +9,7 @@ import torch
 
 from audiocodec.errors import ConfigError
 from audiocodec.training.checks import check_names
+from audiocodec.training.data.batch import Batch, Example
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -35,6 +35,7 @@ class SampleStore:
     Attributes:
         samples: of all recordings, one after the other.
         lengths: samples of each recording, 0 for one that could not be read.
+        recordings: what they are.
         sources: of each recording.
         skipped: reason for each recording that could not be read, by path.
     """
@@ -57,7 +58,8 @@ class SampleStore:
             raise InputError("there is no recording to decode; name some in the manifest")
         listing = "\n".join(f"{recording.path}" for recording in recordings)
         key = hashlib.sha256(f"{sample_rate}\n{listing}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        self.sample_rate, self.sources = sample_rate, [recording.source for recording in recordings]
+        self.sample_rate, self.recordings = sample_rate, list(recordings)
+        self.sources = [recording.source for recording in recordings]
         self._files = [cache / f"{key}.{name}" for name in ("samples.npy", "lengths.npy", "about.json")]
         sizes = [_size(recording.path) for recording in recordings]
         if not self._usable(sizes):

@@ -1,11 +1,13 @@
 from dataclasses import dataclass, field
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from audiocodec.errors import ConfigError
 from audiocodec.training.config import DataConfig
+from audiocodec.training.data.manifest import Recording
 from audiocodec.training.data.sampler import MAX_GAIN, MAX_PEAK, SegmentSampler, set_level
 
 
@@ -15,6 +17,12 @@ class Ramps:
 
     lengths: np.ndarray = field(default_factory=lambda: np.array([40000, 10000, 0, 500]))
     sources: tuple = ("a", "b", "b", "c")
+
+    @property
+    def recordings(self):
+        return [
+            Recording(Path(f"{i}.wav"), "train", "speech", s, f"s{i}") for i, s in enumerate(self.sources)
+        ]
 
     def segment(self, index, start, length):
         wav = np.zeros(length, np.float32)
@@ -32,6 +40,16 @@ def test_a_seed_gives_one_batch_and_other_seeds_others():
     assert batches[0].shape == (8, 1, 1000)
     assert np.array_equal(batches[0], batches[1])
     assert not np.array_equal(batches[0], batches[2])
+
+
+def test_examples_say_where_the_segments_come_from():
+    drawn = sampler().draw(np.random.default_rng(1))
+    assert np.array_equal(drawn.wav, sampler().batch(np.random.default_rng(1)))
+    assert len(drawn.examples) == 8
+    for wav, example in zip(drawn.wav[:, 0].numpy(), drawn.examples, strict=True):
+        assert wav[0] == np.float32(example.index + example.start / 1e6)
+        assert (example.path, example.speaker) == (f"{example.index}.wav", f"s{example.index}")
+        assert example.source == "abbc"[example.index]
 
 
 @pytest.mark.parametrize("weights", [{}, {"b": 4.0}, {"a": 0.0}, {"a": 0.5, "c": 10.0}], ids=str)
