@@ -5,6 +5,7 @@ This is the only place that reads weights. Nothing is unpickled, and sizes are c
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 
 from audiocodec.config import dump_yaml, from_mapping, load_config, to_mapping
-from audiocodec.errors import AudioCodecError, CheckpointError
+from audiocodec.errors import AudioCodecError, CheckpointError, InputError
 from audiocodec.model import CodecModel, ModelConfig, build_model
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ MAX_SIZE = 1 << 22
 MAX_REPEATS = 512
 """Most stages or blocks: building them costs time before their weights can be compared."""
 REPEATS = ("blocks", "layers", "num_quantizers", "substeps")
-_DTYPES = frozenset({"F16", "BF16", "F32", "I64"})
+_DTYPES = frozenset({"F16", "BF16", "F32", "I64", "BOOL"})
+"""Of weights; BOOL only for flags."""
 
 
 def save_model(
@@ -51,11 +53,13 @@ def save_model(
     """Write `model.safetensors` and `config.yaml` into `folder`, replacing what is there.
 
     With `half`, matrices and kernels are stored in 16 bits. Vectors, scalars and codebooks never are: they
-    are small, and a codebook keeps its identity whatever precision the weights around it have.
+    are small, and a codebook keeps its identity whatever precision the weights around it have. A codebook
+    that a method computes from weights is stored as computed here, as other machines round otherwise.
 
     Raises:
         CheckpointError: a weight is not finite or too large for 16 bits, or the folder cannot be written.
     """
+    model = _with_stored_codebooks(model)
     codebooks = _codebook_keys(model)
     tensors = {
         name: _stored(name, tensor, half and name not in codebooks)
@@ -140,7 +144,12 @@ def model_id(model: CodecModel, config: ModelConfig | Mapping[str, Any]) -> str:
 
 def codebook_id(quantizer: Quantizer) -> str:
     """SHA-256 in hexadecimal over names, shapes and values of all codebooks."""
-    return _digest("codebooks", quantizer.codebooks())
+    return identify_codebooks(quantizer.codebooks())
+
+
+def identify_codebooks(codebooks: Mapping[str, Tensor]) -> str:
+    """The same identity, of codebooks that are in no quantiser."""
+    return _digest("codebooks", codebooks)
 
 
 def _digest(start: str, tensors: Mapping[str, Tensor]) -> str:
@@ -157,6 +166,20 @@ def _codebook_keys(model: CodecModel) -> set[str]:
     """Names in the state_dict of the tensors that `codebooks()` hands out."""
     mine = {(codebook.data_ptr(), codebook.shape) for codebook in model.quantizer.codebooks().values()}
     return {name for name, tensor in model.state_dict().items() if (tensor.data_ptr(), tensor.shape) in mine}
+
+
+def _with_stored_codebooks(model: CodecModel) -> CodecModel:
+    """The model itself, or where codebooks are computed from weights a copy that has them as tensors."""
+    codebooks = {name: codebook.clone() for name, codebook in model.quantizer.codebooks().items()}
+    if len(_codebook_keys(model)) == len(codebooks):
+        return model
+    quantizer = copy.deepcopy(model.quantizer)
+    try:
+        quantizer.load_codebooks(codebooks)
+    except InputError as error:
+        raise CheckpointError(f"{error}; save an earlier state") from error
+    rates = (model.sample_rate, model.hop_length, model.delay)
+    return CodecModel(model.encoder, quantizer, model.decoder, *rates)
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
@@ -246,9 +269,10 @@ def _empty_model(config: ModelConfig, stored: Any) -> CodecModel:
     build_errors = (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, ValueError)
     try:
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-            wanted = {name: list(tensor.shape) for name, tensor in build_model(config).state_dict().items()}
+            built = build_model(config).state_dict()
     except build_errors as error:
         raise CheckpointError(f"no net can be built from its configuration: {error}") from error
+    wanted = {name: list(tensor.shape) for name, tensor in built.items()}
     slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118  safe_open is no mapping
     found = {name: part.get_shape() for name, part in slices.items()}
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
@@ -258,8 +282,10 @@ def _empty_model(config: ModelConfig, stored: Any) -> CodecModel:
             f"{len(wrong)} weights do not fit the configuration, first {name}:"
             f" {found.get(name, 'missing')} in the file, {wanted.get(name, 'none')} wanted"
         )
-    if any(part.get_dtype() not in _DTYPES for part in slices.values()):
-        raise CheckpointError(f"weights must be stored as {', '.join(sorted(_DTYPES))}")
+    for name, part in slices.items():
+        kind = part.get_dtype()
+        if kind not in _DTYPES or (kind == "BOOL") != (built[name].dtype == torch.bool):
+            raise CheckpointError(f"weight {name} must not be stored as {kind}; get a whole copy")
     with torch.random.fork_rng(devices=[]):
         return build_model(config)
 

@@ -1,15 +1,18 @@
 import json
 import shutil
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from audiocodec.checkpoint import WEIGHTS_NAME, codebook_id, load_model, model_id, save_model
 from audiocodec.errors import CheckpointError
-from audiocodec.model import build_model
+from audiocodec.model import QuantizerConfig, build_model
+from audiocodec.quantizers import QUANTIZERS
 
 
 @pytest.fixture
@@ -171,7 +174,10 @@ def test_a_wrong_configuration(folder, change, message):
         (lambda t: t.pop("encoder.project_in.bias"), r"encoder\.project_in\.bias: missing in the file"),
         (lambda t: t.update(extra=torch.zeros(3)), r"extra: \[3\] in the file, none wanted"),
         (lambda t: t.update({"encoder.project_in.bias": torch.full((64,), torch.nan)}), "NaN"),
-        (lambda t: t.update({"encoder.project_in.bias": torch.zeros(64, dtype=torch.bool)}), "stored as"),
+        (
+            lambda t: t.update({"encoder.project_in.bias": torch.zeros(64, dtype=torch.bool)}),
+            "stored as BOOL",
+        ),
     ],
 )
 def test_wrong_weights(folder, change, message):
@@ -207,3 +213,19 @@ def test_a_safetensors_file_of_something_else(tmp_path):
 def test_a_weight_file_alone_is_enough(folder, tmp_path, tiny_config):
     shutil.copy(folder / WEIGHTS_NAME, tmp_path / "renamed.safetensors")
     assert load_model(tmp_path / "renamed.safetensors")[1] == tiny_config
+
+
+@pytest.mark.parametrize("method", sorted(QUANTIZERS))
+def test_codebooks_do_not_depend_on_the_machine(tmp_path, tiny_config, method, monkeypatch):
+    config = replace(tiny_config, quantizer=QuantizerConfig(method, num_quantizers=2, codebook_size=16))
+    model = build_model(config)
+    identity = codebook_id(model.quantizer)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save_model(tmp_path / "model", model, config)
+    for name, tensor in model.state_dict().items():  # a model that is still learning is not touched
+        assert torch.equal(tensor, before[name]), name
+    multiply = F.linear
+    # A machine whose matrix products round otherwise.
+    monkeypatch.setattr(F, "linear", lambda *arguments: multiply(*arguments) * (1 + 1e-6))
+    loaded, _, metadata = load_model(tmp_path / "model")
+    assert metadata["codebook_id"] == codebook_id(loaded.quantizer) == identity
