@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,10 +28,10 @@ Row = dict[str, Any]
 """A row as it travels: only the columns that have a value; `errors` is a mapping."""
 
 Reference = Literal["input", "clean", "uncoded"]
-Better = Literal["higher", "lower", ""]
+Better = Literal["higher", "lower", "zero", ""]
 
-QUALITY = frozenset({"pesq_wb", "pesq_nb", "stoi", "estoi", "visqol"})
-"""Metrics whose column against the input ends in `_input`; that of a distance is the bare name."""
+DISTANCES = frozenset({"si_sdr"})
+"""Scores that are named like a distance although higher is better."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Column:
         dtype: pandas type; missing values are None, NaN or NA.
         unit: empty where there is none.
         meaning: one sentence.
-        better: which way is better, for what can be compared.
+        better: which way is better; "zero" for a signed change, empty where the question makes no sense.
     """
 
     name: str
@@ -88,52 +88,47 @@ COLUMNS: tuple[Column, ...] = (
 )
 """What every row has, before the columns of metrics, which `columns` puts in front of `error`."""
 
-_HIGHER = QUALITY | {"si_sdr"}
-_WITHOUT_DIRECTION = frozenset({"loudness_change"})
-_UNITS = {
-    "pesq_wb": "MOS-LQO",
-    "pesq_nb": "MOS-LQO",
-    "visqol": "MOS-LQO",
-    "si_sdr": "dB",
-    "log_spectral_distance": "dB",
-    "loudness_change": "dB",
-}
 _MEANINGS: dict[Reference, str] = {
     "input": "Decoded sound against what went into the codec.",
     "clean": "Decoded sound against the clean original.",
     "uncoded": "What went in against the clean original: the condition alone.",
 }
+_ALONE: dict[Reference, str] = {
+    "input": "Decoded sound, judged without a reference.",
+    "uncoded": "What went in, judged without a reference.",
+}
 
 
 def column_name(metric: str, reference: Reference) -> str:
-    """Name of the column that holds `metric` against `reference`."""
-    if reference == "input" and metric not in QUALITY:
-        return metric
-    return f"{metric}_{reference}"
+    """Name of the column that holds `metric` against `reference`: bare for a distance to the input.
+
+    Scores where higher is better, other than SI-SDR, say `_input`; a score without reference is bare too.
+    """
+    known = METRICS[metric]
+    bare = known.better != "higher" or known.needs == "none" or metric in DISTANCES
+    return metric if reference == "input" and bare else f"{metric}_{reference}"
 
 
 def metric_columns(metric: str) -> tuple[Column, ...]:
-    """The three columns of one metric."""
-    better: Better = "higher" if metric in _HIGHER else "" if metric in _WITHOUT_DIRECTION else "lower"
+    """The columns of one metric."""
+    known = METRICS[metric]
+    meanings = _ALONE if known.needs == "none" else _MEANINGS
     return tuple(
-        Column(column_name(metric, reference), "float64", _UNITS.get(metric, ""), meaning, better)
-        for reference, meaning in _MEANINGS.items()
+        Column(column_name(metric, reference), "float64", known.unit, meaning, known.better)
+        for reference, meaning in meanings.items()
     )
 
 
-def columns(metrics: Iterable[str] = ()) -> tuple[Column, ...]:
-    """All columns in order: those of every known metric, and of `metrics` beyond these."""
-    names = dict.fromkeys([*METRICS, *metrics])
-    scores = [column for name in names for column in metric_columns(name)]
+def columns() -> tuple[Column, ...]:
+    """All columns in order, with those of every metric there is, whether it was asked for or not."""
+    scores = [column for metric in METRICS for column in metric_columns(metric)]
     return (*COLUMNS[:-2], *scores, *COLUMNS[-2:])
 
 
-def to_frame(rows: Sequence[Row], metrics: Iterable[str] = ()) -> pd.DataFrame:
+def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """The table of `rows`, every column there and of its type, in the order of `columns`."""
-    pandas = require_pandas()
-    table = {column.name: [_cell(row, column) for row in rows] for column in columns(metrics)}
-    frame = pandas.DataFrame(table)
-    return frame.astype({column.name: column.dtype for column in columns(metrics)})
+    table = {column.name: [_cell(row, column) for row in rows] for column in columns()}
+    return require_pandas().DataFrame(table).astype({column.name: column.dtype for column in columns()})
 
 
 def _cell(row: Mapping[str, Any], column: Column) -> Any:
