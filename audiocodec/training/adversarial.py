@@ -1,0 +1,196 @@
+"""Adversarial losses: discriminators learn to tell recordings from coded sound, the codec learns to mislead them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from audiocodec.errors import ConfigError
+from audiocodec.training.checks import check_least, check_names
+from audiocodec.training.discriminators import DISCRIMINATORS, Judgement, build_discriminators
+from audiocodec.training.discriminators.config import DiscriminatorConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Loss = Literal["hinge", "least_squares"]
+Feature = Literal["relative", "absolute"]
+Reduction = Literal["mean", "sum"]
+
+ADVERSARIAL_LOSSES = ("adversarial", "feature")
+"""Names that `adversarial.weights` may hold."""
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """Training against discriminators.
+
+    Attributes:
+        discriminators: which, and their sizes; none by default.
+        loss: "hinge" (EnCodec) or "least_squares" (DAC).
+        feature: feature matching "relative" to the size of the features (EnCodec) or "absolute" (DAC).
+        reduction: "mean" over discriminators and layers (EnCodec) or their "sum" (DAC).
+        weights: by name, adversarial and feature; what is not named counts nothing.
+        start_step: the codec alone learns before.
+        warmup_steps: steps after `start_step` in which the codec sees no adversarial losses; the
+            discriminators learn.
+        ramp_steps: steps after these in which the weights grow to their full size.
+        every: the discriminators are asked and learn in one of so many steps.
+        update_share: share of these steps in which the discriminators learn, drawn anew each time.
+        crop_seconds: length of the random stretch of each example that is judged; 0 for the whole.
+        learning_rate: of the discriminators' AdamW.
+        betas: of the discriminators' AdamW.
+        max_grad_norm: the discriminators' gradients are scaled down to this norm.
+    """
+
+    discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    loss: Loss = "hinge"
+    feature: Feature = "relative"
+    reduction: Reduction = "mean"
+    weights: dict[str, float] = field(default_factory=lambda: {"adversarial": 1.0, "feature": 1.0})
+    start_step: int = 0
+    warmup_steps: int = 0
+    ramp_steps: int = 0
+    every: int = 1
+    update_share: float = 1.0
+    crop_seconds: float = 0.0
+    learning_rate: float = 3e-4
+    betas: tuple[float, float] = (0.5, 0.9)
+    max_grad_norm: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Check names and ranges.
+
+        Raises:
+            ConfigError: a name is unknown or a number is out of range.
+        """
+        check_names("discriminators.kinds", self.discriminators.kinds, DISCRIMINATORS)
+        for name, allowed in (("loss", Loss), ("feature", Feature), ("reduction", Reduction)):
+            check_names(name, [getattr(self, name)], get_args(allowed))
+        check_names("weights", self.weights, ADVERSARIAL_LOSSES)
+        check_least(**{f"weights.{name}": (weight, 0) for name, weight in self.weights.items()})
+        for name in ("start_step", "warmup_steps", "ramp_steps", "crop_seconds"):
+            check_least(**{name: (getattr(self, name), 0)})
+        check_least(every=(self.every, 1))
+        if not 0 < self.update_share <= 1:
+            raise ConfigError(f"update_share is {self.update_share}; give a share above 0, up to 1")
+        if self.learning_rate <= 0 or self.max_grad_norm <= 0:
+            raise ConfigError("learning_rate and max_grad_norm must be more than 0")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError("betas must be at least 0 and less than 1")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is any discriminator."""
+        return bool(self.discriminators.kinds)
+
+    def asked(self, step: int) -> bool:
+        """Whether the discriminators take part in step `step`."""
+        return self.enabled and step >= self.start_step and (step - self.start_step) % self.every == 0
+
+    def strength(self, step: int) -> float:
+        """Share of their full size, 0 to 1, that the weights have in step `step`."""
+        past = step - self.start_step - self.warmup_steps
+        return min(1.0, (past + 1) / max(1, self.ramp_steps)) if past >= 0 else 0.0
+
+
+class Adversary(nn.Module):
+    """The discriminators of a recipe and the three losses that follow from one pass through them.
+
+    The codec's losses and the discriminators' own use the same pass: both learn from the discriminators as
+    they were before the step. Take the gradients by `inputs`, so neither learns from the other's loss:
+
+        losses = adversary(estimate, reference, rng)
+        loss = losses.pop("discriminator")
+        loss.backward(inputs=list(adversary.parameters()), retain_graph=True)
+        ...  # losses["adversarial"] and losses["feature"], with respect to the estimate
+    """
+
+    def __init__(self, config: AdversarialConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.discriminators = build_discriminators(config.discriminators)
+
+    def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
+        """Wavs [B, 1, L] -> {"adversarial": [], "feature": [], "discriminator": []}."""
+        fake, real = split(self.discriminators(torch.cat([estimate, reference])))
+        config = self.config
+        losses = generator_losses(real, fake, config.loss, config.feature, config.reduction)
+        return losses | {"discriminator": discriminator_loss(real, fake, config.loss, config.reduction)}
+
+
+def split(judgements: Sequence[Judgement]) -> tuple[list[Judgement], list[Judgement]]:
+    """Judgements of the first and of the second half of a batch."""
+    halves = [(score.chunk(2), [feature.chunk(2) for feature in features]) for score, features in judgements]
+    first, second = (
+        [Judgement(scores[half], [pair[half] for pair in features]) for scores, features in halves]
+        for half in (0, 1)
+    )
+    return first, second
+
+
+def crop(
+    estimate: Tensor, reference: Tensor, length: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Cut the same stretch of `length` samples, drawn for each example, out of two wavs [B, C, L]."""
+    spare = estimate.shape[-1] - length
+    if length <= 0 or spare <= 0:
+        return estimate, reference
+    starts = torch.randint(spare + 1, (estimate.shape[0],), generator=generator).tolist()
+    return tuple(  # pyright: ignore[reportReturnType]
+        torch.stack([example[:, start : start + length] for example, start in zip(wav, starts, strict=True)])
+        for wav in (estimate, reference)
+    )
+
+
+def discriminator_loss(
+    real: Sequence[Judgement], fake: Sequence[Judgement], kind: Loss, reduction: Reduction = "mean"
+) -> Tensor:
+    """What the discriminators learn by: high scores for recordings, low ones for coded sound.
+
+    "hinge": max(0, 1 - D(x)) + max(0, 1 + D(x^)), EnCodec, section 3.4; "least_squares": (1 - D(x))^2 + D(x^)^2,
+    Mao et al. 2017, https://arxiv.org/abs/1611.04076, as in DAC.
+    """
+    terms: list[Tensor] = []
+    for (right, _), (wrong, _) in zip(real, fake, strict=True):
+        if kind == "hinge":
+            terms.append(F.relu(1 - right.float()).mean() + F.relu(1 + wrong.float()).mean())
+        else:
+            terms.append((1 - right.float()).square().mean() + wrong.float().square().mean())
+    return _reduce(terms, reduction)
+
+
+def generator_losses(
+    real: Sequence[Judgement],
+    fake: Sequence[Judgement],
+    kind: Loss,
+    feature: Feature = "relative",
+    reduction: Reduction = "mean",
+) -> dict[str, Tensor]:
+    """What the codec learns by: {"adversarial": [], "feature": []}.
+
+    "hinge": max(0, 1 - D(x^)), EnCodec, section 3.4; "least_squares": (1 - D(x^))^2, as in DAC. Features of the
+    recordings are targets, without a gradient: "relative" |f - f^| / mean |f|, EnCodec, equation 2; "absolute"
+    |f - f^|, means over a layer.
+    """
+    terms, differences = list[Tensor](), list[Tensor]()
+    for (_, targets), (wrong, features) in zip(real, fake, strict=True):
+        gap = 1 - wrong.float()
+        terms.append(F.relu(gap).mean() if kind == "hinge" else gap.square().mean())
+        differences += [_difference(a, b, feature) for a, b in zip(features, targets, strict=True)]
+    return {"adversarial": _reduce(terms, reduction), "feature": _reduce(differences, reduction)}
+
+
+def _difference(estimate: Tensor, target: Tensor, feature: Feature) -> Tensor:
+    target = target.detach().float()
+    difference = (estimate.float() - target).abs().mean()
+    return difference / target.abs().mean().clamp(min=1e-6) if feature == "relative" else difference
+
+
+def _reduce(terms: list[Tensor], reduction: Reduction) -> Tensor:
+    total = torch.stack(terms).sum()
+    return total / len(terms) if reduction == "mean" else total
