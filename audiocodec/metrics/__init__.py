@@ -3,24 +3,61 @@
 A score that cannot be computed is a `MetricError`, never a made-up value. Codebook statistics take indices.
 """
 
-from audiocodec.metrics.codebook import entropy, perplexity, usage
+from audiocodec.metrics.codebook import (
+    entropy,
+    perplexity,
+    quantization_error,
+    stage_perplexity,
+    stage_usage,
+    token_flip_rate,
+    usage,
+)
+from audiocodec.metrics.dnsmos import dnsmos, dnsmos_p808
 from audiocodec.metrics.intelligibility import estoi, stoi
+from audiocodec.metrics.loudness import loudness_change
 from audiocodec.metrics.perceptual import pesq_nb, pesq_wb
-from audiocodec.metrics.spectral import log_spectral_distance, mel_distance
+from audiocodec.metrics.pitch import f0_error, voicing_error
+from audiocodec.metrics.speaker import speaker_similarity
+from audiocodec.metrics.spectral import (
+    log_spectral_distance,
+    mel_distance,
+    multi_resolution_mel_distance,
+    multi_resolution_stft_distance,
+)
 from audiocodec.metrics.table import METRICS, Metric
+from audiocodec.metrics.visqol import visqol_audio, visqol_speech, visqol_speech_polynomial
 from audiocodec.metrics.waveform import si_sdr
+from audiocodec.metrics.words import WhisperTranscriber, word_error_metric, word_error_rate
 
 __all__ = [
     "METRICS",
     "Metric",
+    "WhisperTranscriber",
+    "dnsmos",
+    "dnsmos_p808",
     "entropy",
     "estoi",
+    "f0_error",
     "log_spectral_distance",
+    "loudness_change",
     "mel_distance",
+    "multi_resolution_mel_distance",
+    "multi_resolution_stft_distance",
     "perplexity",
     "pesq_nb",
     "pesq_wb",
+    "quantization_error",
     "si_sdr",
+    "speaker_similarity",
+    "stage_perplexity",
+    "stage_usage",
     "stoi",
+    "token_flip_rate",
     "usage",
+    "visqol_audio",
+    "visqol_speech",
+    "visqol_speech_polynomial",
+    "voicing_error",
+    "word_error_metric",
+    "word_error_rate",
 ]
