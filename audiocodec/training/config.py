@@ -19,23 +19,33 @@ class DataConfig:
     """Where recordings come from and how segments are drawn.
 
     Attributes:
-        manifest: CSV or JSONL with columns path, split, kind, source, paths relative to its folder; or a
-            folder of recordings.
+        manifest: CSV or JSONL with columns path, split, kind, source, speaker, paths relative to its folder;
+            or a folder of recordings, Lhotse cuts, or tar shards such as `shards/train-{000..099}.tar`.
+        valid_manifest: the same, of held-out recordings; empty means split valid of `manifest`.
+        corpus: layout of the folders, a name in recipes/corpora or a YAML file; empty means a plain folder.
         cache: folder for decoded 16-bit samples, made once; empty means `<output>/cache`.
         segment_seconds: length of a training example.
         batch_size: examples per step.
         source_weights: how much more often than its share of the hours a source is drawn; 1 when not named.
         level_db: range (low, high) of the RMS level, in dB of full scale, drawn for levelled examples.
         level_probability: share of examples whose level is changed; the rest keep theirs.
+        shuffle_segments: segments of shards that are shuffled together; all of them are held in memory.
+        prefetch: batches made ahead while a step runs; 0 for none.
+        workers: threads that read and decode.
     """
 
     manifest: str = "../shared/corpus/manifest.csv"
+    valid_manifest: str = ""
+    corpus: str = ""
     cache: str = ""
     segment_seconds: float = 2.0
     batch_size: int = 8
     source_weights: dict[str, float] = field(default_factory=dict[str, float])
     level_db: tuple[float, float] = (-35.0, -15.0)
     level_probability: float = 0.7
+    shuffle_segments: int = 1024
+    prefetch: int = 4
+    workers: int = 1
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -48,6 +58,8 @@ class DataConfig:
         if not 0 <= self.level_probability <= 1:
             raise ConfigError(f"level_probability is {self.level_probability}; give a share from 0 to 1")
         check_least(segment_seconds=(self.segment_seconds, 0.01), batch_size=(self.batch_size, 1))
+        check_least(shuffle_segments=(self.shuffle_segments, 1), workers=(self.workers, 1))
+        check_least(prefetch=(self.prefetch, 0))
         check_least(**{f"source_weights.{name}": (w, 0) for name, w in self.source_weights.items()})
 
 
