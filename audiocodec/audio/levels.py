@@ -39,7 +39,7 @@ class ActiveLevel:
 
 
 def rms_db(wav: NDArray[np.floating]) -> float:
-    """Level of wav [..., L] over all its samples, dB relative to a full-scale square wave; -inf for silence."""
+    """Level of wav [..., L], pauses included, dB relative to a full-scale square wave; -inf for silence."""
     power = float(np.mean(np.square(wav, dtype=np.float64))) if wav.size else 0.0
     return 10 * math.log10(power) if power > 0 else -math.inf
 

@@ -2,16 +2,23 @@
 
 from audiocodec.effects.base import Drawn, Effect, Range
 from audiocodec.effects.build import Chain, build_chain, build_effect
+from audiocodec.effects.clips import Clip
+from audiocodec.effects.environments import Environment, Scene, pick_environment, read_environments
 from audiocodec.effects.registry import EFFECTS
 from audiocodec.effects.sources import Sources
 
 __all__ = [
     "EFFECTS",
     "Chain",
+    "Clip",
     "Drawn",
     "Effect",
+    "Environment",
     "Range",
+    "Scene",
     "Sources",
     "build_chain",
     "build_effect",
+    "pick_environment",
+    "read_environments",
 ]

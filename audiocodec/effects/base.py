@@ -12,11 +12,15 @@ is split in two, so that a log line is enough to repeat it:
 
 A range is one number or a pair (low, high), drawn uniformly. The first thing drawn is the strength (the SNR,
 the gain), so that equal seeds at other strengths meet the same noise, room or talkers.
+
+Every effect has two fields beside its own: `kind`, by which YAML names it, and `probability`, with which a
+`Chain` applies it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,8 +39,26 @@ Range = float | tuple[float, float]
 """One number, or (low, high) to draw uniformly from."""
 
 
+@dataclass(frozen=True)
 class Effect(ABC):
-    """Something that happens to a recording; subclasses are frozen dataclasses."""
+    """Something that happens to a recording; subclasses are frozen dataclasses with a literal `kind`.
+
+    Attributes:
+        probability: with which a chain applies it.
+    """
+
+    probability: float = field(default=1.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_range("probability", self.probability, 0.0, 1.0)
+        self._check()
+
+    def _check(self) -> None:  # noqa: B027  most effects have something to check, none must
+        """Refuse fields that make no sense.
+
+        Raises:
+            ConfigError: says what is allowed.
+        """
 
     @abstractmethod
     def draw(

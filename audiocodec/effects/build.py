@@ -1,4 +1,4 @@
-"""From plain values, as they stand in YAML, to effects, and effects one after the other."""
+"""From plain values, as they stand in YAML, to effects; and effects one after the other."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from audiocodec.config import from_mapping
 from audiocodec.effects.base import Drawn, Effect, check_wav
 from audiocodec.effects.registry import EFFECTS
 from audiocodec.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from audiocodec.effects.sources import Sources
@@ -32,26 +31,18 @@ def build_effect(spec: Mapping[str, Any]) -> Effect:
         hint = f"did you mean {near[0]!r}?" if near else f"known kinds: {', '.join(EFFECTS)}"
         raise ConfigError(f"no effect of kind {kind!r}; {hint}")
     try:
-        return from_mapping(EFFECTS[kind], {key: value for key, value in spec.items() if key != "kind"})
+        return from_mapping(EFFECTS[kind], spec)
     except ConfigError as error:
         raise ConfigError(f"effect {kind}: {error}") from error
 
 
 def build_chain(specs: Sequence[Mapping[str, Any]]) -> Chain:
-    """Build a chain; beside what `build_effect` takes, each effect may have a `probability`.
+    """Build a chain of what `build_effect` takes.
 
     Raises:
-        ConfigError: as `build_effect`, or a probability outside 0 to 1.
+        ConfigError: as `build_effect`.
     """
-    effects: list[Effect] = []
-    probabilities: list[float] = []
-    for position, spec in enumerate(specs):
-        try:
-            effects.append(build_effect({key: spec[key] for key in spec if key != "probability"}))
-        except ConfigError as error:
-            raise ConfigError(f"[{position}]: {error}") from error
-        probabilities.append(spec.get("probability", 1.0))
-    return Chain(tuple(effects), tuple(probabilities))
+    return Chain(tuple(build_effect(spec) for spec in specs))
 
 
 @dataclass(frozen=True)
@@ -60,22 +51,9 @@ class Chain:
 
     Attributes:
         effects: in the order of application.
-        probabilities: of each; all 1 when left empty.
     """
 
     effects: tuple[Effect, ...] = ()
-    probabilities: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.probabilities:
-            object.__setattr__(self, "probabilities", (1.0,) * len(self.effects))
-        if len(self.probabilities) != len(self.effects):
-            raise ConfigError(
-                f"{len(self.probabilities)} probabilities for {len(self.effects)} effects; give one for each"
-            )
-        for value in self.probabilities:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise ConfigError(f"probability {value!r}: give a number from 0 to 1")
 
     def draw(
         self,
@@ -85,10 +63,14 @@ class Chain:
         sources: Sources,
         speaker: str | None = None,
     ) -> Drawn:
-        """Draw `effects`: for each its `kind` and what it drew, or None where it is left out."""
+        """Draw `effects`: for each its `kind` and what it drew, or None where it is left out.
+
+        Raises:
+            InputError: as the effects.
+        """
         drawn: list[Drawn | None] = []
-        for effect, probability in zip(self.effects, self.probabilities, strict=True):
-            chosen = rng.random() < probability
+        for effect in self.effects:
+            chosen = rng.random() < effect.probability
             values = effect.draw(rng, length, sample_rate, sources, speaker) if chosen else None
             drawn.append(None if values is None else {"kind": kind_of(effect), **values})
         return {"effects": drawn}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -23,9 +23,10 @@ class Gain(Effect):
         gain_db: range of the gain in dB.
     """
 
+    kind: Literal["gain"] = field(default="gain", kw_only=True)
     gain_db: Range = (-10.0, 10.0)
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         check_range("gain_db", self.gain_db, -100.0, 40.0)
 
     def draw(

@@ -6,3 +6,5 @@ from audiocodec.effects.gain import Gain
 EFFECTS: dict[str, type[Effect]] = {
     "gain": Gain,
 }
+AnyEffect = Gain
+"""The same as a type: what a configuration field that holds an effect may be."""
