@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +30,8 @@ Row = dict[str, Any]
 Reference = Literal["input", "clean", "uncoded"]
 Better = Literal["higher", "lower", "zero", ""]
 
+ALWAYS = ("pesq_wb", "stoi", "si_sdr", "mel_distance")
+"""Metrics that have columns in every table, asked for or not."""
 DISTANCES = frozenset({"si_sdr"})
 """Scores that are named like a distance although higher is better."""
 
@@ -119,16 +121,18 @@ def metric_columns(metric: str) -> tuple[Column, ...]:
     )
 
 
-def columns() -> tuple[Column, ...]:
-    """All columns in order, with those of every metric there is, whether it was asked for or not."""
-    scores = [column for metric in METRICS for column in metric_columns(metric)]
+def columns(metrics: Iterable[str] = ()) -> tuple[Column, ...]:
+    """All columns in order; of the metrics those that are always there and `metrics`."""
+    wanted = {*ALWAYS, *metrics}
+    scores = [column for metric in METRICS if metric in wanted for column in metric_columns(metric)]
     return (*COLUMNS[:-2], *scores, *COLUMNS[-2:])
 
 
-def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
+def to_frame(rows: Sequence[Row], metrics: Iterable[str] = ()) -> pd.DataFrame:
     """The table of `rows`, every column there and of its type, in the order of `columns`."""
-    table = {column.name: [_cell(row, column) for row in rows] for column in columns()}
-    return require_pandas().DataFrame(table).astype({column.name: column.dtype for column in columns()})
+    chosen = columns(metrics)
+    table = {column.name: [_cell(row, column) for row in rows] for column in chosen}
+    return require_pandas().DataFrame(table).astype({column.name: column.dtype for column in chosen})
 
 
 def _cell(row: Mapping[str, Any], column: Column) -> Any:
