@@ -33,6 +33,7 @@ class Recording:
         kind: what it holds; speech is what a codec learns from.
         source: the corpus it comes from, which `source_weights` may name.
         speaker: who speaks, told apart within a source; empty when not known.
+        part: seconds (start, stop) of the file that are the recording; None for all of it.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Recording:
     kind: str
     source: str
     speaker: str = ""
+    part: tuple[float, float] | None = None
 
 
 def read_recordings(path: Path) -> list[Recording]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from audiocodec import audio
 from audiocodec.errors import InputError
+from audiocodec.training.data.decoding import available_cpus, decode_all, to_float32
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from audiocodec.training.data.manifest import Recording
 
-FULL_SCALE = 32767
-BLOCK_LENGTH = 1 << 18
 NAMED = 20
 """Unreadable recordings that the log names one by one; a file lists all."""
 
@@ -46,24 +45,26 @@ class SampleStore:
         sample_rate: int,
         cache: Path,
         progress: Callable[[float], None] | None = None,
+        jobs: int | None = None,
     ) -> None:
         """Open the cache of these recordings; decode them where it is missing or the size of a file changed.
 
-        `progress` is told the share of recordings that are decoded.
+        `progress` is told the share of recordings that are decoded; `jobs` threads decode, as many as there
+        are cores unless given, and the samples are the same with any number.
 
         Raises:
             InputError: there is no recording, none can be read, or the cache cannot be written.
         """
         if not recordings:
             raise InputError("there is no recording to decode; name some in the manifest")
-        listing = "\n".join(f"{recording.path}" for recording in recordings)
+        listing = "\n".join(_name(recording) for recording in recordings)
         key = hashlib.sha256(f"{sample_rate}\n{listing}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self.sample_rate, self.recordings = sample_rate, list(recordings)
         self.sources = [recording.source for recording in recordings]
         self._files = [cache / f"{key}.{name}" for name in ("samples.npy", "lengths.npy", "about.json")]
         sizes = [_size(recording.path) for recording in recordings]
         if not self._usable(sizes):
-            self._decode(recordings, sizes, progress)
+            self._decode(sizes, progress or (lambda share: None), jobs or available_cpus())
         self.samples, self.lengths = self._open()
         self.skipped: dict[str, str] = self._about().get("skipped", {})
         self.offsets = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
@@ -74,7 +75,7 @@ class SampleStore:
         first = self.offsets[index] + start
         stop = self.offsets[index] + min(int(self.lengths[index]), start + length)
         wav = np.zeros(length, np.float32)
-        wav[: stop - first] = self.samples[first:stop].astype(np.float32) / FULL_SCALE
+        wav[: stop - first] = to_float32(self.samples[first:stop])
         return wav
 
     def _usable(self, sizes: list[int]) -> bool:
@@ -101,29 +102,27 @@ class SampleStore:
             raise InputError(f"{samples_file}: does not fit {lengths_file.name}; delete both to decode anew")
         return samples, lengths
 
-    def _decode(
-        self, recordings: Sequence[Recording], sizes: list[int], progress: Callable[[float], None] | None
-    ) -> None:
+    def _decode(self, sizes: list[int], progress: Callable[[float], None], jobs: int) -> None:
         samples_file, lengths_file, about_file = self._files
         try:
             samples_file.parent.mkdir(parents=True, exist_ok=True)
             lengths_file.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"{samples_file.parent}: cannot be written ({error.strerror})") from error
-        lengths = np.zeros(len(recordings), np.int64)
+        lengths = np.zeros(len(self.recordings), np.int64)
         skipped: dict[str, str] = {}
         with audio.new_file(samples_file, overwrite=True) as part, part.open("wb") as file:
             start = _write_header(file, 0)
-            for number, recording in enumerate(recordings):
+            decoded = decode_all(self.recordings, self.sample_rate, jobs)
+            for number, (recording, blocks) in enumerate(zip(self.recordings, decoded, strict=True)):
                 try:
-                    lengths[number] = _append(file, recording.path, self.sample_rate)
+                    lengths[number] = _append(file, blocks)
                 except InputError as error:
-                    skipped[str(recording.path)] = str(error)
-                if progress is not None:
-                    progress((number + 1) / len(recordings))
+                    skipped[_name(recording)] = str(error)
+                progress((number + 1) / len(lengths))
             if not lengths.any():
-                first = next(iter(skipped.values()))
-                raise InputError(f"none of {len(recordings)} recordings can be read; the first: {first}")
+                first = next(iter(skipped.values()), "all are empty")
+                raise InputError(f"none of {len(lengths)} recordings can be read; the first: {first}")
             file.seek(0)
             assert _write_header(file, int(lengths.sum())) == start, "numpy leaves room for a longer shape"
         with audio.new_file(about_file, overwrite=True) as part:
@@ -145,12 +144,12 @@ def _write_header(file: BinaryIO, length: int) -> int:
     return file.tell()
 
 
-def _append(file: BinaryIO, path: Path, sample_rate: int) -> int:
+def _append(file: BinaryIO, blocks: Iterator[NDArray[np.int16]]) -> int:
     """Append one recording and give its length; nothing is left of a recording that is damaged on the way."""
     start = file.tell()
     try:
-        for block in _mono_blocks(path, sample_rate):
-            file.write((block.clip(-1, 1) * FULL_SCALE).round().astype("<i2").tobytes())
+        for block in blocks:
+            file.write(block.tobytes())
     except InputError:
         file.seek(start)
         file.truncate()
@@ -158,12 +157,9 @@ def _append(file: BinaryIO, path: Path, sample_rate: int) -> int:
     return (file.tell() - start) // 2
 
 
-def _mono_blocks(path: Path, sample_rate: int) -> Iterator[NDArray[np.float32]]:
-    """Mean of the channels at `sample_rate`, in blocks [L]."""
-    resampler = audio.Resampler(audio.info(path).sample_rate, sample_rate, 1)
-    for block in audio.blocks(path, BLOCK_LENGTH):
-        yield resampler.push(block.mean(axis=0, keepdims=True))[0]
-    yield resampler.flush()[0]
+def _name(recording: Recording) -> str:
+    """The file, and which part of it."""
+    return str(recording.path) if recording.part is None else f"{recording.path} {recording.part}"
 
 
 def _size(path: Path) -> int:

@@ -7,7 +7,7 @@ import soundfile
 
 from audiocodec import audio
 from audiocodec.errors import InputError
-from audiocodec.training.data import store as store_module
+from audiocodec.training.data import decoding
 from audiocodec.training.data.manifest import Recording
 from audiocodec.training.data.store import SampleStore
 
@@ -26,7 +26,7 @@ def wavs(tmp_path, voice):
 
 
 def test_holds_what_the_files_hold(tmp_path, wavs, monkeypatch):
-    monkeypatch.setattr(store_module, "BLOCK_LENGTH", 1000)  # many blocks, so that their joints are tested
+    monkeypatch.setattr(decoding, "BLOCK_LENGTH", 1000)  # many blocks, so that their joints are tested
     store = SampleStore(wavs, 16000, tmp_path / "cache")
     assert store.lengths.tolist() == [16000, -(-30870 * 16000 // 44100), 1600]
     for index, item in enumerate(wavs):
