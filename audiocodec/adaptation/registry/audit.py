@@ -1,0 +1,254 @@
+"""The append-only log of a store: JSON lines, each with the hash of the one before.
+
+A line is `P,"hash":"H"}` where H is the SHA-256 of the bytes P, and P holds the H of the line before. So a
+changed, missing or moved line is found, and named, from the lines themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from audiocodec.adaptation.registry.disk import OnStep, cannot_write, make_folder, sync_folder
+from audiocodec.errors import RegistryError
+
+KINDS = ("baseline", "publish", "refuse", "import", "activate", "rollback", "export")
+NO_HASH = "0" * 64
+MAX_LINE_BYTES = 1 << 20
+MAX_LOG_BYTES = 1 << 30
+_HASH_START = b',"hash":"'
+_HASH_END = b'"}'
+_TAIL_BYTES = len(_HASH_START) + 64 + len(_HASH_END)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the log.
+
+    Attributes:
+        sequence: 0 for the first, then one more each; this is the order, whatever the clock says.
+        time: when, ISO 8601 in UTC.
+        actor: who.
+        kind: what was done, one of KINDS.
+        model_id: identity of the model.
+        codebook_id: identity of the codebooks.
+        details: why and on what grounds; differs by kind.
+        notes: what was odd, such as a clock that went back.
+        previous: hash of the line before.
+        hash: hash of this one.
+    """
+
+    sequence: int
+    time: str
+    actor: str
+    kind: str
+    model_id: str
+    codebook_id: str
+    details: dict[str, Any]
+    notes: tuple[str, ...]
+    previous: str
+    hash: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as they stand in the log."""
+        return {**_body(self), "hash": self.hash}
+
+
+@dataclass
+class LogState:
+    """What a log holds.
+
+    Attributes:
+        events: all that are sound, up to the first that is not.
+        torn: bytes after the last line, of a writer that was stopped; they count for nothing.
+        ending: whether the last event lacks its end of line only.
+        problem: why the log cannot be trusted from some line on, if so.
+        size: bytes of the sound lines.
+    """
+
+    events: list[Event] = field(default_factory=list[Event])
+    torn: bytes = b""
+    ending: bool = False
+    problem: str | None = None
+    size: int = 0
+
+
+class AuditLog:
+    """Reads at any time; appends while the caller holds the lock of the store."""
+
+    def __init__(self, path: Path, on_step: OnStep) -> None:
+        self.path, self._on_step = path, on_step
+
+    def examine(self) -> LogState:
+        """Everything in the log, trusted or not.
+
+        Raises:
+            RegistryError: it cannot be read at all.
+        """
+        state, data = LogState(), self._read()
+        start = 0
+        while start < len(data):
+            end = data.find(b"\n", start)
+            line = data[start:] if end < 0 else data[start:end]
+            event = _parse(line, state.events)
+            if isinstance(event, str):
+                if end < 0:
+                    state.torn = line
+                else:
+                    state.problem = f"{self.path}: line {len(state.events) + 1}: {event}"
+                break
+            state.events.append(event)
+            state.ending = end < 0
+            start = state.size = len(data) if end < 0 else end + 1
+        return state
+
+    def read(self) -> LogState:
+        """The log, all of whose whole lines are sound.
+
+        Raises:
+            RegistryError: a line was changed, moved or lost.
+        """
+        state = self.examine()
+        if state.problem is not None:
+            raise RegistryError(
+                f"{state.problem}; restore the log from a copy, nothing is changed until then"
+            )
+        return state
+
+    def append(
+        self,
+        kind: str,
+        model_id: str,
+        codebook_id: str,
+        details: Mapping[str, Any],
+        *,
+        actor: str,
+        seconds: float,
+    ) -> Event:
+        """Add an event at `seconds` since 1970; what a stopped writer left unfinished is removed first.
+
+        Raises:
+            RegistryError: the log is not sound, the event is too large, the disk is full.
+        """
+        state = self.read()
+        last = state.events[-1] if state.events else None
+        now = _format_time(seconds)
+        notes: list[str] = []
+        if state.torn:
+            digest = hashlib.sha256(state.torn).hexdigest()
+            notes.append(f"removed {len(state.torn)} bytes of an unfinished line, SHA-256 {digest}")
+        if last is not None and now < last.time:
+            notes.append(f"the clock went back from {last.time}")
+        unsigned = Event(
+            sequence=len(state.events),
+            time=now,
+            actor=actor,
+            kind=kind,
+            model_id=model_id,
+            codebook_id=codebook_id,
+            details=dict(details),
+            notes=tuple(notes),
+            previous=last.hash if last is not None else NO_HASH,
+            hash="",
+        )
+        line = _line(unsigned)
+        self._write(state, line)
+        event = _parse(line.rstrip(b"\n"), state.events)
+        assert isinstance(event, Event), event
+        return event
+
+    def _read(self) -> bytes:
+        try:
+            if self.path.stat().st_size > MAX_LOG_BYTES:
+                raise RegistryError(f"{self.path}: larger than {MAX_LOG_BYTES} bytes; start another store")
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise RegistryError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+
+    def _write(self, state: LogState, line: bytes) -> None:
+        """Put `line` behind the sound lines; on an error the log is as it was."""
+        try:
+            new = not self.path.exists()
+            make_folder(self.path.parent)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                if state.torn:
+                    os.ftruncate(descriptor, state.size)
+                    self._on_step("log mended")
+                os.lseek(descriptor, 0, os.SEEK_END)
+                self._append(descriptor, b"\n" + line if state.ending else line, state.size)
+            finally:
+                os.close(descriptor)
+            if new:
+                sync_folder(self.path.parent)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        self._on_step("event written")
+
+    def _append(self, descriptor: int, data: bytes, size: int) -> None:
+        try:
+            self._on_step("before event")
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
+
+
+def _format_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _body(event: Event) -> dict[str, Any]:
+    return {
+        "sequence": event.sequence,
+        "time": event.time,
+        "actor": event.actor,
+        "event": event.kind,
+        "model_id": event.model_id,
+        "codebook_id": event.codebook_id,
+        "details": event.details,
+        "notes": list(event.notes),
+        "previous": event.previous,
+    }
+
+
+def _line(event: Event) -> bytes:
+    try:
+        start = json.dumps(_body(event), separators=(",", ":"), allow_nan=False).encode()[:-1]
+    except (TypeError, ValueError) as error:
+        raise RegistryError(f"what is to be logged is no JSON ({error}); use null for NaN") from error
+    line = start + _HASH_START + hashlib.sha256(start).hexdigest().encode() + _HASH_END + b"\n"
+    if len(line) > MAX_LINE_BYTES:
+        raise RegistryError(f"an event of {len(line)} bytes; at most {MAX_LINE_BYTES} are logged")
+    return line
+
+
+def _parse(line: bytes, before: list[Event]) -> Event | str:
+    """The event of a line that follows those `before`, or what is wrong with it."""
+    start, tail = line[:-_TAIL_BYTES], line[-_TAIL_BYTES:]
+    digest = hashlib.sha256(start).hexdigest()
+    if len(line) > MAX_LINE_BYTES or tail != _HASH_START + digest.encode() + _HASH_END:
+        return "its hash is wrong: the line was changed"
+    try:
+        fields = cast("dict[str, Any]", json.loads(line))
+        texts = [str(fields[n]) for n in ("time", "actor", "event", "model_id", "codebook_id", "previous")]
+        sequence, details, notes = int(fields["sequence"]), dict(fields["details"]), fields["notes"]
+        time, actor, kind, model_id, codebook_id, previous = texts
+        noted = tuple(str(note) for note in notes)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        return f"it is no event ({error})"
+    if sequence != len(before) or previous != (before[-1].hash if before else NO_HASH):
+        return "it does not follow the line before: the chain is broken"
+    if kind not in KINDS:
+        return f"event {kind!r} is not known; a newer version wrote it, update audiocodec"
+    return Event(sequence, time, actor, kind, model_id, codebook_id, details, noted, previous, digest)
