@@ -10,6 +10,7 @@ from audiocodec.effects.microphone import Microphone
 from audiocodec.effects.noise import Noise
 from audiocodec.effects.packet_loss import PacketLoss
 from audiocodec.effects.room import Room
+from audiocodec.effects.tandem import Tandem
 
 EFFECTS: dict[str, type[Effect]] = {
     "babble": Babble,
@@ -21,6 +22,9 @@ EFFECTS: dict[str, type[Effect]] = {
     "noise": Noise,
     "packet_loss": PacketLoss,
     "room": Room,
+    "tandem": Tandem,
 }
-AnyEffect = Babble | BandLimit | Clipping | ColoredNoise | Gain | Microphone | Noise | PacketLoss | Room
+AnyEffect = (
+    Babble | BandLimit | Clipping | ColoredNoise | Gain | Microphone | Noise | PacketLoss | Room | Tandem
+)
 """The same as a type: what a configuration field that holds an effect may be."""
