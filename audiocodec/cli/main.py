@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from audiocodec.cli.codebooks import COMMANDS as codebook_commands
 from audiocodec.cli.decode import decode
 from audiocodec.cli.encode import encode
 from audiocodec.cli.info import info
 from audiocodec.cli.models import models
 from audiocodec.cli.parts.output import failure
+from audiocodec.cli.prepare import prepare
 from audiocodec.cli.roundtrip import roundtrip
 from audiocodec.cli.train import train
 from audiocodec.errors import AudioCodecError
@@ -56,8 +58,13 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for one in (encode, decode, roundtrip, info, models, train):
+for one in (encode, decode, roundtrip, info, models, prepare, train):
     app.command()(guarded(one))
+
+codebooks = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+for name, one in codebook_commands.items():
+    codebooks.command(name)(guarded(one))
+app.add_typer(codebooks, name="codebooks", help="Look after the revisions of codebooks in a store.")
 
 
 def main() -> None:

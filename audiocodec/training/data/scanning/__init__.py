@@ -1,0 +1,1 @@
+"""Looking at every recording of a corpus before it is trained on: what `audiocodec prepare` does."""

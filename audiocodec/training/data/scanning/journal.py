@@ -1,0 +1,87 @@
+"""What a scan has seen so far, so that one that was interrupted goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, cast
+
+from audiocodec.errors import InputError
+from audiocodec.training.data.scanning.measuring import Measured
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+    from typing import TextIO
+
+NAMES = {field.name for field in fields(Measured)} | {"bytes"}
+"""What a result holds; others were written by another version and do not count."""
+
+
+class Journal:
+    """Results by file, one JSON object a line, beside the manifest that is being made; a context manager.
+
+    A result counts as long as size and time of its file are what they were. `done` removes the journal.
+    """
+
+    def __init__(self, manifest: Path) -> None:
+        """Read what an interrupted scan for this manifest left; a last line that was cut off is ignored."""
+        self.path = manifest.with_name(f".{manifest.name}.journal")
+        self._seen: dict[str, dict[str, Any]] = {}
+        self._file: TextIO | None = None
+        if self.path.is_file():
+            with self.path.open(encoding="utf-8", errors="surrogateescape") as file:
+                self._read(file)
+
+    def __enter__(self) -> Journal:
+        try:
+            self._file = self.path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror})") from error
+        self._file.write("\n")  # ends a line that was cut off
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def find(self, path: Path) -> dict[str, Any] | None:
+        """The result noted for a file, unless it changed since."""
+        entry = self._seen.get(str(path))
+        return entry["result"] if entry is not None and entry.get("stamp") == _stamp(path) else None
+
+    def note(self, path: Path, result: dict[str, Any]) -> None:
+        """Remember the result of a file."""
+        assert self._file is not None, "notes are taken inside the with block"
+        line = json.dumps({"file": str(path), "stamp": _stamp(path), "result": result})
+        self._file.write(line + "\n")
+        self._file.flush()
+
+    def done(self) -> None:
+        """The manifest is written: forget it all."""
+        self.__exit__(None, None, None)
+        self.path.unlink(missing_ok=True)
+
+    def _read(self, file: TextIO) -> None:
+        for line in file:
+            try:
+                entry = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            entry = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
+            result = entry.get("result")
+            if isinstance(entry.get("file"), str) and isinstance(result, dict) and set(result) == NAMES:
+                self._seen[entry["file"]] = entry
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of change; [] for a file that is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns]

@@ -1,0 +1,102 @@
+"""One recording measured from start to end: length, level, silence, clipping."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiocodec import audio
+from audiocodec.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+FRAME_SECONDS = 0.02
+BLOCK_FRAMES = 1000
+ACTIVE_RANGE_DB = 30.0
+"""A frame is active when it is no further below the loudest frames (95th percentile) than this..."""
+FLOOR_DB = -70.0
+"""...and above this: what is below is silence in any recording."""
+CLIPPED_AT = 0.99
+CLIPPED_RUN = 3
+"""So many samples in a row at full scale are clipped; one or two may be peaks."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a recording holds; levels are in dB of full scale, shares from 0 to 1.
+
+    Attributes:
+        seconds: length of what can be decoded, whatever the header says.
+        sample_rate: in Hz.
+        channels: how many.
+        level_db: RMS of the active frames of 20 ms, channels averaged; pauses do not count.
+        peak_db: of the loudest sample of any channel.
+        clipped: share of samples in runs at full scale.
+        silence: share of frames that are not active.
+    """
+
+    seconds: float
+    sample_rate: int
+    channels: int
+    level_db: float
+    peak_db: float
+    clipped: float
+    silence: float
+
+
+def measure(path: Path) -> Measured:
+    """Read a whole sound file in bounded memory, and say what it holds.
+
+    Raises:
+        InputError: it cannot be read, or there is nothing above FLOOR_DB in it.
+    """
+    found = audio.info(path)
+    frame = max(1, round(FRAME_SECONDS * found.sample_rate))
+    powers: list[NDArray[np.float64]] = []
+    length, peak, clipped = 0, 0.0, 0
+    for block in audio.blocks(path, BLOCK_FRAMES * frame):
+        powers.append(_frame_powers(block.mean(axis=0), frame))
+        length += block.shape[1]
+        peak = max(peak, float(np.abs(block).max()))
+        clipped += _count_clipped(block)
+    active = active_frames(np.concatenate(powers))
+    if not active.any():
+        raise InputError(f"{path}: silent, nothing in it is above {FLOOR_DB:g} dB of full scale")
+    return Measured(
+        seconds=length / found.sample_rate,
+        sample_rate=found.sample_rate,
+        channels=found.channels,
+        level_db=10 * math.log10(np.concatenate(powers)[active].mean()),
+        peak_db=20 * math.log10(peak),
+        clipped=clipped / (length * found.channels),
+        silence=1 - float(active.mean()),
+    )
+
+
+def active_frames(powers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which frames of these mean squares [T] hold sound and no pause."""
+    loudest = float(np.quantile(powers, 0.95))
+    return powers > max(loudest * 10 ** (-ACTIVE_RANGE_DB / 10), 10 ** (FLOOR_DB / 10))
+
+
+def _frame_powers(wav: NDArray[np.float32], frame: int) -> NDArray[np.float64]:
+    """Mean squares [T] of frames; a last one that is not whole counts what it has."""
+    starts = np.arange(0, len(wav), frame)
+    sums = np.add.reduceat(np.square(wav, dtype=np.float64), starts)
+    return sums / np.diff(np.append(starts, len(wav)))
+
+
+def _count_clipped(block: NDArray[np.float32]) -> int:
+    """Samples of [C, L] that lie in runs of at least CLIPPED_RUN at full scale."""
+    full = np.abs(block) >= CLIPPED_AT
+    if not full.any():
+        return 0
+    edges = np.diff(np.pad(full, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    runs = np.nonzero(edges.reshape(-1) == -1)[0] - np.nonzero(edges.reshape(-1) == 1)[0]
+    return int(runs[runs >= CLIPPED_RUN].sum())
