@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,40 @@ from audiocodec.quantizers.codebook import (
 )
 from audiocodec.quantizers.estimators import gumbel_noise
 from audiocodec.quantizers.ranks import from_first_rank, gather_rows, sum_over_ranks
+
+
+class _Mix(torch.autograd.Function):
+    """Divergence [n] of softmax(logits) from uniform, and entries mixed by softmax((logits + noise) / t).
+
+    Without `mix_values` the rows [n, D] are zero forward and their gradient goes to the logits alone. Written
+    out because automatic differentiation would hold and pass over [n, K] about three times as often.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, noise: Tensor | None, codebook: Tensor, temperature: float, mix_values: bool
+    ) -> tuple[Tensor, Tensor]:
+        slope = logits.softmax(dim=1)
+        # log p_k = logit_k - l, with l from the likeliest entry, whose p is not small.
+        top, place = logits.max(dim=1)
+        log_sum = top - slope.gather(1, place[:, None])[:, 0].log()
+        negentropy = torch.linalg.vecdot(slope, logits) - log_sum
+        slope *= logits - (log_sum + negentropy)[:, None]  # d negentropy / d logits
+        weights = ((logits if noise is None else noise.add_(logits)) / temperature).softmax(dim=1)
+        rows = weights @ codebook if mix_values else codebook.new_zeros(logits.shape[0], codebook.shape[1])
+        ctx.save_for_backward(slope, weights, codebook)
+        ctx.temperature, ctx.mix_values = temperature, mix_values
+        return negentropy + math.log(logits.shape[1]), rows
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        slope, weights, codebook = ctx.saved_tensors
+        to_divergence, to_rows = gradients
+        to_weights = to_rows @ codebook.t()
+        mean = torch.linalg.vecdot(weights, to_weights)[:, None]
+        to_logits = to_weights.sub_(mean).mul_(weights).div_(ctx.temperature)
+        to_logits.addcmul_(slope, to_divergence[:, None])
+        return to_logits, None, weights.t() @ to_rows if ctx.mix_values else None, None, None
 
 
 class GumbelQuantizer(Quantizer):
@@ -85,17 +120,12 @@ class GumbelQuantizer(Quantizer):
     def _quantize(self, temperature: float, vectors: Tensor) -> Tensor:
         """Index, divergence and output of vectors [n, D] in one tensor [n, 1 + 1 + D], for `in_chunks`."""
         logits = self.logits(vectors)
-        log_p = logits.log_softmax(dim=1)
-        divergence = (log_p.exp() * log_p).sum(dim=1) + math.log(logits.shape[1])
-        if self.training:
-            logits = logits + gumbel_noise(logits)
-        weights = (logits / temperature).softmax(dim=1)
-        indices = logits.argmax(dim=1)
-        if self.hard or not self.training:  # entries learn as chosen, logits as if all had been mixed
-            mixed = weights @ self.codebook.detach()
-            rows = F.embedding(indices, self.codebook) + (mixed - mixed.detach())
-        else:
-            rows = weights @ self.codebook
+        noise = gumbel_noise(logits.detach()) if self.training else None
+        indices = (logits if noise is None else logits + noise).detach().argmax(dim=1)
+        mix_values = not self.hard and self.training
+        divergence, rows = _Mix.apply(logits, noise, self.codebook, temperature, mix_values)
+        if not mix_values:  # entries learn as chosen, logits as if all had been mixed
+            rows = F.embedding(indices, self.codebook) + rows
         # Indices are exact as floats up to 2^24 entries.
         return torch.cat([indices[:, None].float(), divergence[:, None], rows], dim=1)
 

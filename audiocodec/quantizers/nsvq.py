@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from audiocodec.errors import ConfigError
-from audiocodec.quantizers.codebook import chunk_rows, in_chunks, squared_distances
+from audiocodec.quantizers.codebook import chunk_rows, in_chunks, scores
 from audiocodec.quantizers.codebook_quantizer import Terms
 from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.vector import VectorQuantizer
@@ -48,10 +48,48 @@ class Kernel:
 
     def weights(self, vectors: Tensor, codebook: Tensor, tau: float) -> Tensor:
         """Weights [n, K] of one chunk of vectors [n, D], before the chosen entries are taken out."""
-        logits = -squared_distances(vectors, codebook) / tau
+        return self.weights_of_scores(scores(vectors, codebook), vectors, tau)
+
+    def weights_of_scores(self, half: Tensor, vectors: Tensor, tau: float) -> Tensor:
+        """The same from `codebook.scores`, half of d^2 - |z|^2, which is overwritten."""
+        logits = half.mul_(-2 / tau)
         if self.weighting == "paper":
-            return 0.5 * logits.exp()
-        return (self.strength * codebook.shape[0] * logits.softmax(dim=1)).clamp(max=1)
+            logits -= vectors.square().sum(dim=1, keepdim=True) / tau
+            return logits.clamp_(max=0).exp_().mul_(0.5)
+        # |z|^2 is the same for all entries of a vector, and leaves the softmax as it is.
+        return logits.softmax(dim=1).mul_(self.strength * half.shape[1]).clamp_(max=1)
+
+
+class Pull(NamedTuple):
+    """Sums over vectors of the weights of entries not chosen: all that the kernel's loss needs.
+
+    Attributes:
+        weights: [K], of w_ik.
+        moments: [K, D], of w_ik (z_i - centre).
+        squares: [], of w_ik |z_i - centre|^2 over entries too.
+        centre: [D], mean of the vectors; small numbers lose no digits to a common offset.
+        matrix: [N, K], where one chunk holds it all; else None.
+    """
+
+    weights: Tensor
+    moments: Tensor
+    squares: Tensor
+    centre: Tensor
+    matrix: Tensor | None
+
+
+class _ToEntries(torch.autograd.Function):
+    """Nothing forward; backward each entry gets the gradients of the vectors by `weight` [n, K]."""
+
+    @staticmethod
+    def forward(ctx: Any, codebook: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(weight)
+        return codebook.new_zeros(weight.shape[0], codebook.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (weight,) = ctx.saved_tensors
+        return weight.t() @ gradients[0], None
 
 
 class NonStationaryVectorQuantizer(VectorQuantizer):
@@ -104,43 +142,54 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
         if self.kernel.tau_every and int(self.kernel_steps) % self.kernel.tau_every == 0:
             self.end_epoch()
 
+    def select(self, vectors: Tensor, codebook: Tensor) -> Tensor:
+        """Index [N] of the entry for each vector; in training the same distances also give the weights."""
+        self._pull: Pull | None = None
+        if not self.training or not vectors.shape[0]:
+            return super().select(vectors, codebook)
+        sampled = super().select(vectors, codebook) if self.sampling else None
+        rows, tau, centre = chunk_rows(codebook.shape[0]), self.tau(), vectors.mean(dim=0)
+        total, moments = vectors.new_zeros(codebook.shape[0]), torch.zeros_like(codebook)
+        squares, weight, indices = vectors.new_zeros(()), None, list[Tensor]()
+        for start in range(0, vectors.shape[0], rows):
+            chunk = vectors[start : start + rows]
+            half = scores(chunk, codebook)
+            indices.append(half.argmin(dim=1) if sampled is None else sampled[start : start + rows])
+            weight = self.kernel.weights_of_scores(half, chunk, tau).scatter_(1, indices[-1][:, None], 0.0)
+            total += weight.sum(dim=0)
+            moments.addmm_(weight.t(), chunk - centre)
+            squares += (weight.sum(dim=1) * (chunk - centre).square().sum(dim=1)).sum()
+        self._pull = Pull(total, moments, squares, centre, weight if len(indices) == 1 else None)
+        return torch.cat(indices)
+
     def codebook_terms(self, vectors: Tensor, chosen: Tensor, indices: Tensor, codebook: Tensor) -> Terms:
         """VQ-VAE's codebook loss, and in training the kernel's."""
         terms = super().codebook_terms(vectors, chosen, indices, codebook)
-        if self.training and vectors.shape[0]:
-            terms["kernel_loss"] = (
-                self.codebook_weight,
-                self._kernel_loss(vectors.detach(), indices, codebook),
-            )
+        if self._pull is not None:
+            terms["kernel_loss"] = (self.codebook_weight, self._kernel_loss(self._pull, codebook, vectors))
         return terms
 
-    def _kernel_loss(self, vectors: Tensor, indices: Tensor, codebook: Tensor) -> Tensor:
-        centre = vectors.mean(dim=0)  # small numbers: the sums below lose no digits to a common offset
-        vectors, codebook = vectors - centre, codebook - centre
-        size, dim = codebook.shape
-        rows, tau, constant = chunk_rows(size), self.tau(), codebook.detach()
-        weights, pulls, squares = vectors.new_zeros(size), torch.zeros_like(constant), vectors.new_zeros(())
-        for chunk, chosen in zip(vectors.split(rows), indices.split(rows), strict=True):
-            weight = self.kernel.weights(chunk, constant, tau).scatter_(1, chosen[:, None], 0.0)
-            weights += weight.sum(dim=0)
-            pulls.addmm_(weight.t(), chunk)
-            squares += (weight.sum(dim=1) * chunk.square().sum(dim=1)).sum()
+    def _kernel_loss(self, pull: Pull, codebook: Tensor, vectors: Tensor) -> Tensor:
         # sum_i w_ik |z_i - c_k|^2 = W_k |c_k|^2 - 2 c_k . S_k + constant
-        total = (weights * codebook.square().sum(dim=1)).sum() - 2 * (codebook * pulls).sum() + squares
-        return total / (vectors.shape[0] * dim)
+        centred = codebook - pull.centre
+        total = (pull.weights * centred.square().sum(dim=1)).sum() - 2 * (centred * pull.moments).sum()
+        return (total + pull.squares) / vectors.numel()
 
     def pass_gradient(self, vectors: Tensor, chosen: Tensor, codebook: Tensor) -> Tensor:
         """The estimator's gradient; with `inject` entries not chosen get it by weight (equation A14)."""
-        passed = super().pass_gradient(vectors, chosen, codebook)
-        if not (self.kernel.inject and self.training and vectors.shape[0]):
+        passed, pull = super().pass_gradient(vectors, chosen, codebook), self._pull
+        self._pull = None
+        if pull is None or not self.kernel.inject:
             return passed
+        if pull.matrix is not None:
+            return passed + _ToEntries.apply(codebook, pull.matrix)
         tau = self.tau()
 
         def weighted(chunk: Tensor) -> Tensor:
             with torch.no_grad():
-                nearest = squared_distances(chunk, codebook).argmin(dim=1, keepdim=True)
-                weight = self.kernel.weights(chunk, codebook, tau).scatter_(1, nearest, 0.0)
-            return weight @ codebook
+                half = scores(chunk, codebook)
+                nearest = half.argmin(dim=1, keepdim=True)
+                weight = self.kernel.weights_of_scores(half, chunk, tau).scatter_(1, nearest, 0.0)
+            return _ToEntries.apply(codebook, weight)
 
-        extra = in_chunks(weighted, vectors.detach(), codebook.shape[0])
-        return passed + (extra - extra.detach())
+        return passed + in_chunks(weighted, vectors.detach(), codebook.shape[0])

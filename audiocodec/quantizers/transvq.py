@@ -31,8 +31,10 @@ class LinearAttention(nn.Module):
     def forward(self, entries: Tensor) -> Tensor:
         """Entries [K, width] -> [K, width]."""
         query, key = F.elu(self.query(entries)) + 1, F.elu(self.key(entries)) + 1
-        attended = query @ (key.t() @ self.value(entries))
-        return self.out(attended / (query @ key.sum(dim=0)[:, None] + 1e-6))
+        # phi(K)' V = (phi(K)' C) Wv', and the last layer is linear too: taking both to the width x width
+        # product in the middle leaves two products with all entries out.
+        middle = F.linear(self.value(key.t() @ entries), self.out.weight)
+        return (query @ middle) / (query @ key.sum(dim=0)[:, None] + 1e-6)
 
 
 class TransVectorQuantizer(MappedQuantizer):
