@@ -25,7 +25,7 @@ _MIN_SECONDS = 1.0
 def dnsmos(reference: Wav | None, estimate: Wav, sample_rate: int) -> float:
     """Overall quality (OVRL of P.835), MOS 1 to 5. The reference is not used.
 
-    Samples beyond [-1, 1] are clipped; under 9 s are repeated until there are 9 s, as the published code does.
+    Samples beyond [-1, 1] are clipped; what is shorter than 9 s is repeated, as in the published code.
 
     Raises:
         MetricError: the estimate is silent, not finite, under 1 s, or not [L].

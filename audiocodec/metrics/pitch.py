@@ -12,7 +12,7 @@ from audiocodec.errors import MetricError
 from audiocodec.metrics.pair import at_rate, check_pair
 
 _RATE = 16000
-_WINDOW, _HOP = 1024, 160  # 64 and 10 ms
+_WINDOW, _HOP = 1024, 256  # 64 and 16 ms
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 500.0
 _RESOLUTION = 0.1  # semitones between candidates: the tracker's own error is up to half of it, 5 cents
 _FEWEST_FRAMES = 5
@@ -25,7 +25,7 @@ def f0_error(
 ) -> float:
     """Root mean square error of the fundamental frequency in cents, over frames voiced in both; 0 is best.
 
-    Tracked from 60 to 500 Hz every 10 ms by probabilistic YIN (Mauch and Dixon 2014,
+    Tracked from 60 to 500 Hz every 16 ms by probabilistic YIN (Mauch and Dixon 2014,
     https://doi.org/10.1109/ICASSP.2014.6853678); other rates are resampled to 16 kHz.
 
     Raises:

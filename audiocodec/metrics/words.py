@@ -44,7 +44,7 @@ def word_error_rate(reference_text: str, estimate_text: str) -> float:
 
 
 def word_error_metric(transcribe: Transcribe) -> Metric:
-    """The word error rate of what `transcribe` reads in the estimate, against what it reads in the reference."""
+    """Make a score of what `transcribe` reads in the estimate, against what it reads in the reference."""
     return Metric("word_error_rate", partial(_score, transcribe), "", "lower", package="jiwer")
 
 

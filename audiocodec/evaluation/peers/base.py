@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,15 +88,16 @@ def check_input(wav: Samples, sample_rate: int) -> None:
 
 
 def check_bitrate(name: str, bitrates: tuple[float, ...], bitrate: float) -> float:
-    """Return `bitrate` when the codec has it.
+    """Return that one of the codec's bitrates which is `bitrate` within 0.1 %: some are no whole numbers.
 
     Raises:
-        BitrateError: it does not; the message lists those it has.
+        BitrateError: there is none; the message lists those it has.
     """
-    if bitrate not in bitrates:
-        ladder = ", ".join(f"{rate:g}" for rate in bitrates)
-        raise BitrateError(f"{name} has no {bitrate:g} bit/s; choose from {ladder}")
-    return bitrate
+    for rate in bitrates:
+        if math.isclose(rate, bitrate, rel_tol=1e-3):
+            return rate
+    ladder = ", ".join(f"{rate:.6g}" for rate in bitrates)
+    raise BitrateError(f"{name} has no {bitrate:g} bit/s; choose from {ladder}")
 
 
 def to_rate(wav: Samples, sample_rate: int, target_rate: int) -> Samples:

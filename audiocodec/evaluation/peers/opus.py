@@ -1,0 +1,122 @@
+"""Opus by libopus, as it comes inside PyAV."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from audiocodec.errors import BitrateError, PeerError, PeerUnavailable
+from audiocodec.evaluation.peers.alignment import find_delay, shift
+from audiocodec.evaluation.peers.base import (
+    Coded,
+    PeerOptions,
+    Samples,
+    check_input,
+    check_output,
+    to_rate,
+)
+from audiocodec.evaluation.peers.packets import payload_bits
+
+_RATE = 16000
+_DECODED_RATE = 48000
+_FRAME = 320  # 20 ms, the usual
+_LOWEST, _HIGHEST = 500.0, 256_000.0
+_MOST_DELAY = 1600
+
+
+class OpusPeer:
+    """Opus for speech: voice mode, constrained variable bitrate, frames of 20 ms, highest complexity.
+
+    It is given 16 kHz and chooses the band itself: narrow (4 kHz) at 6 kbit/s, wide from about 9 on.
+    """
+
+    name = "opus"
+    bitrates = None
+
+    def __init__(self, options: PeerOptions) -> None:
+        """Check that it can be run.
+
+        Raises:
+            PeerUnavailable: PyAV is not installed.
+        """
+        del options
+        if find_spec("av") is None:
+            raise PeerUnavailable("opus needs PyAV: pip install 'audiocodec[peers]'")
+
+    def roundtrip(self, wav: Samples, sample_rate: int, bitrate: float) -> Coded:
+        """Encode and decode; see `Peer`."""
+        import av.error
+
+        check_input(wav, sample_rate)
+        if not _LOWEST <= bitrate <= _HIGHEST:
+            raise BitrateError(f"opus has no {bitrate:g} bit/s; ask for {_LOWEST:g} to {_HIGHEST:g}")
+        samples = to_rate(wav, sample_rate, _RATE)
+        frames = -(-len(samples) // _FRAME) + 1  # one more brings out what the encoder looked ahead
+        padded = np.pad(samples, (0, frames * _FRAME - len(samples)))
+        try:
+            started = time.process_time()
+            packets, header = _encode(padded, round(bitrate))
+            encoded = time.process_time()
+            decoded = _decode(packets, header)
+            finished = time.process_time()
+        except (av.error.FFmpegError, ValueError) as error:
+            raise PeerError(f"opus failed: {error}") from error
+        decoded = to_rate(decoded, _DECODED_RATE, _RATE)
+        delay = find_delay(padded, decoded, 0, _MOST_DELAY)  # the decoder takes the pre-skip off
+        aligned = check_output(self.name, shift(decoded, delay), len(samples))
+        return Coded(
+            to_rate(aligned, _RATE, sample_rate)[: len(wav)],
+            payload_bits([8 * len(packet) for packet in packets], len(samples), _FRAME),
+            encoded - started,
+            finished - encoded,
+        )
+
+
+def _encode(wav: Samples, bitrate: int) -> tuple[list[bytes], bytes]:
+    """Packets of [L] at 16 kHz, and the header that says how many samples to skip."""
+    import av
+
+    encoder = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = _RATE, "mono", "s16"
+    encoder.bit_rate, encoder.time_base = bitrate, Fraction(1, _RATE)
+    encoder.options = {
+        "application": "voip",
+        "vbr": "constrained",
+        "frame_duration": "20",
+        "compression_level": "10",
+    }
+    encoder.open()
+    packets = [bytes(packet) for frame in _frames(wav) for packet in encoder.encode(frame)]
+    return packets, bytes(encoder.extradata or b"")
+
+
+def _frames(wav: Samples) -> Iterator[Any]:
+    """Frames of 16-bit samples, and None to flush."""
+    import av
+
+    whole = np.clip(np.rint(wav * 32768.0), -32768, 32767).astype(np.int16)
+    for start in range(0, len(whole), _FRAME):
+        frame = av.AudioFrame.from_ndarray(whole[None, start : start + _FRAME], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = _RATE, start
+        yield frame
+    yield None
+
+
+def _decode(packets: list[bytes], header: bytes) -> Samples:
+    """[L'] at 48 kHz, the only rate at which FFmpeg decodes Opus."""
+    import av
+
+    decoder = av.CodecContext.create("libopus", "r")
+    decoder.sample_rate, decoder.layout, decoder.extradata = _DECODED_RATE, "mono", header
+    decoder.open()
+    parts = [
+        frame.to_ndarray()[0]
+        for packet in [*packets, None]
+        for frame in decoder.decode(None if packet is None else av.Packet(packet))
+    ]
+    return np.concatenate(parts).astype(np.float32) / np.float32(32768)
