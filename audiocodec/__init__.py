@@ -8,6 +8,7 @@ from audiocodec.errors import AudioCodecError, BitstreamError, CheckpointError, 
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec, EncodedAudio, load
+    from audiocodec.evaluation.api import evaluate
 
 __all__ = [
     "AudioCodecError",
@@ -18,13 +19,19 @@ __all__ = [
     "InputError",
     "RegistryError",
     "__version__",
+    "evaluate",
     "load",
 ]
 
 __version__ = _version("audiocodec")
 
 # Imported when first used: torch takes seconds, and not every use of the package needs it.
-_LAZY = {"Codec": "audiocodec.codec", "EncodedAudio": "audiocodec.codec", "load": "audiocodec.codec"}
+_LAZY = {
+    "Codec": "audiocodec.codec",
+    "EncodedAudio": "audiocodec.codec",
+    "evaluate": "audiocodec.evaluation.api",
+    "load": "audiocodec.codec",
+}
 
 
 def __getattr__(name: str) -> object:

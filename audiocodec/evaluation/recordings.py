@@ -12,10 +12,13 @@ from typing import Any
 from audiocodec import audio
 from audiocodec.audio.manifest import read_lines
 from audiocodec.effects.clips import Clip, find_clips, read_clips, read_types
+from audiocodec.effects.rooms import ensure_rooms
 from audiocodec.effects.sources import MAX_SPEECH_SECONDS, Sources, limit_seconds
 from audiocodec.errors import AudioCodecError, InputError
 
 SPLITS = ("train", "valid", "test")
+ROOMS, ROOM_RATE, ROOM_SEED = 24, 16000, 2_000_003
+"""Simulated rooms: four near and four far of each size, with another seed than those of training."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,14 @@ class Recording:
     speaker: str = ""
     language: str = ""
     source: str = ""
+
+    def stat(self) -> tuple[int, int]:
+        """Size in bytes and time of change in ns; zeros for a missing file, as its rows will say."""
+        try:
+            found = self.path.stat()
+        except (OSError, ValueError):
+            return 0, 0
+        return found.st_size, found.st_mtime_ns
 
 
 def read_recordings(data: Path, split: str | None = None) -> list[Recording]:
@@ -130,6 +141,17 @@ def open_sources(
         clips += [clip for recording in recordings if (clip := _speech_clip(recording)) is not None]
     speech = limit_seconds([clip for clip in clips if clip.kind == "speech"], MAX_SPEECH_SECONDS)
     return Sources([*(clip for clip in clips if clip.kind != "speech"), *speech])
+
+
+def with_rooms(sources: Sources, folder: Path) -> Sources:
+    """Add a bank of simulated rooms, which is kept in `folder`; none of them is used in training.
+
+    Raises:
+        MissingPackageError: pyroomacoustics is not installed.
+        InputError: the folder cannot be written.
+    """
+    manifest = ensure_rooms(folder, ROOMS, ROOM_RATE, ROOM_SEED)
+    return Sources([*sources.clips, *read_clips(manifest)], sources.max_bytes)
 
 
 def _speech_clip(recording: Recording) -> Clip | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from audiocodec.errors import MissingPackageError
-from audiocodec.metrics import METRICS
+from audiocodec.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,8 +68,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("snr_db", "float64", "dB", "Signal-to-noise ratio over active speech; missing without noise."),
     Column("codec", "string", "", "Name of the model or peer: what is compared."),
     Column("peer", "boolean", "", "Whether the codec is a peer rather than a model of this package."),
-    Column("model", "string", "", "Identity of the model; empty for peers."),
-    Column("codebook", "string", "", "Identity of its codebooks; empty for peers."),
+    Column("model", "string", "", "Name of the model; missing for peers."),
+    Column("model_id", "string", "", "Its identity, as in files; missing for peers."),
+    Column("codebook", "string", "", "Identity of its codebooks, as in files; missing for peers."),
     Column("nominal_bitrate", "float64", "bit/s", "What was asked for."),
     Column("bitrate", "float64", "bit/s", "8 * bytes / seconds, measured.", "lower"),
     Column("payload_bitrate", "float64", "bit/s", "Coded bits / seconds: compare codecs by this.", "lower"),
@@ -101,34 +102,32 @@ _ALONE: dict[Reference, str] = {
 }
 
 
-def column_name(metric: str, reference: Reference) -> str:
+def column_name(metric: Metric, reference: Reference) -> str:
     """Name of the column that holds `metric` against `reference`: bare for a distance to the input.
 
     Scores where higher is better, other than SI-SDR, say `_input`; a score without reference is bare too.
     """
-    known = METRICS[metric]
-    bare = known.better != "higher" or known.needs == "none" or metric in DISTANCES
-    return metric if reference == "input" and bare else f"{metric}_{reference}"
+    bare = metric.better != "higher" or metric.needs == "none" or metric.name in DISTANCES
+    return metric.name if reference == "input" and bare else f"{metric.name}_{reference}"
 
 
-def metric_columns(metric: str) -> tuple[Column, ...]:
+def metric_columns(metric: Metric) -> tuple[Column, ...]:
     """The columns of one metric."""
-    known = METRICS[metric]
-    meanings = _ALONE if known.needs == "none" else _MEANINGS
+    meanings = _ALONE if metric.needs == "none" else _MEANINGS
     return tuple(
-        Column(column_name(metric, reference), "float64", known.unit, meaning, known.better)
+        Column(column_name(metric, reference), "float64", metric.unit, meaning, metric.better)
         for reference, meaning in meanings.items()
     )
 
 
-def columns(metrics: Iterable[str] = ()) -> tuple[Column, ...]:
-    """All columns in order; of the metrics those that are always there and `metrics`."""
-    wanted = {*ALWAYS, *metrics}
-    scores = [column for metric in METRICS if metric in wanted for column in metric_columns(metric)]
+def columns(metrics: Iterable[Metric] = ()) -> tuple[Column, ...]:
+    """All columns in order; of the metrics those that are always there, and `metrics`."""
+    wanted = {metric.name: metric for metric in (*(METRICS[name] for name in ALWAYS), *metrics)}
+    scores = [column for metric in wanted.values() for column in metric_columns(metric)]
     return (*COLUMNS[:-2], *scores, *COLUMNS[-2:])
 
 
-def to_frame(rows: Sequence[Row], metrics: Iterable[str] = ()) -> pd.DataFrame:
+def to_frame(rows: Sequence[Row], metrics: Iterable[Metric] = ()) -> pd.DataFrame:
     """The table of `rows`, every column there and of its type, in the order of `columns`."""
     chosen = columns(metrics)
     table = {column.name: [_cell(row, column) for row in rows] for column in chosen}

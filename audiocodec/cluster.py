@@ -1,0 +1,100 @@
+"""Tasks on a Ray cluster, or on one that is started on this machine: any function, results as they come."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from audiocodec.errors import InputError, MissingPackageError
+
+T = TypeVar("T")
+
+RETRIES = 3
+"""Ray does a task again when its worker or machine dies."""
+
+
+class WorkerLost:
+    """In place of a result: every worker that tried died."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class Cluster(Generic[T]):
+    """A connection to Ray; a context manager. Files must be readable by the same path on every machine.
+
+    A task whose worker dies is done again, up to RETRIES times, and gives one result.
+    """
+
+    def __init__(self, address: str | None = None, num_cpus: int | None = None) -> None:
+        """Connect to `address`; None: RAY_ADDRESS, else a cluster of this machine with `num_cpus` workers."""
+        self.address, self.num_cpus = address, num_cpus
+        self._waiting: dict[Any, T] = {}
+
+    def __enter__(self) -> Cluster[T]:
+        """Connect.
+
+        Raises:
+            MissingPackageError: ray is not installed.
+            InputError: the cluster cannot be reached.
+        """
+        self._ray = ray = require_ray()
+        self._mine = not ray.is_initialized()
+        if self._mine:
+            local: dict[str, Any] = {} if self.address else {"num_cpus": self.num_cpus}
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    ray.init(self.address, log_to_driver=False, logging_level="ERROR", **local)
+            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+                raise InputError(f"no Ray cluster at {self.address}: {error}; check the address") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._mine:
+            self._ray.shutdown()
+
+    def __len__(self) -> int:
+        """Tasks that wait or run."""
+        return len(self._waiting)
+
+    @property
+    def slots(self) -> int:
+        """Tasks that can run at once."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def share(self, value: Any) -> Any:
+        """Put a large argument where every task can read it; give what comes back to `submit`."""
+        return self._ray.put(value)
+
+    def submit(self, tag: T, function: Callable[..., Any], *arguments: Any) -> None:
+        """Start a task; `function` must be importable by name on every machine."""
+        remote = self._ray.remote(num_cpus=1, max_retries=RETRIES)(function)
+        self._waiting[remote.remote(*arguments)] = tag
+
+    def next(self) -> tuple[T, Any | WorkerLost]:
+        """Wait for any task to end; gives its tag and its result."""
+        done, _ = self._ray.wait(list(self._waiting), num_returns=1)
+        tag = self._waiting.pop(done[0])
+        try:
+            return tag, self._ray.get(done[0])
+        except self._ray.exceptions.RayError as error:
+            return tag, WorkerLost(" ".join(str(error).split())[:300])
+
+
+def require_ray() -> Any:
+    """Import ray.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError as error:
+        raise MissingPackageError("a cluster needs Ray: pip install 'audiocodec[ray]'") from error
+    return ray

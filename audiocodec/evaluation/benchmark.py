@@ -1,0 +1,104 @@
+"""Every codec at every bitrate under every condition: doing what is not done yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from audiocodec.evaluation.engines.local import run_here, run_pool
+from audiocodec.evaluation.engines.ray import run_ray
+from audiocodec.evaluation.engines.schedule import Schedule
+from audiocodec.evaluation.journal import Journal
+from audiocodec.evaluation.rows import Row
+from audiocodec.evaluation.tasks import Setup, Unit
+
+Show = Callable[[int], None]
+"""Told how many rows are done."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where the work is done.
+
+    Attributes:
+        kind: here: in this process; local: in `jobs` processes; ray: on a cluster.
+        jobs: processes, or workers of a Ray cluster that is started for this.
+        address: of a Ray cluster that is there.
+    """
+
+    kind: Literal["here", "local", "ray"] = "here"
+    jobs: int = 1
+    address: str | None = None
+
+    def run(self, schedule: Schedule) -> None:
+        """Do all units."""
+        if not len(schedule):
+            return
+        if self.kind == "ray":
+            run_ray(schedule, self.address, self.jobs)
+        elif self.kind == "local":
+            run_pool(schedule, self.jobs)
+        else:
+            run_here(schedule)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What is to be done.
+
+    Attributes:
+        setup: what all units share.
+        units: a recording under a condition each.
+        keys: identity of each row, by number of the unit and what of its work.
+        skipped: codecs and conditions that cannot be run here, with the reason.
+    """
+
+    setup: Setup
+    units: tuple[Unit, ...]
+    keys: dict[tuple[int, int, float], str]
+    skipped: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __len__(self) -> int:
+        """Rows there will be."""
+        return len(self.keys)
+
+    def run(self, engine: Engine, folder: Path | None = None, show: Show = lambda done: None) -> list[Row]:
+        """Do what is not done yet, and give the rows of all of it in order.
+
+        With a `folder`, rows are kept there as they come, and those of an earlier run with the same
+        configuration are taken from there. Rows that failed are done again.
+        """
+        if folder is None:
+            return self._run(engine, {}, lambda key, row: None, show)
+        with Journal(folder) as journal:
+            done = {key: row for key, row in journal.rows.items() if "error" not in row}
+            return self._run(engine, done, journal.append, show)
+
+    def _run(
+        self, engine: Engine, done: dict[str, Row], keep: Callable[[str, Row], None], show: Show
+    ) -> list[Row]:
+        rows = {key: done[key] for key in self.keys.values() if key in done}
+        numbers = {(unit.recording, unit.condition): number for number, unit in enumerate(self.units)}
+
+        def record(unit: Unit, found: Sequence[Row]) -> None:
+            number = numbers[unit.recording, unit.condition]
+            for work, row in zip(unit.work, found, strict=True):
+                key = self.keys[number, *work]
+                rows[key] = row
+                keep(key, row)
+            show(len(rows))
+
+        show(len(rows))
+        engine.run(Schedule(self.setup, self._left(rows), record))
+        return [rows[key] for key in self.keys.values()]
+
+    def _left(self, rows: dict[str, Row]) -> list[Unit]:
+        """Units with what of their work is not done; long ones first, so that none is left to the end."""
+        left: list[Unit] = []
+        for number, unit in enumerate(self.units):
+            work = tuple(one for one in unit.work if self.keys[number, *one] not in rows)
+            if work:
+                left.append(replace(unit, work=work))
+        return sorted(left, key=lambda unit: -unit.recording.stat()[0])

@@ -1,0 +1,243 @@
+"""What is compared: models of this package and other codecs, behind one interface."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec import audio
+from audiocodec.bitstream import ContainerReader
+from audiocodec.errors import InputError
+from audiocodec.evaluation.peers import Peer, PeerOptions, open_peer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audiocodec.codec import Codec
+
+Wav = NDArray[np.float32]
+Codes = NDArray[np.int64]
+
+PEER_BITRATES = {"opus": (6000.0, 9000.0, 12000.0)}
+"""Of peers that take any bitrate but are of no use at the lowest ones."""
+REACH = 2.0
+"""Of a ladder, steps up to this factor beyond the bitrates that were asked for are taken."""
+_ENCODE_SECONDS = 10.0
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
+class Decoded:
+    """What became of one recording.
+
+    Attributes:
+        wav: [L], aligned with the input.
+        size: bytes of the compressed file; where there is none, of the payload.
+        payload_bits: coded bits alone, without headers.
+        encode_seconds: processor seconds.
+        decode_seconds: processor seconds.
+        codes: [N, T]; None where a codec does not show any.
+    """
+
+    wav: Wav
+    size: int
+    payload_bits: int
+    encode_seconds: float
+    decode_seconds: float
+    codes: Codes | None = None
+
+
+class Coder(Protocol):
+    """A codec that can be compared. Pickles small; what is heavy is loaded at first use in each process."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in tables."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Columns that say which codec it is: peer, model, model_id, codebook."""
+        ...
+
+    def bitrates_near(self, asked: Sequence[float]) -> tuple[float, ...]:
+        """What of its bitrates to take where `asked` is wanted."""
+        ...
+
+    def code(self, wav: Wav, sample_rate: int, bitrate: float) -> Decoded:
+        """Encode and decode wav [L].
+
+        Raises:
+            AudioCodecError: the codec failed or does not take this sound.
+        """
+        ...
+
+
+@dataclass
+class ModelCoder:
+    """A model of this package: its files are really written and read, in memory.
+
+    Attributes:
+        source: name, folder or weight file of the model; or a codec at hand.
+        device: where it computes.
+        label: its name in tables; empty: the model's own.
+    """
+
+    source: str | Codec | None = None
+    device: str = "cpu"
+    label: str = ""
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The codec, loaded when first asked for."""
+        from audiocodec.codec import Codec, load
+
+        return self.source if isinstance(self.source, Codec) else load(self.source, self.device)
+
+    @cached_property
+    def _remembered(self) -> OrderedDict[tuple[str, int, float], Codes]:
+        return OrderedDict()
+
+    @property
+    def name(self) -> str:
+        """As it stands in tables."""
+        return self.label or self.codec.name or self.codec.model_id[:8]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which model and codebooks."""
+        header = self.codec.header(self.codec.sample_rate, channels=1)
+        return {
+            "peer": False,
+            "model": self.codec.name,
+            "model_id": header.model_id,
+            "codebook": header.codebook_id,
+        }
+
+    def bitrates_near(self, asked: Sequence[float]) -> tuple[float, ...]:
+        """Exactly what was asked for.
+
+        Raises:
+            BitrateError: the model has no such bitrate; lists those it has.
+        """
+        numbers = sorted({self.codec.model.num_quantizers_for(bitrate) for bitrate in asked})
+        prefixes = self.codec.model.quantizer.prefixes
+        return tuple(self.codec.bitrates[prefixes.index(number)] for number in numbers)
+
+    def code(self, wav: Wav, sample_rate: int, bitrate: float) -> Decoded:
+        """Write and read a `.nac` file in memory."""
+        # Processor time does not depend on what else the machine does; of a GPU it says nothing.
+        clock = time.process_time if self.codec.device.type == "cpu" else time.perf_counter
+        started = clock()
+        data = self.codec.compress(wav, sample_rate, bitrate)
+        encoded = clock()
+        decoded, _ = self.codec.decompress(data)
+        finished = clock()
+        reader = ContainerReader(io.BytesIO(data))
+        codes = np.concatenate([codes[0] for _, codes in reader.packets()], axis=1)
+        return Decoded(
+            decoded[0], len(data), reader.payload_bits, encoded - started, finished - encoded, codes
+        )
+
+    def clean_codes(self, wav: Wav, sample_rate: int, bitrate: float, identity: str) -> Codes:
+        """Codes [N, T] that `code` would write for the clean recording `identity`; remembered for a while."""
+        key = (identity, len(wav), bitrate)
+        if key not in self._remembered:
+            while len(self._remembered) >= _REMEMBERED:
+                self._remembered.popitem(last=False)
+            self._remembered[key] = self.codec.encode(wav, sample_rate, bitrate).codes[0]
+        return self._remembered[key]
+
+    def latents(self, wav: Wav, sample_rate: int) -> NDArray[np.float32]:
+        """Latents [D, T] of wav [L], before quantisation; the last frame as far as the sound fills it."""
+        import torch
+
+        from audiocodec.nn.streaming import StreamState
+
+        model, state = self.codec.model, StreamState()
+        mono = audio.resample(wav[None], sample_rate, model.sample_rate)
+        frames = math.ceil((mono.shape[1] + model.delay) / model.hop_length)
+        padded = np.pad(mono, ((0, 0), (0, frames * model.hop_length - mono.shape[1])))
+        block = max(1, round(_ENCODE_SECONDS * model.frame_rate)) * model.hop_length
+        with torch.inference_mode():
+            tensor = torch.from_numpy(padded)[None].to(self.codec.device)
+            parts = [model.encoder(part, state) for part in tensor.split(block, dim=2)]
+            return torch.cat(parts, dim=2)[0].float().cpu().numpy()
+
+    def quantized(self, codes: Codes) -> NDArray[np.float32]:
+        """Latents [D, T] that codes [N, T] stand for."""
+        import torch
+
+        with torch.inference_mode():
+            tensor = torch.from_numpy(np.ascontiguousarray(codes))[None].to(self.codec.device)
+            return self.codec.model.quantizer.decode(tensor)[0].float().cpu().numpy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the codec that was loaded by name: each process loads its own."""
+        return {"source": self.source, "device": self.device, "label": self.label}
+
+
+@dataclass
+class PeerCoder:
+    """Another codec, opened by its name or command.
+
+    Attributes:
+        spec: as `open_peer` takes it.
+        options: how peers are run.
+        bitrates: to use in place of what was asked of all; empty: the nearest it has.
+    """
+
+    spec: str
+    options: PeerOptions = field(default_factory=PeerOptions)
+    bitrates: tuple[float, ...] = ()
+
+    @cached_property
+    def peer(self) -> Peer:
+        """The peer, opened when first asked for.
+
+        Raises:
+            PeerUnavailable: it cannot be run here.
+        """
+        return open_peer(self.spec, self.options)
+
+    @property
+    def name(self) -> str:
+        """As it stands in tables."""
+        return self.peer.name
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """No model of this package."""
+        return {"peer": True}
+
+    def bitrates_near(self, asked: Sequence[float]) -> tuple[float, ...]:
+        """Those given for this peer; else what was asked for, or the steps of its ladder around that.
+
+        Raises:
+            InputError: nothing was asked for and the peer has no ladder.
+        """
+        ladder = self.peer.bitrates
+        own = self.bitrates or PEER_BITRATES.get(self.name, ())
+        if own or ladder is None:
+            if not (own or asked):
+                raise InputError(f"{self.name}: name bitrates to use it at, such as {self.name}:6000:12000")
+            return own or tuple(asked)
+        near = [rate for rate in ladder if min(asked) / REACH <= rate <= max(asked) * REACH]
+        return tuple(near) or (min(ladder, key=lambda rate: abs(math.log(rate / max(asked)))),)
+
+    def code(self, wav: Wav, sample_rate: int, bitrate: float) -> Decoded:
+        """Encode and decode by the peer."""
+        coded = self.peer.roundtrip(wav, sample_rate, bitrate)
+        size = math.ceil(coded.bits / 8)
+        return Decoded(coded.wav, size, coded.bits, coded.encode_seconds, coded.decode_seconds)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"spec": self.spec, "options": self.options, "bitrates": self.bitrates}

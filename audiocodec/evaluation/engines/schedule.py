@@ -1,0 +1,90 @@
+"""Which unit comes next, and what becomes of units whose worker died and of codecs that always fail."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from audiocodec.evaluation.rows import Row
+from audiocodec.evaluation.tasks import Setup, Unit, failed_row
+
+GIVE_UP_AFTER = 10
+"""Failures in a row after which a codec is left alone: each may have cost its whole time limit."""
+
+Record = Callable[[Unit, Sequence[Row]], None]
+"""Takes the rows of a unit, or of a part of it, as they come."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A unit to do, and how often a worker died of it."""
+
+    unit: Unit
+    attempt: int = 0
+
+
+class Schedule:
+    """Gives out units and takes their rows, each row once, whatever happens to the workers.
+
+    A unit whose worker died is done again, then row by row, so that only the row that kills stays without
+    scores. The engines share this: they only run what `take` gives.
+    """
+
+    def __init__(self, setup: Setup, units: Iterable[Unit], record: Record) -> None:
+        self.setup, self.record = setup, record
+        self._waiting = deque(Job(unit) for unit in units)
+        self._failures: Counter[int] = Counter()
+        self._given_up: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self) -> Job | None:
+        """The next job; None when there is none now (a worker that dies may bring one back)."""
+        while self._waiting:
+            job = self._waiting.popleft()
+            left = tuple(work for work in job.unit.work if work[0] not in self._given_up)
+            if left != job.unit.work:
+                dropped = [work for work in job.unit.work if work[0] in self._given_up]
+                reasons = [f"given up: {self._given_up[number]}" for number, _ in dropped]
+                self._fail(job.unit, dropped, reasons)
+                job = replace(job, unit=replace(job.unit, work=left))
+            if left:
+                return job
+        return None
+
+    def finished(self, job: Job, rows: Sequence[Row]) -> None:
+        """Take the rows of a job that was done."""
+        for (number, _), row in zip(job.unit.work, rows, strict=True):
+            if row.get("stage") == "codec":
+                self._count(number, row["error"])
+            elif "error" not in row:
+                self._failures[number] = 0
+        self.record(job.unit, rows)
+
+    def crashed(self, job: Job, reason: str, timed_out: bool = False) -> None:
+        """Do a job again, in parts if need be, or give its row the reason."""
+        if len(job.unit.work) > 1:
+            if job.attempt == 0 and not timed_out:
+                self._waiting.appendleft(replace(job, attempt=1))
+            else:
+                parts = [replace(job.unit, work=(work,)) for work in job.unit.work]
+                self._waiting.extendleft(Job(part, attempt=1) for part in reversed(parts))
+        elif job.attempt == 0 and not timed_out:
+            self._waiting.appendleft(replace(job, attempt=1))
+        else:
+            self._count(job.unit.work[0][0], reason)
+            self._fail(job.unit, job.unit.work, [reason])
+
+    def _count(self, number: int, reason: str) -> None:
+        self._failures[number] += 1
+        if self._failures[number] >= GIVE_UP_AFTER:
+            self._given_up[number] = f"it failed {GIVE_UP_AFTER} times in a row, last: {reason}"
+
+    def _fail(self, unit: Unit, work: Sequence[tuple[int, float]], reasons: Sequence[str]) -> None:
+        rows = [
+            failed_row(unit, self.setup, one, reason, stage="codec")
+            for one, reason in zip(work, reasons, strict=True)
+        ]
+        self.record(replace(unit, work=tuple(work)), rows)

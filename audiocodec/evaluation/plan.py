@@ -1,0 +1,143 @@
+"""Deciding what is to be done: which codecs, bitrates, metrics and conditions there are here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from audiocodec.errors import BitrateError, InputError, PeerUnavailable
+from audiocodec.evaluation.benchmark import Benchmark, Show
+from audiocodec.evaluation.coders import Coder, ModelCoder, PeerCoder
+from audiocodec.evaluation.conditions import Condition, as_recorded, runnable
+from audiocodec.evaluation.journal import row_key
+from audiocodec.evaluation.tasks import Setup, Unit
+from audiocodec.metrics import METRICS, Metric
+
+if TYPE_CHECKING:
+    from audiocodec.evaluation.recordings import Recording
+
+DEFAULT_METRICS = ("pesq_wb", "stoi", "estoi", "si_sdr", "mel_distance", "log_spectral_distance")
+USUAL_BITRATES = (1500.0, 3000.0, 6000.0)
+
+
+def plan(
+    setup: Setup,
+    recordings: Sequence[Recording],
+    conditions: Sequence[Condition],
+    bitrates: Sequence[float] = (),
+    show: Show = lambda done: None,
+) -> Benchmark:
+    """Decide on all rows; what cannot be run here is left out with its reason.
+
+    Raises:
+        InputError: no recording, or two have one name; a BitrateError, when a model has no such bitrate.
+        ConfigError: no condition can be made here.
+    """
+    if not recordings:
+        raise InputError("no recordings to evaluate; give some files, a folder or a manifest")
+    names = [recording.name for recording in recordings]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{twice} is listed twice; give each recording once")
+    if not setup.has_clean and not conditions:
+        conditions = [as_recorded()]
+    conditions, skipped = runnable(conditions, setup.sources, show)
+    work = _work(setup.coders, bitrates)
+    units = tuple(Unit(recording, condition, work) for recording in recordings for condition in conditions)
+    keys = dict(_keys(setup, units))
+    return Benchmark(setup, units, keys, skipped)
+
+
+def choose_metrics(names: Iterable[str] | None) -> tuple[Metric, ...]:
+    """Metrics by name; None gives the usual ones, "all" all that are installed.
+
+    Raises:
+        InputError: a name is not known or its package is not installed.
+    """
+    chosen = list(DEFAULT_METRICS if names is None else names)
+    if chosen == ["all"]:
+        return tuple(metric for metric in METRICS.values() if metric.installed)
+    for name in chosen:
+        if name not in METRICS:
+            raise InputError(f"no metric {name!r}; choose from {', '.join(METRICS)}, or all")
+        if not METRICS[name].installed:
+            raise InputError(
+                f"{name} needs the package {METRICS[name].package}; install it, or leave {name} out"
+            )
+    return tuple(METRICS[name] for name in dict.fromkeys(chosen))
+
+
+def open_coders(coders: Iterable[Coder]) -> tuple[tuple[Coder, ...], dict[str, str]]:
+    """Tell the codecs that can be run here from peers that cannot, with the reason.
+
+    Raises:
+        AudioCodecError: a model cannot be loaded, or a peer is not known.
+    """
+    able: list[Coder] = []
+    missing: dict[str, str] = {}
+    for coder in coders:
+        try:
+            name = coder.name
+        except PeerUnavailable as error:
+            missing[coder.spec if isinstance(coder, PeerCoder) else "?"] = str(error)
+            continue
+        if any(name == other.name for other in able):
+            if not isinstance(coder, ModelCoder):
+                raise InputError(f"the codec {name} is given twice; give it once, with all its bitrates")
+            coder.label = f"{name} ({coder.source or coder.codec.model_id[:8]})"
+        able.append(coder)
+    return tuple(able), missing
+
+
+def usual_bitrates(codec_bitrates: Sequence[float]) -> tuple[float, ...]:
+    """The usual bitrates that a ladder has; its highest without any."""
+    return tuple(rate for rate in USUAL_BITRATES if rate in codec_bitrates) or (codec_bitrates[-1],)
+
+
+def _work(coders: Sequence[Coder], bitrates: Sequence[float]) -> tuple[tuple[int, float], ...]:
+    ladders = [coder.codec.bitrates for coder in coders if isinstance(coder, ModelCoder)]
+    asked = tuple(bitrates) or tuple(sorted({rate for ladder in ladders for rate in usual_bitrates(ladder)}))
+    work: list[tuple[int, float]] = []
+    for number, coder in enumerate(coders):
+        own = asked
+        if not bitrates and isinstance(coder, ModelCoder):
+            own = usual_bitrates(coder.codec.bitrates)
+        try:
+            work += [(number, rate) for rate in coder.bitrates_near(own)]
+        except BitrateError as error:
+            raise BitrateError(f"{coder.name}: {error}") from error
+    if not work:
+        raise InputError("no codec to evaluate; name a model, or a peer that is installed")
+    return tuple(work)
+
+
+def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int, float], str]]:
+    clips = row_key([(clip.kind, clip.type, clip.name, clip.speaker) for clip in setup.sources.clips])
+    shared = {
+        "version": version("audiocodec"),
+        "metrics": sorted(metric.name for metric in setup.metrics),
+        "has_clean": setup.has_clean,
+        "limit_seconds": setup.limit_seconds,
+    }
+    coders = [{"name": coder.name, **coder.identity, **_spec(coder)} for coder in setup.coders]
+    for number, unit in enumerate(units):
+        condition = unit.condition
+        facts: dict[str, Any] = {
+            **shared,
+            "file": [unit.recording.name, *unit.recording.stat()],
+            "people": [unit.recording.speaker, unit.recording.language, unit.recording.source],
+            "condition": [
+                condition.name,
+                condition.kind,
+                condition.group,
+                repr(condition.environment.effects),
+            ],
+            "clips": "" if condition.changes_nothing else clips,
+        }
+        for coder, bitrate in unit.work:
+            yield (number, coder, bitrate), row_key({**facts, "coder": coders[coder], "bitrate": bitrate})
+
+
+def _spec(coder: Coder) -> dict[str, Any]:
+    return {"spec": coder.spec} if isinstance(coder, PeerCoder) else {}

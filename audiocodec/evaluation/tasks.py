@@ -1,0 +1,268 @@
+"""One recording under one condition, coded by every codec at every bitrate: what a worker does at a time.
+
+The degraded sound, its latents and the codes of the clean original are made once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiocodec import audio
+from audiocodec.errors import AudioCodecError, MetricError, PeerError
+from audiocodec.evaluation.coders import Coder, Codes, Decoded, ModelCoder, Wav
+from audiocodec.evaluation.rows import Reference, Row, column_name
+from audiocodec.metrics.codebook import quantization_error, stage_perplexity, stage_usage, token_flip_rate
+
+if TYPE_CHECKING:
+    from audiocodec.effects import Sources
+    from audiocodec.evaluation.conditions import Condition
+    from audiocodec.evaluation.recordings import Recording
+    from audiocodec.metrics import Metric
+
+Watch = Callable[[float], None]
+"""Told before each step how many seconds it may take."""
+SECONDS_A_SECOND = 60.0
+"""A second of sound may take so much longer than `Setup.timeout_seconds`, with every metric there is."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all units of a run share; sent to each worker once.
+
+    Attributes:
+        coders: what is compared.
+        metrics: what is scored.
+        sources: noise, talkers, rooms.
+        has_clean: whether the recordings are clean originals; if not, nothing is scored against them.
+        limit_seconds: of a longer recording only the start is used; None: all.
+        timeout_seconds: for one row, beside `SECONDS_A_SECOND`.
+    """
+
+    coders: tuple[Coder, ...]
+    metrics: tuple[Metric, ...]
+    sources: Sources
+    has_clean: bool = True
+    limit_seconds: float | None = None
+    timeout_seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A recording, a condition, and the codecs (their number in `Setup.coders`) with bitrates to do."""
+
+    recording: Recording
+    condition: Condition
+    work: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
+class Take:
+    """One recording under one condition.
+
+    Attributes:
+        original: [L] as read, mono.
+        heard: [L] what goes into the codecs.
+        clean: [L] the clean original at the level it has in `heard`; None without one.
+        sample_rate: Hz.
+        identity: SHA-256 of the file.
+    """
+
+    original: Wav
+    heard: Wav
+    clean: Wav | None
+    sample_rate: int
+    identity: str
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self.heard) / self.sample_rate
+
+    @cached_property
+    def altered(self) -> bool:
+        """Whether the condition changed anything but the level."""
+        return self.clean is not None and not np.array_equal(self.clean, self.heard)
+
+
+def score_unit(setup: Setup, unit: Unit, watch: Watch = lambda seconds: None) -> list[Row]:
+    """A row for each codec and bitrate of the unit; what fails is a row that says why."""
+    head = _head(unit)
+    watch(setup.timeout_seconds)
+    try:
+        take = take_recording(setup, unit)
+        watch(setup.timeout_seconds + SECONDS_A_SECOND * take.seconds)
+        shared = _shared(setup, take)
+    except Exception as error:
+        return [
+            failed_row(unit, setup, work, f"{reason_of(error)}", stage="input") | head for work in unit.work
+        ]
+    head |= {"seconds": take.seconds, "sample_rate": take.sample_rate}
+    latents: dict[int, Any] = {}
+    rows: list[Row] = []
+    for work in unit.work:
+        watch(setup.timeout_seconds + SECONDS_A_SECOND * take.seconds)
+        try:
+            row = _row(setup, take, work, shared, latents)
+        except Exception as error:
+            row = failed_row(unit, setup, work, reason_of(error), stage="codec")
+        rows.append(head | row)
+    return rows
+
+
+def take_recording(setup: Setup, unit: Unit) -> Take:
+    """Read a recording and degrade it.
+
+    Raises:
+        InputError: the file cannot be read, or the condition is not defined for it.
+    """
+    recording = unit.recording
+    found = audio.info(recording.path)
+    wanted = found.length
+    if setup.limit_seconds is not None:
+        wanted = min(wanted, max(1, round(setup.limit_seconds * found.sample_rate)))
+    wav, sample_rate = audio.read(recording.path, 0, None if wanted == found.length else wanted)
+    original = wav.mean(axis=0)
+    with recording.path.open("rb") as file:
+        digest = sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    identity = digest.hexdigest()
+    if unit.condition.changes_nothing:
+        return Take(original, original, original if setup.has_clean else None, sample_rate, identity)
+    speaker = recording.speaker or recording.name
+    scene = unit.condition.apply(original, sample_rate, identity, setup.sources, speaker)
+    return Take(original, scene.wav, scene.target if setup.has_clean else None, sample_rate, identity)
+
+
+def failed_row(unit: Unit, setup: Setup, work: tuple[int, float], reason: str, stage: str) -> Row:
+    """A row without scores; `stage`, input or codec, is what failed."""
+    coder = setup.coders[work[0]]
+    return {**_head(unit), **_codec(coder, work[1]), "error": reason, "stage": stage}
+
+
+def reason_of(error: Exception) -> str:
+    """One line that says what went wrong; an exception that is not ours is an internal error and says so."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, AudioCodecError) else f"internal error: {type(error).__name__}: {text}"
+
+
+def _head(unit: Unit) -> Row:
+    recording, condition = unit.recording, unit.condition
+    return {
+        "file": recording.name,
+        "speaker": recording.speaker or recording.name,
+        "language": recording.language,
+        "source": recording.source,
+        "condition": condition.name,
+        "kind": condition.kind,
+        "group": condition.group,
+        "snr_db": condition.snr_db,
+    }
+
+
+def _codec(coder: Coder, bitrate: float) -> Row:
+    return {"codec": coder.name, "nominal_bitrate": bitrate, **coder.identity}
+
+
+def _shared(setup: Setup, take: Take) -> Row:
+    """What the condition did, with no codec: the same for all rows of the unit."""
+    row: Row = {"errors": {}}
+    for metric in setup.metrics:
+        if metric.needs == "none" or take.altered:
+            _score(row, metric, "uncoded", take.clean, take.heard, take.sample_rate)
+    return row
+
+
+def _row(setup: Setup, take: Take, work: tuple[int, float], shared: Row, latents: dict[int, Any]) -> Row:
+    number, bitrate = work
+    coder = setup.coders[number]
+    decoded = coder.code(take.heard, take.sample_rate, bitrate)
+    _check(decoded, take, coder.name)
+    row: Row = {
+        **_codec(coder, bitrate),
+        **shared,
+        "errors": dict(shared["errors"]),
+        "bitrate": 8 * decoded.size / take.seconds,
+        "payload_bitrate": decoded.payload_bits / take.seconds,
+        "bytes": decoded.size,
+        "encode_rtf": decoded.encode_seconds / take.seconds,
+        "decode_rtf": decoded.decode_seconds / take.seconds,
+    }
+    for metric in setup.metrics:
+        _score(row, metric, "input", take.heard, decoded.wav, take.sample_rate)
+        if take.clean is None or metric.needs == "none":
+            continue
+        if take.altered:
+            _score(row, metric, "clean", take.clean, decoded.wav, take.sample_rate)
+        else:
+            _copy(row, column_name(metric, "input"), column_name(metric, "clean"))
+    if isinstance(coder, ModelCoder) and decoded.codes is not None:
+        if number not in latents:
+            latents[number] = coder.latents(take.heard, take.sample_rate)
+        _code_statistics(row, coder, decoded.codes, take, bitrate, latents[number])
+    return row
+
+
+def _check(decoded: Decoded, take: Take, name: str) -> None:
+    if decoded.wav.shape != take.heard.shape:
+        raise PeerError(f"{name} returned {decoded.wav.shape} samples for {take.heard.shape}")
+    if not np.isfinite(decoded.wav).all():
+        raise PeerError(f"{name} returned samples that are not finite numbers")
+
+
+def _score(
+    row: Row, metric: Metric, reference: Reference, original: Wav | None, estimate: Wav, sample_rate: int
+) -> None:
+    """Put a score into the row, or the reason why there is none."""
+    column = column_name(metric, reference)
+    try:
+        value = metric(original, estimate, sample_rate)
+        if not np.isfinite(value):
+            raise MetricError(f"came out as {value}: there is no difference, or nothing in common")
+        row[column] = float(value)
+    except Exception as error:
+        row["errors"][column] = reason_of(error)
+
+
+def _copy(row: Row, source: str, target: str) -> None:
+    if source in row:
+        row[target] = row[source]
+    else:
+        row["errors"][target] = row["errors"][source]
+
+
+def _code_statistics(
+    row: Row, coder: ModelCoder, codes: Codes, take: Take, bitrate: float, latents: Any
+) -> None:
+    sizes = coder.codec.model.quantizer.codebook_sizes[: len(codes)]
+    found: Mapping[str, Callable[[], Sequence[float]]] = {
+        "perplexity": lambda: stage_perplexity(codes, sizes),
+        "usage": lambda: stage_usage(codes, sizes),
+    }
+    if take.clean is not None:
+        original = codes
+        if take.heard is not take.original:
+            original = coder.clean_codes(take.original, take.sample_rate, bitrate, take.identity)
+        found["token_flip_rate"] = lambda: [
+            token_flip_rate(a[None], b[None]) for a, b in zip(original, codes, strict=True)
+        ]
+    for name, compute in found.items():
+        by_stage = "flips_by_stage" if name == "token_flip_rate" else f"{name}_by_stage"
+        try:
+            row[by_stage] = [float(value) for value in compute()]
+            row[name] = float(np.mean(row[by_stage]))
+        except MetricError as error:
+            row["errors"][name] = str(error)
+    try:
+        length = min(latents.shape[1], codes.shape[1])
+        row["quantization_error"] = quantization_error(
+            latents[:, :length], coder.quantized(codes)[:, :length]
+        )
+    except MetricError as error:
+        row["errors"]["quantization_error"] = str(error)
