@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from torch import Tensor
 
@@ -42,9 +44,21 @@ class Sampler(Protocol):
 
     Attributes:
         segment_length: samples L of a segment.
+        skipped: reason for each recording that could not be used so far, by name.
+        skips: how often one could not be used so far.
     """
 
     segment_length: int
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """See above."""
+        ...
+
+    @property
+    def skips(self) -> int:
+        """See above."""
+        ...
 
     def draw(self, rng: np.random.Generator, step: int | None = None) -> Batch:
         """Draw batch number `step`, counted on this rank from 0; None: the one after the last drawn.

@@ -13,7 +13,7 @@ from audiocodec import audio
 from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def decode_all(
         yield decode(recording, sample_rate) if short is None else _replayed(short)
 
 
-def in_order(work: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[R]:
+def in_order(work: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Iterator[R]:
     """Give `work(task)` of every task in order; `jobs` threads run a bounded number of tasks ahead."""
     if jobs <= 1:
         yield from map(work, tasks)

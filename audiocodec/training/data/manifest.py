@@ -76,11 +76,11 @@ def read_manifest(path: Path) -> list[Recording]:
         raise InputError(f"{path}: not a CSV file ({error}); write one recording a line") from error
 
 
-def read_folder(folder: Path) -> list[Recording]:
+def read_folder(folder: Path, hold_out: bool = True) -> list[Recording]:
     """List the sound files of a folder tree as speech; the first folder below it names their source.
 
     Folders named train, valid or test say the split. Where none is named valid, about one file in fifty (at
-    least one, when there are two) is held out, always the same ones.
+    least one, when there are two) is held out, always the same ones, unless `hold_out` is False.
 
     Raises:
         InputError: there is no sound file.
@@ -88,7 +88,7 @@ def read_folder(folder: Path) -> list[Recording]:
     files = find_audio([folder])
     below = [file.relative_to(folder) for file in files]
     splits = [next((part for part in path.parts[:-1] if part in SPLITS), "train") for path in below]
-    if "valid" not in splits:
+    if hold_out and "valid" not in splits:
         ranks = {i: crc32(below[i].as_posix().encode()) for i, split in enumerate(splits) if split == "train"}
         held_out = [i for i, rank in ranks.items() if rank % HELD_OUT == 0 and len(ranks) > 1]
         if not held_out and len(ranks) > 1:

@@ -12,6 +12,8 @@ from audiocodec.training.checks import check_names
 from audiocodec.training.data.batch import Batch, Example
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -43,6 +45,16 @@ class SegmentSampler:
         if not weights.any():
             raise ConfigError("data.source_weights are 0 for every source; give one a weight above 0")
         self.probabilities = weights / weights.sum()
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Reason for each recording that could not be read, by name."""
+        return self.store.skipped
+
+    @property
+    def skips(self) -> int:
+        """How many recordings could not be read."""
+        return len(self.store.skipped)
 
     def draw(self, rng: np.random.Generator, step: int | None = None, batch_size: int | None = None) -> Batch:
         """Draw a batch; which one follows from `rng` alone, whatever the step."""

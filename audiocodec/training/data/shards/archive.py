@@ -1,0 +1,231 @@
+"""Which shards there are, and the recordings in one; a shard is hostile until its bytes say otherwise.
+
+A recording is the members of a tar file that share a name up to its first dot, one after the other, as in
+https://github.com/webdataset/webdataset: sound, and a `.json` that may say speaker and source. Sizes are
+capped before anything is read, names are never used as paths, links are not followed.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import soundfile
+
+from audiocodec.audio import AUDIO_SUFFIXES, Resampler, check_sample_rate, check_samples
+from audiocodec.errors import InputError, MissingPackageError
+from audiocodec.training.data.decoding import BLOCK_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_SHARDS = 1_000_000
+MAX_MEMBER_BYTES = 256 << 20
+MAX_JSON_BYTES = 1 << 20
+MAX_SECONDS = 3600.0
+"""Longer recordings do not belong into shards, where each is decoded whole."""
+MAX_NAME = 200
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A recording as it lies in a shard.
+
+    Attributes:
+        name: `SHARD/KEY`, for messages.
+        sound: bytes of the sound file; empty when it cannot be used, for the reason in `problem`.
+        speaker: as the `.json` member says; likewise `source`.
+        problem: why it cannot be used.
+    """
+
+    name: str
+    sound: bytes
+    speaker: str = ""
+    source: str = ""
+    problem: str = ""
+
+
+def is_shards(manifest: str) -> bool:
+    """Whether a name in a recipe means shards: files ending in .tar, or a folder of such files alone."""
+    if manifest.endswith(".tar"):
+        return True
+    folder = Path(manifest)
+    return folder.is_dir() and any(folder.glob("*.tar"))
+
+
+def find_shards(pattern: str) -> list[Path]:
+    """The shards that a folder, or a path with braces (`{000..099}`, `{a,b}`) and `*`, means, in order.
+
+    Raises:
+        InputError: there is none, or some are missing, which are named.
+        MissingPackageError: braces need a package that is not installed.
+    """
+    if "://" in pattern or pattern.startswith("pipe:"):
+        raise InputError(f"{pattern}: shards are read from folders; mount the store, or copy them")
+    if Path(pattern).is_dir():
+        return sorted(Path(pattern).glob("*.tar"))
+    found: list[Path] = []
+    for name in _expand(pattern):
+        path = Path(name)
+        globbed = sorted(path.parent.glob(path.name)) if "*" in path.name or "?" in path.name else [path]
+        found += globbed
+    missing = [path for path in found if not path.is_file()]
+    if missing or not found:
+        named = ", ".join(map(str, missing[:10]))
+        raise InputError(
+            f"{pattern}: {len(missing)} of {len(found)} shards are missing ({named})"
+            if missing
+            else f"{pattern}: no such shard"
+        )
+    return list(dict.fromkeys(found))
+
+
+def read_shard(path: Path) -> Iterator[Packed]:
+    """The recordings of a shard in order, those that cannot be used with the reason.
+
+    Where the tar file itself is damaged, one with a `problem` stands for all that follows.
+
+    Raises:
+        InputError: the file cannot be opened or read at all.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from _group(path, _Members(file))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def decode_packed(packed: Packed, sample_rate: int) -> NDArray[np.float32]:
+    """The sound of a recording [L], channels averaged, at `sample_rate`.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    import numpy as np
+
+    if packed.problem:
+        raise InputError(f"{packed.name}: {packed.problem}")
+    parts: list[NDArray[np.float32]] = []
+    try:
+        with soundfile.SoundFile(BytesIO(packed.sound)) as file:
+            if file.frames > MAX_SECONDS * file.samplerate:
+                raise InputError(f"longer than {MAX_SECONDS:g} s; cut it before packing it")
+            resampler = Resampler(check_sample_rate(file.samplerate), sample_rate, 1)
+            while len(block := file.read(BLOCK_LENGTH, dtype="float32", always_2d=True)):
+                mono = np.ascontiguousarray(block.mean(axis=1)[None], np.float32)
+                check_samples(mono, file.samplerate)
+                parts.append(resampler.push(mono)[0])
+            if file.tell() < file.frames and file.format not in ("MP3", "MPEG"):
+                raise InputError(f"damaged after {file.tell()} of {file.frames} samples")
+            parts.append(resampler.flush()[0])
+    except (soundfile.SoundFileError, RuntimeError, TypeError, InputError) as error:
+        raise InputError(f"{packed.name}: {' '.join(str(error).split())}") from error
+    if not sum(map(len, parts)):
+        raise InputError(f"{packed.name}: contains no samples")
+    return np.concatenate(parts)
+
+
+class _Members:
+    """Regular members of a tar file as (name, suffix, bytes or a problem), nothing larger than the caps."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """What tarfile reads through: headers that claim more than any header needs are damage."""
+        if not 0 <= size <= MAX_MEMBER_BYTES:
+            raise tarfile.ReadError(f"a header claims {size} bytes")
+        return self.file.read(size)
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        return self.file.seek(position, whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def __iter__(self) -> Iterator[tuple[str, str, bytes | str]]:
+        with tarfile.open(fileobj=cast("BinaryIO", self), mode="r:") as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # else every header of the shard stays in memory
+                base, dot, suffix = member.name.rpartition("/")[2].partition(".")
+                if not member.isreg() or member.issparse() or not base or not dot:
+                    continue
+                key = member.name[: len(member.name) - len(suffix) - 1]
+                wanted = f".{suffix.lower()}"
+                if wanted != ".json" and f".{wanted.rpartition('.')[2]}" not in AUDIO_SUFFIXES:
+                    continue
+                cap = MAX_JSON_BYTES if wanted == ".json" else MAX_MEMBER_BYTES
+                if member.size > cap:
+                    yield key, wanted, f"has {member.size} bytes, {cap} are allowed"
+                    continue
+                content = tar.extractfile(member)
+                assert content is not None, "regular members have content"
+                yield key, wanted, content.read()
+
+
+def _group(path: Path, members: _Members) -> Iterator[Packed]:
+    key, sound, about = "", None, {}
+    try:
+        for name, suffix, content in members:
+            if name != key:
+                if sound is not None:
+                    yield _packed(path, key, sound, about)
+                key, sound, about = name, None, {}
+            if suffix == ".json":
+                about = _about(content)
+            elif sound is None:
+                sound = content
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        yield Packed(f"{path}", b"", problem=f"damaged ({error}); what follows in it is left out")
+        return
+    if sound is not None:
+        yield _packed(path, key, sound, about)
+
+
+def _packed(path: Path, key: str, sound: bytes | str, about: dict[str, Any]) -> Packed:
+    speaker, source = (_text(about.get(name)) for name in ("speaker", "source"))
+    content, problem = (b"", sound) if isinstance(sound, str) else (sound, "")
+    return Packed(f"{path}/{_text(key)}", content, speaker, source, problem)
+
+
+def _about(content: bytes | str) -> dict[str, Any]:
+    try:
+        found = json.loads(content) if isinstance(content, bytes) else None
+    except (ValueError, RecursionError):
+        found = None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _text(value: Any) -> str:
+    """A short text, printable: what comes from a shard goes to logs."""
+    if not isinstance(value, str | int):
+        return ""
+    text = "".join(char if char.isprintable() else "?" for char in str(value)[: MAX_NAME + 1])
+    return text if len(text) <= MAX_NAME else f"{text[:MAX_NAME]}..."
+
+
+def _expand(pattern: str) -> list[str]:
+    if "{" not in pattern:
+        return [pattern]
+    try:
+        from braceexpand import UnbalancedBracesError, braceexpand
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{pattern}: braces need a package that is not installed; pip install 'audiocodec[data]'"
+        ) from error
+    try:
+        names = list(islice(braceexpand(pattern), MAX_SHARDS + 1))
+    except UnbalancedBracesError as error:
+        raise InputError(f"{pattern}: {error}; close every brace") from error
+    if len(names) > MAX_SHARDS:
+        raise InputError(f"{pattern}: more than {MAX_SHARDS} shards; make them larger")
+    return names
