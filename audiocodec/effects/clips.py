@@ -15,7 +15,7 @@ from audiocodec.config import load_config
 from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
 KINDS = ("noise", "speech", "music", "rir")
@@ -90,8 +90,10 @@ def read_types(path: Path | None = None) -> TypeMap:
     return load_config(TypeMap, path or default_types())
 
 
-def read_clips(manifest: Path, splits: Iterable[str] = (), types: TypeMap | None = None) -> list[Clip]:
+def read_clips(manifest: Path, splits: Sequence[str] = (), types: TypeMap | None = None) -> list[Clip]:
     """List the recordings of a CSV or JSONL manifest, of these splits (none: all); other kinds are left out.
+
+    A recording that names no split is in all of them.
 
     Columns: `path` (relative to the manifest); `split`, `kind`, `type`, `source`, `speaker` and `seconds`
     where there are such. A recording without a type gets one from `types`, else its source.
@@ -109,8 +111,8 @@ def read_clips(manifest: Path, splits: Iterable[str] = (), types: TypeMap | None
         raise InputError(f"{manifest}: cannot be read ({reason}); give a CSV or JSONL manifest") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{manifest}: not a CSV or JSONL manifest in UTF-8 ({error})") from error
-    wanted = set(splits)
-    clips = [_clip(manifest, line, row) for line, row in rows if not wanted or row.get("split") in wanted]
+    wanted = {*splits, ""} if splits else set()
+    clips = [_clip(manifest, line, row) for line, row in rows if not wanted or _text(row, "split") in wanted]
     return [_typed(clip, types, clip.source) for clip in clips if clip.kind in KINDS]
 
 
@@ -158,9 +160,13 @@ def _clip(manifest: Path, line: int, row: dict[str, Any]) -> Clip:
     name = row.get("path")
     if not isinstance(name, str) or not name.strip() or "\0" in name:
         raise InputError(f"{manifest}, line {line}: no `path` of a sound file; every line needs one")
-    kind, type_, source, speaker = (str(row.get(key) or "") for key in ("kind", "type", "source", "speaker"))
+    kind, type_, source, speaker = (_text(row, key) for key in ("kind", "type", "source", "speaker"))
     try:
         seconds = float(row.get("seconds") or row.get("duration") or 0.0)
     except (TypeError, ValueError):
         seconds = 0.0
     return Clip(name, manifest.parent / name, kind or "speech", type_, source, speaker, seconds)
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    return str(row.get(key) or "")
