@@ -28,7 +28,6 @@ def visqol_speech(reference: Wav, estimate: Wav, sample_rate: int) -> float:
         MetricError: as `check_pair`, under 0.8 s, or ViSQOL finds nothing to compare.
         MissingPackageError: visqol-python or ai-edge-litert is not installed.
     """
-    require("ai_edge_litert.interpreter", "ViSQOL's lattice model", INSTALL)
     return _score(reference, estimate, sample_rate, "speech", True)
 
 
@@ -68,6 +67,8 @@ def _score(reference: Wav, estimate: Wav, sample_rate: int, mode: str, lattice: 
 
 @lru_cache(maxsize=3)
 def _api(mode: str, lattice: bool | None) -> Any:
+    if lattice:
+        require("ai_edge_litert.interpreter", "ViSQOL's lattice model", INSTALL)
     api = require("visqol", "ViSQOL", INSTALL).VisqolApi()
     api.create(mode=mode, use_lattice_model=lattice)
     return api

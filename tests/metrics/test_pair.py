@@ -11,7 +11,12 @@ BROKEN = SOUND.copy()
 BROKEN[77] = np.nan
 
 
-@pytest.mark.parametrize("name", METRICS)
+WITH_REFERENCE = [name for name, metric in METRICS.items() if metric.needs == "reference"]
+OF_SILENCE = {"mel_distance", "multi_resolution_mel_distance"}
+OF_SILENT_ESTIMATES = {*OF_SILENCE, "multi_resolution_stft_distance", "log_spectral_distance"}
+
+
+@pytest.mark.parametrize("name", WITH_REFERENCE)
 @pytest.mark.parametrize(
     ("reference", "estimate", "rate", "words"),
     [
@@ -28,21 +33,26 @@ def test_every_metric_refuses_what_it_cannot_compare(name, reference, estimate, 
         METRICS[name](reference, estimate, rate)
 
 
-@pytest.mark.parametrize("name", set(METRICS) - {"mel_distance"})
+@pytest.mark.parametrize("name", [name for name in WITH_REFERENCE if name not in OF_SILENCE])
 def test_silence_has_no_score(name):
     with pytest.raises(MetricError, match="reference is silent"):
         METRICS[name](np.zeros(RATE), SOUND, RATE)
 
 
-@pytest.mark.parametrize("name", ["pesq_wb", "pesq_nb", "stoi", "estoi", "si_sdr"])
+@pytest.mark.parametrize("name", [name for name in METRICS if name not in OF_SILENT_ESTIMATES])
 def test_a_silent_estimate_has_no_score(name):
-    with pytest.raises(MetricError, match="estimate is silent"):
+    with pytest.raises(MetricError, match="is silent"):
         METRICS[name](SOUND, np.zeros(RATE), RATE)
 
 
 @pytest.mark.parametrize(("name", "length"), [("pesq_wb", 4000), ("pesq_nb", 4000), ("stoi", 6000),
                                               ("estoi", 6000), ("mel_distance", 1000),
-                                              ("log_spectral_distance", 1000)])  # fmt: skip
+                                              ("log_spectral_distance", 1000), ("f0_error", 1000),
+                                              ("multi_resolution_mel_distance", 2000),
+                                              ("multi_resolution_stft_distance", 700),
+                                              ("voicing_error", 1000), ("loudness_change", 6000),
+                                              ("visqol_speech", 12000), ("visqol_audio", 12000),
+                                              ("dnsmos", 15000), ("speaker_similarity", 15000)])  # fmt: skip
 def test_too_short(name, length):
     with pytest.raises(MetricError, match="too short"):
         METRICS[name](SOUND[:length], SOUND[:length], RATE)

@@ -198,10 +198,16 @@ def _config(name: str, model_class: str, source: str) -> Any:
 @lru_cache(maxsize=3)
 def _model(name: str, model_class: str, source: str, device: str) -> Any:
     import transformers
+    from transformers.utils import logging
 
     kind = getattr(transformers, model_class)
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         model = kind.from_pretrained(source, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError) as error:
         raise PeerUnavailable(f"{name}: the weights in {source} cannot be read: {error}") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
     return model.to(device).eval()
