@@ -253,7 +253,9 @@ class Codec:
             "model_id": self.model_id,
             "codebook_id": codebook_id(model.quantizer),
         }
-        return Codec(model, self.config, metadata, device_of(model), self.revisions.store)
+        codec = Codec(model, self.config, metadata, device_of(model), self.revisions.store)
+        codec.revisions.origin = self.revisions.origin or self.revisions
+        return codec
 
     def _codes(self, samples: Samples, header: Header) -> NDArray[np.int64]:
         encoder = PacketEncoder(self.model, header)
@@ -268,7 +270,8 @@ def load(
 ) -> Codec:
     """Load a pretrained model by name (None: the default one), or your own by its folder or weight file.
 
-    `device` is "auto" (a GPU when there is one), "cpu", "cuda" or another name that torch knows.
+    `device` is "auto" (a GPU when there is one), "cpu", "cuda" or another name that torch knows. `codebooks`
+    has other revisions of its codebooks, such as `audiocodec.adaptation.registry.Registry`.
 
     Raises:
         RegistryError: the name is not known, or the files were changed.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from audiocodec.checkpoint import codebook_id as identify
-from audiocodec.errors import BitstreamError, RegistryError
+from audiocodec.errors import BitstreamError, InputError, RegistryError
 from audiocodec.model import CodecModel
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Revisions:
     ) -> None:
         """`model` has the codebooks `codebook_id`; `store` has others."""
         self.model, self.model_id, self.codebook_id, self.store = model, model_id, codebook_id, store
+        self.origin: Revisions | None = None
+        """Of the model these codebooks were made for; it needs no store to decode files of its own."""
         self._kept: dict[str, CodecModel] = {}
 
     def get(self, codebook_id: str) -> CodecModel:
@@ -48,6 +50,8 @@ class Revisions:
         key = codebook_id[:ID_DIGITS]
         if self.codebook_id.startswith(key):
             return self.model
+        if self.origin is not None and self.origin.codebook_id.startswith(key):
+            return self.origin.model
         if key not in self._kept:
             model = self._build(key)
             if len(self._kept) >= KEPT:
@@ -82,12 +86,16 @@ class Revisions:
     def _build(self, key: str) -> CodecModel:
         if self.store is None:
             raise RegistryError(
-                f"codebook {key} is not at hand, the model has {self.codebook_id[:ID_DIGITS]}; name the store"
-                " that has it"
+                f"codebook {key} is not at hand, the model has {self.codebook_id[:ID_DIGITS]}; import that"
+                " revision (audiocodec codebooks import FILE --store DIR), then name the store (--store DIR)"
             )
         model = self.model
         quantizer = copy.deepcopy(model.quantizer)
-        quantizer.load_codebooks(self.store.get(key))
+        codebooks = self.store.get(key)
+        try:
+            quantizer.load_codebooks(codebooks)
+        except InputError as error:
+            raise RegistryError(f"codebook {key} does not fit this model: {error}") from error
         if not identify(quantizer).startswith(key):
             raise RegistryError(
                 f"what the store gave for codebook {key} has another identity; verify the store"

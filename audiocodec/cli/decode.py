@@ -34,6 +34,7 @@ class DecodeTask:
     item: Item
     model: str | None
     device: str
+    store: Path | None
     arguments: dict[str, Any]
 
 
@@ -45,6 +46,7 @@ def decode(
     conceal: Conceal = False,
     subtype: Subtype = None,
     model: options.Model = None,
+    store: options.Store = None,
     jobs: options.Jobs = 1,
     device: options.Device = "auto",
     force: options.Force = False,
@@ -54,16 +56,17 @@ def decode(
     """Decode .nac files to sound files of the original sample rate, channels and length.
 
     The ending of OUT chooses the format. The model is the one the file names, unless --model says another.
+    Codebooks other than the model's own come out of --store.
 
     Example: audiocodec decode talk.nac -o talk.wav
     """
     items = plan(inputs, out, ".wav", {".nac"})
     arguments = dict(start=start, duration=duration, conceal=conceal, subtype=subtype, overwrite=force)
     if model is not None:
-        codec_for(model, device)  # one error instead of one a file
+        codec_for(model, device, None, store)  # one error instead of one a file
 
     def task(item: Item) -> DecodeTask:
-        return DecodeTask(item, model, device, arguments)
+        return DecodeTask(item, model, device, store, arguments)
 
     convert(decode_file, task, items, jobs, Output(json, quiet), _line)
 
@@ -90,11 +93,11 @@ def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str
 def _codec(source: Path, task: DecodeTask) -> Codec:
     """The model that was named, or the installed one that the file names."""
     if task.model is not None:
-        return codec_for(task.model, task.device)
+        return codec_for(task.model, task.device, None, task.store)
     from audiocodec.codec import name_for
 
     with open_container(source) as reader:
-        return codec_for(name_for(reader.header), task.device)
+        return codec_for(name_for(reader.header), task.device, None, task.store)
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -17,12 +17,12 @@ from audiocodec.cli.parts.describe import describe, summary
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.paths import Item, plan
+from audiocodec.cli.parts.stores import chosen_codebook
 
 Bitrate = Annotated[
     float | None,
     typer.Option(metavar="BIT/S", help="A step of the ladder, for each channel; default: the highest."),
 ]
-Codebook = Annotated[str | None, typer.Option(metavar="ID", help="Identity of the codebooks to use.")]
 Report = Annotated[bool, typer.Option("--report", help="Decode again, and print PESQ and STOI.")]
 
 
@@ -31,7 +31,7 @@ class EncodeTask:
     """One file to encode; `codec` are the arguments of `codec_for`."""
 
     item: Item
-    codec: tuple[str | None, str, str | None]
+    codec: tuple[str | None, str, str | None, Path | None]
     bitrate: float | None
     force: bool
     report: bool
@@ -42,7 +42,8 @@ def encode(
     out: options.Out = None,
     model: options.Model = None,
     bitrate: Bitrate = None,
-    codebook: Codebook = None,
+    codebook: options.Codebook = None,
+    store: options.Store = None,
     report: Report = False,
     jobs: options.Jobs = 1,
     device: options.Device = "auto",
@@ -55,7 +56,8 @@ def encode(
     Example: audiocodec encode talk.wav -o talk.nac --bitrate 3000
     """
     items = plan(inputs, out, ".nac", AUDIO_SUFFIXES)
-    loading = (model, device, codebook)
+    codebook = chosen_codebook(codec_for(model, device, None, store), codebook, store)
+    loading = (model, device, codebook, store)
     codec_for(*loading).model.num_quantizers_for(bitrate)  # one error instead of one a file
 
     def task(item: Item) -> EncodeTask:

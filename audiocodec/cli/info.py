@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audiocodec import pretrained
 from audiocodec.audio.files import as_file
@@ -13,20 +13,33 @@ from audiocodec.cli.parts import options
 from audiocodec.cli.parts.describe import describe
 from audiocodec.cli.parts.output import Failure, Output, failure
 from audiocodec.cli.parts.paths import expand
+from audiocodec.cli.parts.stores import has_codebook, open_store
+
+if TYPE_CHECKING:
+    from audiocodec.adaptation.registry import Registry
 
 
-def info(inputs: options.Inputs, json: options.Json = False, quiet: options.Quiet = False) -> None:
+def info(
+    inputs: options.Inputs,
+    store: options.Store = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
     """Show what .nac files say of themselves, and whether every packet's checksum is right.
 
     Example: audiocodec info talk.nac
     """
     output = Output(json, quiet)
+    registry = None if store is None else open_store(store)
     for source, _, problem in expand(inputs, {".nac"}):
         try:
             if problem is not None:
                 raise problem
             with as_file(source) as file, open_container(file) as reader:
-                record: dict[str, Any] = {"file": str(source), **examine(reader, file.stat().st_size)}
+                record: dict[str, Any] = {
+                    "file": str(source),
+                    **examine(reader, file.stat().st_size, registry),
+                }
         except Exception as error:
             output.error(source, failure(error, source))
             continue
@@ -38,7 +51,7 @@ def info(inputs: options.Inputs, json: options.Json = False, quiet: options.Quie
     output.finish()
 
 
-def examine(reader: ContainerReader, size: int) -> dict[str, Any]:
+def examine(reader: ContainerReader, size: int, registry: Registry | None) -> dict[str, Any]:
     """Everything to say about a container, all of it read and checked."""
     header = reader.header
     packets = sum(1 for _ in reader.packets("skip"))
@@ -55,6 +68,7 @@ def examine(reader: ContainerReader, size: int) -> dict[str, Any]:
         "codebook_id": header.codebook_id,
         "model_sample_rate": header.model_sample_rate,
         "installed": pretrained.find_by_id(header.model_id) is not None,
+        "codebook_installed": has_codebook(header, registry),
         "coder": header.coder,
         "checksums": "damaged" if reader.damage else "good",
         "damage": [

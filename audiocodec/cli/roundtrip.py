@@ -19,6 +19,7 @@ from audiocodec.cli.parts.describe import describe
 from audiocodec.cli.parts.jobs import codec_for, run
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.paths import PIPE, Item, plan
+from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.cli.parts.summary import COLUMNS, cells, summarise
 
 USUAL = (1500.0, 3000.0, 6000.0)
@@ -42,7 +43,7 @@ class RoundtripTask:
     """One file to encode and decode at every bitrate."""
 
     item: Item
-    codec: tuple[str | None, str]
+    codec: tuple[str | None, str, str | None, Path | None]
     bitrates: tuple[float, ...]
     keep: bool
     force: bool
@@ -54,6 +55,8 @@ def roundtrip(
     bitrate: Bitrates = None,
     out: Folder = None,
     model: options.Model = None,
+    codebook: options.Codebook = None,
+    store: options.Store = None,
     limit_seconds: Limit = None,
     jobs: options.Jobs = 1,
     device: options.Device = "auto",
@@ -70,15 +73,15 @@ def roundtrip(
     """
     output = Output(json, quiet)
     items = plan(inputs, f"{out or '.'}/", ".wav", AUDIO_SUFFIXES)
-    codec = codec_for(model, device)
+    codec = codec_for(model, device, None, store)
+    codebook = chosen_codebook(codec, codebook, store)
+    loading = (model, device, codebook, store)
+    codec_for(*loading)  # one error instead of one a file
     bitrates = _choose(bitrate, codec.bitrates)
     for rate in bitrates:
         codec.model.num_quantizers_for(rate)  # one error instead of one a file
     items = [Item(item.source, item.target) if out is None else item for item in items]
-    tasks = [
-        RoundtripTask(item, (model, device), bitrates, out is not None, force, limit_seconds)
-        for item in items
-    ]
+    tasks = [RoundtripTask(item, loading, bitrates, out is not None, force, limit_seconds) for item in items]
     rows: list[dict[str, Any]] = []
     for number, result in run(roundtrip_file, tasks, [item.source for item in items], jobs, output, "files"):
         if isinstance(result, Failure):

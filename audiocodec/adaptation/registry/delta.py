@@ -35,7 +35,8 @@ def round_changes(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[
     """Codebooks like `new`, each changed entry [D] rounded to `old` plus whole steps.
 
     The largest change of an entry is between 64 and 127 steps, so the error is at most 1/128 of it: some 40
-    dB below the change. Judge the rounded codebooks, and publish those. Rounding them again changes nothing. Tensors that are not [K, D], or not in `old`, stay as they are.
+    dB below the change. Judge the rounded codebooks, and publish those. Rounding them again changes nothing.
+    Tensors that are not [K, D], or not in `old`, stay as they are.
     """
     import torch
 
@@ -101,7 +102,7 @@ def apply(old: Mapping[str, Array], arrays: Mapping[str, NDArray[Any]]) -> dict[
 def count_changed(old: Mapping[str, Array], new: Mapping[str, Array]) -> dict[str, int]:
     """Entries (rows) that differ, for each codebook that differs."""
     counts = {
-        name: len(codebook) if name not in old or old[name].shape != codebook.shape
+        name: len(np.atleast_1d(codebook)) if name not in old or old[name].shape != codebook.shape
         else int(_changed(old[name], codebook).size)
         for name, codebook in new.items()
     }  # fmt: skip
@@ -115,7 +116,7 @@ def _array(codebook: Tensor) -> Array:
 def _same(left: Array, right: Array) -> NDArray[np.bool_]:
     """Rows [K] that are equal to the last bit; codebooks are named by their bits."""
     equal = np.ascontiguousarray(left).view(np.int32) == np.ascontiguousarray(right).view(np.int32)
-    return equal.reshape(len(left), -1).all(axis=1)
+    return equal.all(axis=tuple(range(1, equal.ndim)))
 
 
 def _changed(old: Array, new: Array) -> NDArray[np.intp]:

@@ -43,10 +43,20 @@ class Shelf:
         return self.root / model_id[:ID_DIGITS] / f"{codebook_id}{SUFFIX}"
 
     def find(self, prefix: str) -> Path | None:
-        """The file of the codebooks whose identity starts with `prefix`, of whatever model."""
+        """The file of the codebooks whose identity starts with `prefix`, of whatever model; None without one.
+
+        Raises:
+            RegistryError: there are several.
+        """
         if not prefix or IDENTITY.fullmatch(prefix.ljust(64, "0")) is None:
             return None
-        return next(iter(sorted(self.root.glob(f"*/{prefix}*{SUFFIX}"))), None)
+        found = {path.stem: path for path in sorted(self.root.glob(f"*/{prefix}*{SUFFIX}"))}
+        if len(found) > 1:
+            names = ", ".join(found)
+            raise RegistryError(
+                f"{self.root}: codebook {prefix!r} means {len(found)}: {names}; give more digits"
+            )
+        return next(iter(found.values()), None)
 
     def model_of(self, path: Path) -> str:
         """Identity of the model that a file found here is for.

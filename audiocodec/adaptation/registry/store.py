@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import platform
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
@@ -17,6 +17,7 @@ from audiocodec.adaptation.registry.disk import WAIT_SECONDS, OnStep, locked
 from audiocodec.adaptation.registry.revision import Provenance, Revision
 from audiocodec.adaptation.registry.revision_file import IDENTITY, identify, pack, to_arrays
 from audiocodec.adaptation.registry.shelf import ID_DIGITS
+from audiocodec.adaptation.registry.transfer import export_revision, import_bundle
 from audiocodec.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -162,6 +163,43 @@ class Registry(Catalogue):
             self.shelf.load(model_id, revision.codebook_id)
             self._switch("rollback", revision, reason)
             return self.revision(revision.codebook_id, model_id)
+
+    def export(
+        self,
+        codebook_id: str,
+        path: str | os.PathLike[str],
+        *,
+        full: bool = False,
+        since: str | None = None,
+        sign: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+    ) -> Revision:
+        """Write a `.nacbook` file from which another store can take a revision.
+
+        It holds the changes to the model's own codebooks, which the receiver has; with `since`, to a revision
+        he got before; or with `full` the codebooks whole. `sign` is a file with a private key.
+
+        Raises:
+            RegistryError: the revision is not there or damaged.
+            InputError: the file exists already or cannot be written, or the key cannot be used.
+        """
+        return export_revision(
+            self, codebook_id, path, full=full, since=since, sign=sign, overwrite=overwrite
+        )
+
+    def import_(
+        self, path: str | os.PathLike[str], *, trust: Sequence[str | os.PathLike[str]] = ()
+    ) -> list[Revision]:
+        """Take in the revisions of a `.nacbook` file, the one that was asked for last; none becomes active.
+
+        With public keys in `trust`, or in the folder `trust` of the store, only what one of them has signed
+        is taken. Take in the model's own codebooks by `baseline` before, as files hold the changes to them.
+
+        Raises:
+            RegistryError: the file is damaged, not trusted, of a model that this store is not for, or needs
+                codebooks that are not there; nothing is taken then.
+        """
+        return import_bundle(self, path, trust)
 
     @contextmanager
     def locked(self) -> Generator[None]:

@@ -6,9 +6,11 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiocodec.cli.parts.output import Failure, Output, failure
+from audiocodec.cli.parts.stores import open_store
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
@@ -20,8 +22,10 @@ Work = Callable[[Any, Callable[[float], None]], T]
 
 
 @cache
-def codec_for(model: str | None, device: str, codebook: str | None = None) -> Codec:
-    """Load a model once in this process."""
+def codec_for(
+    model: str | None, device: str, codebook: str | None = None, store: Path | None = None
+) -> Codec:
+    """Load a model once in this process, with a codebook of its own or out of a store."""
     import torch
 
     from audiocodec.codec import load
@@ -29,7 +33,7 @@ def codec_for(model: str | None, device: str, codebook: str | None = None) -> Co
     # The matrices are small: more threads gain little, and wait for each other when the machine is busy.
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # near-silence would otherwise be computed many times slower
-    codec = load(model, device)
+    codec = load(model, device, None if store is None else open_store(store))
     return codec if codebook is None else codec.with_codebook(codebook)
 
 

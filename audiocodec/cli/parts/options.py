@@ -18,6 +18,16 @@ Model = Annotated[
     str | None,
     typer.Option(metavar="NAME|PATH", help="A model of `audiocodec models`, a folder or weight file."),
 ]
+Store = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", envvar="AUDIOCODEC_STORE", help="Where revisions of codebooks are kept."),
+]
+Codebook = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID", help="Codebooks to encode with; default: those active in the store, or the model's own."
+    ),
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 Jobs = Annotated[
     int, typer.Option(min=1, metavar="N", help="Files at a time, each in a process with one thread.")

@@ -1,0 +1,186 @@
+"""A `.nacbook` file: revisions on their way to somebody else, byte by byte in docs/codebooks.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from audiocodec.adaptation.registry.revision import Provenance, Revision, read_provenance
+from audiocodec.adaptation.registry.revision_file import IDENTITY, MAX_DEPTH, MAX_FILE_BYTES, read_facts
+from audiocodec.adaptation.registry.signatures import KEY_BYTES, SIGNATURE_BYTES, public_bytes
+from audiocodec.errors import RegistryError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+MAGIC = b"NACB"
+BUNDLE_VERSION = 1
+MAX_HEADER_BYTES = 8 << 20
+MAX_BUNDLE_BYTES = MAX_HEADER_BYTES + MAX_FILE_BYTES
+_DIGEST_BYTES = 32
+_START_BYTES = len(MAGIC) + 1 + 4
+_CONTEXT = b"audiocodec codebooks 1\n"
+
+
+@dataclass(frozen=True)
+class BundleEntry:
+    """One revision in a bundle.
+
+    Attributes:
+        codebook_id: its identity.
+        created: when it came into the store it was taken from.
+        actor: who put it there.
+        refused: whether it was refused there.
+        provenance: where it comes from.
+        data: the bytes of its file.
+    """
+
+    codebook_id: str
+    created: str
+    actor: str
+    refused: bool
+    provenance: Provenance
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a `.nacbook` file holds.
+
+    Attributes:
+        model_id: identity of the model.
+        model: its name, for people.
+        entries: revisions, each after the one it is based on; the last is the one that was asked for.
+        message: what was signed.
+        signer: public key of the signer, None where it is not signed.
+        signature: over `message`.
+    """
+
+    model_id: str
+    model: str
+    entries: tuple[BundleEntry, ...]
+    message: bytes
+    signer: bytes | None
+    signature: bytes
+
+    @property
+    def target(self) -> str:
+        """The codebooks that were asked for."""
+        return self.entries[-1].codebook_id
+
+
+def pack_bundle(
+    model: str, revisions: Sequence[tuple[Revision, bytes]], key: Ed25519PrivateKey | None
+) -> bytes:
+    """The bytes of a bundle of revisions and their files, signed with `key` if there is one."""
+    entries = [
+        {
+            "codebook_id": revision.codebook_id,
+            "created": revision.created,
+            "actor": revision.actor,
+            "refused": revision.status == "refused",
+            "provenance": revision.provenance.as_json(),
+            "bytes": len(data),
+        }
+        for revision, data in revisions
+    ]
+    signer = None if key is None else public_bytes(key.public_key()).hex()
+    document = {
+        "model_id": revisions[0][0].model_id,
+        "model": model,
+        "signer": signer,
+        "revisions": entries,
+    }
+    header = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    start = MAGIC + bytes([BUNDLE_VERSION]) + len(header).to_bytes(4, "little")
+    body = b"".join([start, header, *(data for _, data in revisions)])
+    if len(body) > MAX_BUNDLE_BYTES:
+        raise RegistryError(f"{len(body)} bytes are too many for one file; export with --full, or --since")
+    digest = hashlib.sha256(body).digest()
+    return body + digest + (b"" if key is None else key.sign(_CONTEXT + digest))
+
+
+def read_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read and check a bundle; its codebooks are not looked at yet.
+
+    Raises:
+        RegistryError: it cannot be read, is none, or was changed.
+    """
+    try:
+        if Path(path).stat().st_size > MAX_BUNDLE_BYTES + _DIGEST_BYTES + SIGNATURE_BYTES:
+            raise RegistryError(f"{path}: larger than any file of codebooks")
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise RegistryError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        return _unpack(data)
+    except RegistryError as error:
+        raise RegistryError(f"{path}: {error}; get a whole copy") from error
+
+
+def _unpack(data: bytes) -> Bundle:
+    header, position = _header(data)
+    try:
+        signer = None if header["signer"] is None else bytes.fromhex(header["signer"])
+        sizes = [int(entry["bytes"]) for entry in header["revisions"]]
+        end = position + sum(sizes)
+        wanted = end + _DIGEST_BYTES + (SIGNATURE_BYTES if signer else 0)
+        if min(sizes) < 0 or len(data) != wanted or len(signer or bytes(KEY_BYTES)) != KEY_BYTES:
+            raise RegistryError(f"{len(data)} bytes instead of {wanted}: it was cut off or changed")
+        digest = hashlib.sha256(data[:end]).digest()
+        if data[end : end + _DIGEST_BYTES] != digest:
+            raise RegistryError("its checksum is wrong: it was changed")
+        entries: list[BundleEntry] = []
+        for raw, size in zip(header["revisions"], sizes, strict=True):
+            entries.append(_entry(raw, data[position : position + size], str(header["model_id"])))
+            position += size
+        return Bundle(
+            model_id=str(header["model_id"]),
+            model=str(header["model"]),
+            entries=tuple(entries),
+            message=_CONTEXT + digest,
+            signer=signer,
+            signature=data[end + _DIGEST_BYTES :],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RegistryError("no file of codebooks: it does not describe itself") from error
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    """The header and the place after it."""
+    if not data.startswith(MAGIC) or len(data) < _START_BYTES:
+        raise RegistryError("no file of codebooks (.nacbook)")
+    if data[len(MAGIC)] != BUNDLE_VERSION:
+        raise RegistryError(
+            f"version {data[len(MAGIC)]}, this package reads {BUNDLE_VERSION}: update it if that is newer"
+        )
+    size = int.from_bytes(data[_START_BYTES - 4 : _START_BYTES], "little")
+    if size > MAX_HEADER_BYTES or _START_BYTES + size > len(data):
+        raise RegistryError("it was cut off or changed")
+    try:
+        header = json.loads(data[_START_BYTES : _START_BYTES + size])
+    except (ValueError, RecursionError) as error:
+        raise RegistryError("its header was changed") from error
+    if not isinstance(header, dict):
+        raise RegistryError("its header was changed")
+    fields = cast("dict[str, Any]", header)
+    revisions = fields.get("revisions")
+    if not isinstance(revisions, list) or not 1 <= len(cast("list[Any]", revisions)) <= MAX_DEPTH + 1:
+        raise RegistryError(f"it must hold 1 to {MAX_DEPTH + 1} revisions")
+    return fields, _START_BYTES + size
+
+
+def _entry(raw: dict[str, Any], data: bytes, model_id: str) -> BundleEntry:
+    codebook_id = str(raw["codebook_id"])
+    facts = read_facts(data)
+    if not IDENTITY.fullmatch(codebook_id) or (facts.codebook_id, facts.model_id) != (codebook_id, model_id):
+        raise RegistryError(f"what it calls {codebook_id[:64]} is something else")
+    provenance = read_provenance(raw["provenance"])
+    return BundleEntry(
+        codebook_id, str(raw["created"]), str(raw["actor"]), raw["refused"] is True, provenance, data
+    )

@@ -1,0 +1,280 @@
+"""`audiocodec codebooks`: the revisions in a store, and what happened to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.output import Output
+from audiocodec.cli.parts.stores import open_store
+
+if TYPE_CHECKING:
+    from audiocodec.adaptation.registry import Registry, Revision
+
+SHOWN_DIGITS = 12
+
+Store = Annotated[
+    Path,
+    typer.Option(metavar="DIR", envvar="AUDIOCODEC_STORE", help="The store, a folder; or $AUDIOCODEC_STORE."),
+]
+Identity = Annotated[str, typer.Argument(metavar="ID", help="Identity of codebooks; its first digits do.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the log.")]
+Head = Annotated[
+    str | None, typer.Option(metavar="HASH", help="Hash of an event that the log must still have.")
+]
+Full = Annotated[bool, typer.Option("--full", help="Whole codebooks, not changes to the model's own.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="ID", help="Only changes since this one, which the receiver has.")
+]
+Sign = Annotated[Path | None, typer.Option(metavar="KEY.pem", help="Sign with this Ed25519 private key.")]
+Trust = Annotated[
+    list[Path] | None, typer.Option(metavar="PUBLIC.pem", help="Take only what this key signed; repeatable.")
+]
+Activate = Annotated[bool, typer.Option("--activate", help="Encode with it from now on.")]
+ForceActivate = Annotated[bool, typer.Option("--force", help="Also what was refused by its acceptance test.")]
+OutFile = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: the identity, .nacbook.")
+]
+
+
+def list_(store: Store, json: options.Json = False, quiet: options.Quiet = False) -> None:
+    """List all revisions, oldest first; * marks what new files are encoded with.
+
+    Example: audiocodec codebooks list --store books
+    """
+    output, registry = Output(json, quiet), open_store(store)
+    found = registry.revisions()
+    names = {model_id: history.name for model_id, history in registry.histories().items()}
+    for revision in found:
+        output.result({**revision.as_json(), "model": names[revision.model_id]})
+    columns = ("", "codebook", "model", "status", "parent", "created", "bytes", "environment", "reason")
+    output.table(columns, [_row(revision, names[revision.model_id]) for revision in found])
+    if not found:
+        output.say(f"{store}: no revisions yet")
+
+
+def show(store: Store, identity: Identity, json: options.Json = False, quiet: options.Quiet = False) -> None:
+    """Show everything known of one revision: origin, data, statistics, verdict, file.
+
+    Example: audiocodec codebooks show 3f2a --store books
+    """
+    output = Output(json, quiet)
+    revision = open_store(store).revision(identity)
+    output.result(revision.as_json())
+    output.table(("", ""), _facts("", revision.as_json()))
+
+
+def activate(
+    store: Store,
+    identity: Identity,
+    reason: Reason = "",
+    force: ForceActivate = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Encode new files with these codebooks from now on.
+
+    Example: audiocodec codebooks activate 3f2a --store books --reason "new hall"
+    """
+    _say_active(Output(json, quiet), open_store(store).activate(identity, reason=reason, force=force))
+
+
+def rollback(
+    store: Store,
+    model: options.Model = None,
+    reason: Reason = "",
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Make those codebooks active that were so before.
+
+    Example: audiocodec codebooks rollback --store books --reason "complaints"
+    """
+    registry = open_store(store)
+    _say_active(Output(json, quiet), registry.rollback(_model_in(registry, model), reason=reason))
+
+
+def log(store: Store, json: options.Json = False, quiet: options.Quiet = False) -> None:
+    """Show who did what, when and why.
+
+    Example: audiocodec codebooks log --store books
+    """
+    output = Output(json, quiet)
+    events = open_store(store).log()
+    rows: list[tuple[Any, ...]] = []
+    for event in events:
+        output.result(event.as_json())
+        provenance = event.details.get("provenance", {})
+        reason = event.details.get("reason") or provenance.get("reason") or ""
+        notes = "; ".join(event.notes)
+        codebook = event.codebook_id[:SHOWN_DIGITS]
+        rows.append((event.sequence, event.time, event.actor, event.kind, codebook, reason, notes))
+    output.table(("", "time", "who", "event", "codebook", "reason", "notes"), rows)
+
+
+def verify(store: Store, head: Head = None, json: options.Json = False, quiet: options.Quiet = False) -> None:
+    """Read and check everything: the chain of the log, every revision against its name and the log.
+
+    Exit status 1 when something is lost or was changed. The last line names the newest event; kept
+    elsewhere and given as --head later, it shows whether the end of the log was cut off since.
+
+    Example: audiocodec codebooks verify --store books
+    """
+    output, registry = Output(json, quiet), open_store(store)
+    findings = registry.verify(head)
+    for finding in findings:
+        where = str(finding.where)
+        output.result({"level": finding.level, "file": where, "problem": finding.problem})
+        typer.echo(f"{finding.level}: {where}: {finding.problem}", err=True)
+    errors = sum(finding.level == "error" for finding in findings)
+    if not errors:
+        events = registry.log()
+        newest = events[-1].hash if events else None
+        count = len(registry.revisions())
+        output.result(
+            {"summary": True, "sound": True, "revisions": count, "events": len(events), "head": newest},
+            f"{store}: {count} revisions and {len(events)} events are sound; newest event {newest}",
+        )
+    else:
+        output.result({"summary": True, "sound": False, "errors": errors})
+        raise typer.Exit(1)
+
+
+def export(
+    store: Store,
+    identity: Identity,
+    out: OutFile = None,
+    full: Full = False,
+    since: Since = None,
+    sign: Sign = None,
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write a revision to a .nacbook file, for those who are to decode what it encodes.
+
+    A key pair comes from `openssl genpkey -algorithm ed25519 -out key.pem` and
+    `openssl pkey -in key.pem -pubout -out public.pem`.
+
+    Example: audiocodec codebooks export 3f2a --store books -o hall.nacbook
+    """
+    registry = open_store(store)
+    target = out or Path(f"{registry.revision(identity).codebook_id[:SHOWN_DIGITS]}.nacbook")
+    revision = registry.export(identity, target, full=full, since=since, sign=sign, overwrite=force)
+    record = {
+        "file": str(target),
+        "bytes": target.stat().st_size,
+        "model_id": revision.model_id,
+        "codebook_id": revision.codebook_id,
+        "full": full,
+        "signed": sign is not None,
+    }
+    line = f"{target}: {record['bytes']} bytes, codebook {revision.codebook_id[:SHOWN_DIGITS]}"
+    Output(json, quiet).result(record, line)
+
+
+def import_(
+    store: Store,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files that `export` wrote.")],
+    model: options.Model = None,
+    trust: Trust = None,
+    activate: Activate = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Take revisions out of .nacbook files, after checking every byte.
+
+    The model they are for must be installed, or named with --model. With --trust, or public keys in the
+    folder `trust` of the store, files must be signed by one of them.
+
+    Example: audiocodec codebooks import hall.nacbook --store books
+    """
+    output, registry = Output(json, quiet), open_store(store, new=True)
+    for file in files:
+        _take_in_model(registry, file, model)
+        revision = registry.import_(file, trust=trust or ())[-1]
+        if activate:
+            revision = registry.activate(revision.codebook_id, reason=f"import of {file.name}")
+        state = ", now active" if revision.active else ""
+        line = f"{file}: codebook {revision.codebook_id[:SHOWN_DIGITS]} of {revision.created}{state}"
+        output.result({"file": str(file), **revision.as_json()}, line)
+
+
+def _take_in_model(registry: Registry, file: Path, model: str | None) -> None:
+    """Put the model's own codebooks into a store that has none of this model, and may have."""
+    from audiocodec import pretrained
+    from audiocodec.adaptation.registry.bundle import read_bundle
+    from audiocodec.cli.parts.jobs import codec_for
+
+    bundle, known = read_bundle(file), registry.histories()
+    if bundle.model_id in known or (known and model is None):
+        return
+    name = model or pretrained.find_by_id(bundle.model_id)
+    if name is None:
+        return
+    codec = codec_for(name, "cpu")
+    if codec.model_id == bundle.model_id:
+        registry.baseline(codec.model_id, codec.model.quantizer.codebooks(), model=codec.name)
+
+
+def _model_in(registry: Registry, model: str | None) -> str:
+    """Identity of the model that is meant: the one named, or the only one in the store."""
+    from audiocodec.cli.parts.jobs import codec_for
+    from audiocodec.errors import RegistryError
+
+    if model is not None:
+        return codec_for(model, "cpu").model_id
+    known = registry.histories()
+    if len(known) != 1:
+        names = ", ".join(sorted(history.name for history in known.values())) or "none"
+        raise RegistryError(f"{registry.path}: holds {len(known)} models ({names}); name one with --model")
+    return next(iter(known))
+
+
+def _say_active(output: Output, revision: Revision) -> None:
+    line = f"active: codebook {revision.codebook_id[:SHOWN_DIGITS]}, {revision.status}"
+    output.result(revision.as_json(), f"{line}, {revision.created}")
+
+
+def _row(revision: Revision, model: str) -> tuple[Any, ...]:
+    origin = revision.provenance
+    return (
+        "*" if revision.active else "",
+        revision.codebook_id[:SHOWN_DIGITS],
+        model or revision.model_id[:SHOWN_DIGITS],
+        revision.status,
+        (origin.parent or "-")[:SHOWN_DIGITS],
+        revision.created[:19].replace("T", " "),
+        revision.file.get("bytes"),
+        origin.environment or "-",
+        origin.reason,
+    )
+
+
+def _facts(prefix: str, record: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Nested facts as rows."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in record.items():
+        if name == "changed" and value:
+            rows.append((f"{prefix}{name}", f"{sum(value.values())} entries of {len(value)} codebooks"))
+        elif isinstance(value, dict):
+            rows += _facts(f"{prefix}{name}.", value)
+        elif value not in (None, "", {}):
+            rows.append((f"{prefix}{name}", value))
+    return rows
+
+
+CODEBOOK_COMMANDS = {
+    "list": list_,
+    "show": show,
+    "activate": activate,
+    "rollback": rollback,
+    "log": log,
+    "verify": verify,
+    "export": export,
+    "import": import_,
+}
+"""By the name that is typed."""
