@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from audiocodec.cli.codebooks import COMMANDS as codebook_commands
+from audiocodec.cli.codebooks import CODEBOOK_COMMANDS
 from audiocodec.cli.decode import decode
 from audiocodec.cli.encode import encode
+from audiocodec.cli.evaluate import evaluate
 from audiocodec.cli.info import info
 from audiocodec.cli.models import models
 from audiocodec.cli.parts.output import failure
@@ -58,11 +59,11 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for one in (encode, decode, roundtrip, info, models, prepare, train):
+for one in (encode, decode, roundtrip, info, models, prepare, train, evaluate):
     app.command()(guarded(one))
 
 codebooks = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-for name, one in codebook_commands.items():
+for name, one in CODEBOOK_COMMANDS.items():
     codebooks.command(name)(guarded(one))
 app.add_typer(codebooks, name="codebooks", help="Look after the revisions of codebooks in a store.")
 

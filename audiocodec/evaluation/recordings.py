@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import zip_longest
@@ -143,14 +143,14 @@ def open_sources(
     return Sources([*(clip for clip in clips if clip.kind != "speech"), *speech])
 
 
-def with_rooms(sources: Sources, folder: Path) -> Sources:
+def with_rooms(sources: Sources, folder: Path, show: Callable[[float], None] = lambda share: None) -> Sources:
     """Add a bank of simulated rooms, which is kept in `folder`; none of them is used in training.
 
     Raises:
         MissingPackageError: pyroomacoustics is not installed.
         InputError: the folder cannot be written.
     """
-    manifest = ensure_rooms(folder, ROOMS, ROOM_RATE, ROOM_SEED)
+    manifest = ensure_rooms(folder, ROOMS, ROOM_RATE, ROOM_SEED, show)
     return Sources([*sources.clips, *read_clips(manifest)], sources.max_bytes)
 
 

@@ -1,0 +1,152 @@
+"""`audiocodec evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.evaluation import (
+    Request,
+    carry_out,
+    cores,
+    parse_bitrates,
+    parse_formats,
+    parse_peers,
+)
+from audiocodec.cli.parts.output import Output
+
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model", metavar="NAME|PATH", help="A model, as often as you like; default: the pretrained one."
+    ),
+]
+Data = Annotated[
+    Path,
+    typer.Option("--data", metavar="MANIFEST|DIR", help="Recordings: a CSV or JSONL manifest, or a folder."),
+]
+Folder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the results go.")]
+Split = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of the manifest or folder, when it has splits; `all` for all."),
+]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--conditions",
+        metavar="FILE|NAME",
+        help="quick, default, full, a YAML file, or one condition such as white_10db; as often as you like.",
+    ),
+]
+Bitrates = Annotated[
+    str | None, typer.Option(metavar="BIT/S,...", help="Steps of the ladder; default: 1500,3000,6000.")
+]
+Peers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,...", help="Other codecs, such as opus,lyra; opus:6000:12000 names its bitrates."
+    ),
+]
+PeerCommands = Annotated[
+    list[str] | None,
+    typer.Option("--peer", metavar="'NAME=CMD'", help="Any codec: a command with {in}, {out} and {kbps}."),
+]
+PeerModels = Annotated[
+    list[str] | None,
+    typer.Option("--peer-model", metavar="NAME=DIR", help="Where the weights of encodec, dac or mimi lie."),
+]
+LyraModels = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the .tflite files of Lyra lie.")]
+Noise = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Your own noise: names of its folders or files are its types."),
+]
+Rooms = Annotated[Path | None, typer.Option(metavar="DIR", help="Your own room responses.")]
+Metrics = Annotated[str | None, typer.Option(metavar="NAME,...|all", help="What to score.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Take so many files, spread over speakers.")
+]
+LimitSeconds = Annotated[
+    float | None, typer.Option(min=0.1, metavar="SECONDS", help="Take only the start of each file.")
+]
+EngineKind = Annotated[
+    Literal["local", "ray"], typer.Option(help="Processes of this machine, or a Ray cluster.")
+]
+Address = Annotated[
+    str | None, typer.Option(metavar="HOST", help="Of the Ray cluster; default: one on this machine.")
+]
+Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; default: one a core.")]
+Timeout = Annotated[float, typer.Option(min=1.0, metavar="SECONDS", help="A row that takes longer fails.")]
+NoClean = Annotated[
+    bool,
+    typer.Option(
+        "--no-clean", help="The recordings are noisy themselves: score nothing against them but coding."
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the rows that are there; do failed ones again.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace the results that are there.")]
+Formats = Annotated[str, typer.Option("--format", metavar="html,md", help="Reports to write.")]
+
+
+def evaluate(
+    data: Data,
+    out: Folder,
+    model: Models = None,
+    split: Split = "test",
+    conditions: Conditions = None,
+    bitrates: Bitrates = None,
+    peers: Peers = None,
+    peer: PeerCommands = None,
+    peer_model: PeerModels = None,
+    lyra_models: LyraModels = None,
+    noise: Noise = None,
+    rooms: Rooms = None,
+    metrics: Metrics = None,
+    limit: Limit = None,
+    limit_seconds: LimitSeconds = None,
+    no_clean: NoClean = False,
+    engine: EngineKind = "local",
+    address: Address = None,
+    jobs: Jobs = None,
+    timeout: Timeout = 300.0,
+    resume: Resume = False,
+    force: Force = False,
+    formats: Formats = "html",
+    device: options.Device = "cpu",
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure how codecs hold up: files x conditions x codecs x bitrates, with a report.
+
+    Writes rows.parquet, rows.csv, summary.json and report.html into the folder. A run that was ended, in
+    whatever way, goes on with --resume.
+
+    Example: audiocodec evaluate --data recordings --noise noises --conditions quick --peers opus -o results
+    """
+    if resume and force:
+        raise typer.BadParameter("--resume goes on with a run, --force replaces it; give one of them")
+    from audiocodec.evaluation.benchmark import Engine
+
+    request = Request(
+        data=data,
+        split=None if split == "all" else split,
+        models=tuple(model or ()),
+        device=device,
+        conditions=tuple(conditions or (["clean"] if no_clean else ["default"])),
+        bitrates=parse_bitrates(bitrates),
+        peers=parse_peers(peers, peer or (), peer_model or (), lyra_models, timeout),
+        metrics=None if metrics is None else tuple(metrics.split(",")),
+        noise=noise,
+        rooms=rooms,
+        limit=limit,
+        limit_seconds=limit_seconds,
+        has_clean=not no_clean,
+        timeout_seconds=timeout,
+        formats=parse_formats(formats),
+    )
+    where = Engine(engine, jobs or cores(), address)
+    carry_out(request, where, out, Output(json, quiet), resume=resume, force=force)

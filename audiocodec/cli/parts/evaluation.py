@@ -1,0 +1,231 @@
+"""From the options of `evaluate` to a benchmark, and from its rows to files and what is printed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from audiocodec.cli.parts.output import Failure, Output
+from audiocodec.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from audiocodec.effects import Sources
+    from audiocodec.evaluation.benchmark import Benchmark, Engine
+    from audiocodec.evaluation.coders import Coder, PeerCoder
+    from audiocodec.evaluation.conditions import Condition
+    from audiocodec.evaluation.rows import Row
+
+COLUMNS = ("codec", "asked", "condition", "bit/s", "PESQ input", "PESQ clean", "STOI input", "STOI clean")
+LONGEST_TABLE = 60
+FORMATS = ("html", "md")
+LONGEST_PROGRAM_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the options ask for; see `cli.evaluate`."""
+
+    data: Path
+    split: str | None
+    models: tuple[str, ...]
+    device: str
+    conditions: tuple[str, ...]
+    bitrates: tuple[float, ...]
+    peers: tuple[PeerCoder, ...]
+    metrics: tuple[str, ...] | None
+    noise: Path | None
+    rooms: Path | None
+    limit: int | None
+    limit_seconds: float | None
+    has_clean: bool
+    timeout_seconds: float
+    formats: tuple[str, ...]
+
+
+def carry_out(
+    request: Request, engine: Engine, folder: Path, output: Output, *, resume: bool, force: bool
+) -> None:
+    """Prepare, run, write and print; the exit status is 1 when a row failed.
+
+    Raises:
+        AudioCodecError: something asked for is not there.
+    """
+    from audiocodec.evaluation.results import Account, describe_run, prepare_folder
+
+    started, busy = time.monotonic(), _processor_seconds()
+    benchmark = prepare(request, output)
+    prepare_folder(folder, resume=resume, force=force)
+    for name, reason in benchmark.skipped.items():
+        output.warn(name, f"skipped: {reason}")
+    reused: list[int] = []
+    with output.progress("rows", len(benchmark)) as bar:
+
+        def show(done: int) -> None:
+            reused.append(done)
+            bar(done)
+
+        rows = benchmark.run(engine, folder, show)
+    account = Account(
+        datetime.now().astimezone(),
+        time.monotonic() - started,
+        None if busy is None or engine.kind == "ray" else (_processor_seconds() or 0.0) - busy,
+        engine.jobs,
+        reused[0],
+    )
+    write(benchmark, rows, describe_run(benchmark, rows, str(request.data), account), folder, request, output)
+
+
+def prepare(request: Request, output: Output) -> Benchmark:
+    """Open models, peers, recordings and noise, and decide on all rows.
+
+    Raises:
+        AudioCodecError: something asked for is not there; says what there is.
+    """
+    from audiocodec.evaluation.api import find_conditions
+    from audiocodec.evaluation.coders import ModelCoder
+    from audiocodec.evaluation.plan import choose_metrics, open_coders, plan
+    from audiocodec.evaluation.recordings import choose, open_sources, read_recordings
+    from audiocodec.evaluation.rows import require_pandas
+    from audiocodec.evaluation.tasks import Setup
+
+    require_pandas()
+    metrics = choose_metrics(request.metrics)
+    recordings = read_recordings(request.data, request.split)
+    folders = [
+        (kind, folder) for kind, folder in (("noise", request.noise), ("rir", request.rooms)) if folder
+    ]
+    sources = open_sources(request.data, request.split, recordings, folders)
+    conditions = find_conditions(
+        request.conditions, sources, own_noise=request.noise is not None, has_clean=request.has_clean
+    )
+    models: list[Coder] = [ModelCoder(name, request.device) for name in request.models or (None,)]
+    coders, missing = open_coders([*models, *request.peers])
+    sources, reason = _with_rooms(sources, conditions, output)
+    setup = Setup(coders, metrics, sources, request.has_clean, request.limit_seconds, request.timeout_seconds)
+    with output.progress("trying conditions", len(conditions)) as show:
+        found = plan(setup, choose(recordings, request.limit), conditions, request.bitrates, show)
+    found.skipped.update({**missing, **reason})
+    return found
+
+
+def _with_rooms(
+    sources: Sources, conditions: Sequence[Condition], output: Output
+) -> tuple[Sources, dict[str, str]]:
+    from audiocodec.evaluation.recordings import with_rooms
+
+    if not any(condition.wants_simulated_rooms for condition in conditions):
+        return sources, {}
+    try:
+        with output.progress("simulating rooms", 1.0) as show:
+            return with_rooms(sources, cache_folder(), show), {}
+    except MissingPackageError as error:
+        return sources, {"simulated rooms": str(error)}
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept, by the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "audiocodec"
+
+
+def write(
+    benchmark: Benchmark,
+    rows: Sequence[Row],
+    about: dict[str, Any],
+    folder: Path,
+    request: Request,
+    output: Output,
+) -> None:
+    """Write the files of a run and print its rows and means."""
+    from audiocodec.evaluation.results import plain, tally, write_results
+    from audiocodec.evaluation.rows import to_frame
+
+    frame = to_frame(rows, benchmark.setup.metrics)
+    write_results(folder, frame, about, request.formats, benchmark)
+    failed: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        output.result(plain({name: value for name, value in row.items() if name != "stage"}))
+        if "error" in row:
+            what = row["file"] if row["stage"] == "input" else row["codec"]
+            failed.setdefault((what, row["error"]), []).append(row)
+    for (what, reason), several in failed.items():
+        output.error(what, Failure("EvaluationError", f"{reason} ({len(several)} of {len(rows)} rows)"))
+    table = tally(frame)
+    output.table(COLUMNS, table if len(table) <= LONGEST_TABLE else tally(frame, by_condition=False))
+    kept = {name: value for name, value in about.items() if name not in ("environment", "command")}
+    busy, elapsed = about["processor_seconds"], about["elapsed_seconds"]
+    share = (
+        ""
+        if busy is None
+        else f", {busy:.0f} processor seconds, {busy / elapsed / about['workers']:.0%} busy"
+    )
+    output.result(
+        plain({"summary": True, **kept}),
+        f"{len(rows)} rows ({about['failed_rows']} failed) in {elapsed:.0f} s{share}; results in {folder}",
+    )
+    output.finish()
+
+
+def parse_bitrates(text: str | None) -> tuple[float, ...]:
+    """Numbers with commas between."""
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError as error:
+        raise typer.BadParameter(f"--bitrates {text!r}: give numbers with commas between") from error
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Names of reports with commas between."""
+    names = tuple(part for part in text.split(",") if part)
+    if not set(names) <= set(FORMATS):
+        raise typer.BadParameter(f"--format {text!r}: choose from {', '.join(FORMATS)}")
+    return names
+
+
+def parse_peers(
+    names: str | None,
+    commands: Sequence[str],
+    models: Sequence[str],
+    lyra_models: Path | None,
+    timeout_seconds: float,
+) -> tuple[PeerCoder, ...]:
+    """Peers by name, with bitrates of their own behind colons, and by command."""
+    from audiocodec.evaluation.coders import PeerCoder
+    from audiocodec.evaluation.peers import PeerOptions
+
+    folders = {} if lyra_models is None else {"lyra": lyra_models}
+    for text in models:
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder):
+            raise typer.BadParameter(f"--peer-model {text!r}: write it as name=folder")
+        folders[name] = Path(folder)
+    settings = PeerOptions(folders, min(timeout_seconds, LONGEST_PROGRAM_SECONDS))
+    named = [part.split(":") for part in (names or "").split(",") if part]
+    try:
+        found = [PeerCoder(name, settings, tuple(map(float, rates))) for name, *rates in named]
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--peers {names!r}: bitrates behind a colon are numbers of bit/s"
+        ) from error
+    return (*found, *(PeerCoder(command, settings) for command in commands))
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processor_seconds() -> float | None:
+    """Of this process and those it waited for."""
+    times = os.times()
+    return (
+        times.user + times.system + times.children_user + times.children_system
+        if os.name == "posix"
+        else None
+    )

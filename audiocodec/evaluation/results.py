@@ -1,0 +1,167 @@
+"""A finished run on disk: the table, its summary, what was run on what, and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiocodec.errors import InputError
+from audiocodec.evaluation import journal
+from audiocodec.evaluation.rows import write_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from audiocodec.evaluation.benchmark import Benchmark
+    from audiocodec.evaluation.rows import Row
+
+FILES = ("rows.parquet", "rows.csv", "summary.json", "report.html", "report.md")
+PACKAGES = ("audiocodec", "torch", "numpy", "scipy", "soundfile", "soxr", "librosa", "pesq", "pystoi")
+
+
+def prepare_folder(folder: Path, *, resume: bool = False, force: bool = False) -> None:
+    """Make the folder of a run; `force` removes the results of an earlier one, `resume` keeps its rows.
+
+    Raises:
+        InputError: there are results and neither was asked for; or the folder cannot be made.
+    """
+    there = [name for name in (*FILES, journal.NAME) if (folder / name).exists()]
+    if there and not (resume or force):
+        raise InputError(
+            f"{folder}: has results already ({there[0]}); --resume goes on with them, --force replaces them"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in there if force else ():
+            (folder / name).unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be used ({error.strerror}); choose another with -o") from error
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a run took.
+
+    Attributes:
+        created: when it ended.
+        elapsed_seconds: of it.
+        processor_seconds: of all processes.
+        workers: processes that did the work.
+        reused: rows taken from an earlier run.
+        command: as it was typed.
+    """
+
+    created: datetime
+    elapsed_seconds: float
+    processor_seconds: float | None = None
+    workers: int = 1
+    reused: int = 0
+    command: tuple[str, ...] = field(default_factory=lambda: tuple(sys.argv))
+
+
+def describe_run(benchmark: Benchmark, rows: Sequence[Row], data: str, account: Account) -> dict[str, Any]:
+    """Everything about a run that is not in its rows, as plain values."""
+    setup, units = benchmark.setup, benchmark.units
+    seconds = {row["file"]: row["seconds"] for row in rows if "seconds" in row}
+    missing = Counter(column for row in rows for column in row.get("errors", {}))
+    return {
+        "created": account.created.isoformat(timespec="seconds"),
+        "command": list(account.command),
+        "data": data,
+        "files": len({unit.recording.name for unit in units}),
+        "speakers": len({unit.recording.speaker or unit.recording.name for unit in units}),
+        "languages": sorted({unit.recording.language for unit in units} - {""}),
+        "seconds": sum(seconds.values()),
+        "codecs": [
+            {
+                "name": coder.name,
+                **coder.identity,
+                "bitrates": [rate for which, rate in units[0].work if which == number],
+            }
+            for number, coder in enumerate(setup.coders)
+        ],
+        "conditions": [
+            {"name": one.name, "kind": one.kind, "group": one.group, "snr_db": one.snr_db}
+            for one in dict.fromkeys(unit.condition for unit in units)
+        ],
+        "metrics": [metric.name for metric in setup.metrics],
+        "has_clean": setup.has_clean,
+        "skipped": benchmark.skipped,
+        "rows": len(rows),
+        "reused_rows": account.reused,
+        "failed_rows": sum("error" in row for row in rows),
+        "missing": dict(sorted(missing.items())),
+        "elapsed_seconds": account.elapsed_seconds,
+        "processor_seconds": account.processor_seconds,
+        "workers": account.workers,
+        "environment": environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Machine and versions, on which scores and speeds depend."""
+    versions: dict[str, str] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "packages": versions,
+    }
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """Write summary.json, complete or not at all; NaN and infinity become null."""
+    part = folder / ".summary.json.part"
+    part.write_text(json.dumps(plain(summary), indent=1, allow_nan=False), encoding="utf-8")
+    part.replace(folder / "summary.json")
+
+
+def plain(value: Any) -> Any:
+    """The same value as strict JSON can hold it."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, float) and not -float("inf") < value < float("inf"):
+        return None
+    if hasattr(value, "item"):  # a number of numpy
+        return plain(value.item())
+    return value
+
+
+def tally(frame: pd.DataFrame, by_condition: bool = True) -> list[tuple[Any, ...]]:
+    """Means for people to read on a terminal: by codec, bitrate and condition."""
+    names = ["codec", "nominal_bitrate", "condition"]
+    scores = ["payload_bitrate", "pesq_wb_input", "pesq_wb_clean", "stoi_input", "stoi_clean"]
+    means = frame.groupby(names if by_condition else names[:2], sort=False)[scores].mean()
+    return [
+        (codec, round(bitrate), condition[0] if condition else "all", *_rounded(cells))
+        for (codec, bitrate, *condition), cells in zip(means.index, means.to_numpy(), strict=True)
+    ]
+
+
+def _rounded(cells: Any) -> list[Any]:
+    bitrate, *scores = (None if cell != cell else float(cell) for cell in cells)
+    return [None if bitrate is None else round(bitrate), *scores]
+
+
+def write_results(
+    folder: Path, frame: pd.DataFrame, about: dict[str, Any], formats: Sequence[str], benchmark: Benchmark
+) -> None:
+    """Write rows.parquet, rows.csv, summary.json, and the reports in `formats`."""
+    write_rows(frame, folder)
+    write_summary(folder, {"run": about})
