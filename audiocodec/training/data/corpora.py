@@ -29,12 +29,12 @@ class Archive:
     Attributes:
         url: where it is.
         gigabytes: its size, packed.
-        md5: of the file, as the corpus publishes it; empty when it does not.
+        sha256: of the file; empty where it is not known.
     """
 
     url: str
     gigabytes: float
-    md5: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,6 @@ class CorpusConfig:
         files: template of the paths below the folder it was unpacked to (see `patterns`); others are left
             out.
         archives: what to fetch.
-        unpack: command that unpacks what was fetched.
         splits: the split that a value of `{split}` in `files` means; where there is none, and that name means
             none by itself, whole speakers are held out.
         language: spoken, where the paths do not say it.
@@ -66,7 +65,6 @@ class CorpusConfig:
     sample_rate: int
     files: str
     archives: tuple[Archive, ...] = ()
-    unpack: str = ""
     splits: dict[str, str] = field(default_factory=dict[str, str])
     language: str = ""
     kind: str = "speech"

@@ -58,6 +58,8 @@ def split_by_hash(keys: Collection[str], valid: float, test: float) -> dict[str,
         key: "test" if place < test else "valid" if place < test + valid else "train"
         for key, place in places.items()
     }
+    if found and "train" not in found.values():
+        found[max(found, key=lambda key: places[key])] = "train"
     for split, share in (("valid", valid), ("test", test)):
         training = [key for key in found if found[key] == "train"]
         if share and split not in found.values() and len(training) > 1:
