@@ -3,7 +3,13 @@
 from audiocodec.effects.base import Drawn, Effect, Range
 from audiocodec.effects.build import Chain, build_chain, build_effect
 from audiocodec.effects.clips import Clip
-from audiocodec.effects.environments import Environment, Scene, pick_environment, read_environments
+from audiocodec.effects.environments import (
+    Environment,
+    Scene,
+    check_environments,
+    pick_environment,
+    read_environments,
+)
 from audiocodec.effects.registry import EFFECTS
 from audiocodec.effects.sources import Sources
 
@@ -19,6 +25,7 @@ __all__ = [
     "Sources",
     "build_chain",
     "build_effect",
+    "check_environments",
     "pick_environment",
     "read_environments",
 ]

@@ -24,8 +24,9 @@ import numpy as np
 from audiocodec.config import load_config
 from audiocodec.effects.base import Drawn, Effect, Range, check_wav
 from audiocodec.effects.build import Chain
+from audiocodec.effects.colored_noise import colored_noise
 from audiocodec.effects.registry import AnyEffect
-from audiocodec.errors import ConfigError, InputError
+from audiocodec.errors import ConfigError, InputError, MissingPackageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,6 +178,29 @@ def pick_environment(
     if not weights.any():
         raise ConfigError(f"no environment has a weight at step {step}; give one start_step 0")
     return environments[int(np.searchsorted(np.cumsum(weights), share, side="right"))]
+
+
+def check_environments(environments: Sequence[Environment], sources: Sources, sample_rate: int) -> None:
+    """Try every effect once, so that a missing noise or package shows before hours of work, not within.
+
+    Raises:
+        InputError: names every environment that cannot be made, and why.
+    """
+    rng = np.random.default_rng(0)
+    length = 2 * sample_rate
+    wav = colored_noise("pink", 0, length, sample_rate)
+    wav *= np.float32(0.1 / np.abs(wav).max())
+    problems: list[str] = []
+    for environment in environments:
+        always = replace(
+            environment, effects=tuple(replace(effect, probability=1.0) for effect in environment.effects)
+        )
+        try:
+            always.apply(wav, sample_rate, always.draw(rng, length, sample_rate, sources), sources)
+        except (InputError, MissingPackageError) as error:
+            problems.append(f"{environment.name}: {error}")
+    if problems:
+        raise InputError("environments that cannot be made:\n" + "\n".join(problems))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from audiocodec.effects.clips import Clip, find_clips, read_clips, read_types
 from audiocodec.errors import AudioCodecError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -144,13 +144,31 @@ class Sources:
         left = [clip for clip in clips if clip.name not in self.unreadable]
         while left:
             clip = left[int(rng.integers(len(left)))]
-            try:
+            if self._readable(clip, sample_rate):
                 return clip, self.samples(clip.kind, clip.name, sample_rate)
-            except AudioCodecError as error:
-                self.unreadable[clip.name] = str(error)
-                logger.warning("left out: %s", error)
-                left.remove(clip)
+            left.remove(clip)
         raise InputError(f"none of {len(clips)} recordings can be read; the first: {clips[0].path}")
+
+    def preload(
+        self,
+        sample_rate: int,
+        kinds: Sequence[str] = ("noise", "music", "speech", "rir"),
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        """Decode all recordings of these kinds now, as far as `max_bytes` allow, rather than at first use.
+
+        Unreadable ones are logged and left out. `progress` is told the share that is done.
+        """
+        clips = [clip for clip in self.clips if clip.kind in kinds]
+        for number, clip in enumerate(clips, 1):
+            if self._bytes >= self.max_bytes:
+                logger.info(
+                    "sources: %d of %d recordings fill the memory they may take", number - 1, len(clips)
+                )
+                return
+            self._readable(clip, sample_rate)
+            if progress is not None:
+                progress(number / len(clips))
 
     def excerpt(self, kind: str, name: str, sample_rate: int, start: int, length: int) -> NDArray[np.float32]:
         """Samples [length] from `start` on; after its end a recording starts again, cross-faded.
@@ -163,6 +181,16 @@ class Sources:
         if len(part) < length:
             part = loop(samples, start, length, round(CROSS_FADE_SECONDS * sample_rate))
         return part.astype(np.float32) * np.float32(1 / FULL_SCALE)
+
+    def _readable(self, clip: Clip, sample_rate: int) -> bool:
+        """Decode it; one that cannot be decoded is logged and noted in `unreadable`."""
+        try:
+            self.samples(clip.kind, clip.name, sample_rate)
+        except AudioCodecError as error:
+            self.unreadable[clip.name] = str(error)
+            logger.warning("left out: %s", error)
+            return False
+        return True
 
     def __getstate__(self) -> dict[str, Any]:
         return {"clips": self.clips, "max_bytes": self.max_bytes, "unreadable": self.unreadable}

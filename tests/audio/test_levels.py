@@ -61,7 +61,9 @@ def test_pauses_do_not_count():
 
 def test_level_follows_gain(voice):
     wav = voice(3.0)[0]
-    assert active_level(wav * 0.1, RATE).level_db == pytest.approx(active_level(wav, RATE).level_db - 20, abs=0.3)
+    assert active_level(wav * 0.1, RATE).level_db == pytest.approx(
+        active_level(wav, RATE).level_db - 20, abs=0.3
+    )
 
 
 @pytest.mark.parametrize("wav", [np.zeros(8000), np.full(8000, 1e-6), np.zeros(0)])
