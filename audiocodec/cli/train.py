@@ -47,9 +47,9 @@ def train(
     output = Output(json, quiet)
     prepare_to_compute()
     from audiocodec.config import load_config
-    from audiocodec.devices import resolve_device
     from audiocodec.training.config import TrainConfig
     from audiocodec.training.data.opening import open_data
+    from audiocodec.training.engine.processes import join
     from audiocodec.training.loop import Trainer
     from audiocodec.training.recipes import find_recipe
     from audiocodec.training.run.folder import MODEL_NAME, check_free, clear
@@ -57,13 +57,15 @@ def train(
 
     config = load_config(TrainConfig, find_recipe(recipe), overrides or ())
     folder = out or Path("runs") / config.name
-    found = resolve_device(device)
+    processes = join(device)
+    output = output if processes.first else Output(False, True)
     require_tensorboard()
-    check_free(folder, resume=resume, force=force)
-    with output.progress("decoding recordings", 1.0) as show:
-        data = open_data(config, folder, show)
-    trainer = Trainer(config, folder, found, data)
-    if force:
+    with processes.in_turn():
+        check_free(folder, resume=resume or not processes.first, force=force)
+        with output.progress("decoding recordings", 1.0) as show:
+            data = open_data(config, folder, show)
+    trainer = Trainer(config, folder, data, processes)
+    if force and processes.first:
         clear(folder)
     if resume and trainer.resume():
         output.say(f"going on from step {trainer.step_number}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from audiocodec.errors import ConfigError
 from audiocodec.model import ModelConfig
+from audiocodec.training.adversarial import AdversarialConfig
 from audiocodec.training.checks import check_least, check_names
 
 LOSSES = ("mel", "spectrum", "commitment")
@@ -140,6 +141,30 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class BalancerConfig:
+    """EnCodec's loss balancer: `loss.weights` and `adversarial.weights` become shares of the gradient.
+
+    Attributes:
+        enabled: whether there is one; the commitment loss stays outside either way.
+        total_norm: norm of the whole gradient at the output of the decoder.
+        ema_decay: of the moving average of each loss's own norm.
+    """
+
+    enabled: bool = False
+    total_norm: float = 1.0
+    ema_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            ConfigError: a number is out of range.
+        """
+        if self.total_norm <= 0 or not 0 <= self.ema_decay < 1:
+            raise ConfigError("total_norm must be more than 0, ema_decay at least 0 and less than 1")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A whole experiment.
 
@@ -149,16 +174,25 @@ class TrainConfig:
         data: on what.
         loss: towards what.
         optim: how.
+        adversarial: against which discriminators; none by default.
+        balancer: whether losses get shares of the gradient instead of weights.
         steps: length of the run.
         seed: everything random follows from it and the step number.
         autocast: "bfloat16" or "none".
         start: "linear" starts the frame-rate nets as a principal-component codec, "random" as they are built;
             else a pretrained model or model folder to fine-tune.
         frozen: parts that do not learn: encoder, quantizer, decoder.
+        accumulate: batches whose gradients make one step.
+        quantizer_inner_steps: further steps of the quantiser alone after each step, on the same latents: the
+            alternated optimisation of Huh et al. 2023, https://arxiv.org/abs/2305.08842.
+        compile: whether encoder and decoder go through torch.compile.
         prefix_choices: numbers of quantisers favoured by half of the examples; the others draw from all, and
             all do when this is empty.
         log_every: steps between two lines of the log.
         checkpoint_minutes: minutes between two checkpoints.
+        keep_best: checkpoints of the best validations that stay, beside the newest two.
+        best_score: the score of a validation that says which are best, such as `pesq_wb/12`; empty for
+            `pesq_wb` with the most quantisers.
         validate_every: steps between two validations.
         validate_seconds: audio used by one validation; 0 for none, then no split named valid is needed.
     """
@@ -168,14 +202,21 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    balancer: BalancerConfig = field(default_factory=BalancerConfig)
     steps: int = 20000
     seed: int = 0
     autocast: str = "bfloat16"
     start: str = "linear"
     frozen: tuple[str, ...] = ()
+    accumulate: int = 1
+    quantizer_inner_steps: int = 0
+    compile: bool = False
     prefix_choices: tuple[int, ...] = (6, 12, 16)
     log_every: int = 50
     checkpoint_minutes: float = 3.0
+    keep_best: int = 1
+    best_score: str = ""
     validate_every: int = 2000
     validate_seconds: float = 60.0
 
@@ -192,7 +233,7 @@ class TrainConfig:
             raise ConfigError(f"autocast is {self.autocast!r}; choose bfloat16 or none")
         if not self.start or not self.name:
             raise ConfigError("name and start must not be empty")
-        for name in ("steps", "log_every", "validate_every"):
+        for name in ("steps", "log_every", "validate_every", "accumulate"):
             check_least(**{name: (getattr(self, name), 1)})
-        for name in ("seed", "checkpoint_minutes", "validate_seconds"):
+        for name in ("seed", "checkpoint_minutes", "validate_seconds", "quantizer_inner_steps", "keep_best"):
             check_least(**{name: (getattr(self, name), 0)})

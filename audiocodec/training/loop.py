@@ -3,68 +3,88 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
-from audiocodec.audio import new_file
 from audiocodec.checkpoint import save_model
-from audiocodec.config import dump_yaml
 from audiocodec.errors import AudioCodecError, ConfigError
+from audiocodec.training.checks import check_names
 from audiocodec.training.data.opening import TrainingData, open_data
-from audiocodec.training.losses import build_loss, weighted_sum
-from audiocodec.training.optimizer import build_optimizer, learning_rate
-from audiocodec.training.run.folder import CONFIG_NAME, MODEL_NAME, make_folder
-from audiocodec.training.run.log import Means, RunLog, to_floats
+from audiocodec.training.data.prefetch import Prefetcher
+from audiocodec.training.engine.feed import Feed
+from audiocodec.training.engine.objective import Objective, autocast
+from audiocodec.training.engine.optimizer import build_optimizer, learning_rate
+from audiocodec.training.engine.processes import Processes
+from audiocodec.training.engine.weight_average import WeightAverage
+from audiocodec.training.run.folder import MODEL_NAME, make_folder
+from audiocodec.training.run.recorder import Recorder
 from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
 from audiocodec.training.starting import build, start
-from audiocodec.training.validation import validate
-from audiocodec.training.weight_average import WeightAverage
+from audiocodec.training.validation import score_names, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from audiocodec.model import ModelOutput
     from audiocodec.training.config import TrainConfig
+    from audiocodec.training.engine.feed import Drawn
 
 
 class Trainer:
-    """Runs one recipe; all that is random in a step follows from (seed, step): a resumed run repeats exactly.
+    """Runs one recipe; all that is random in a step follows from (seed, step, rank): a resumed run repeats.
 
     Attributes:
         step_number: steps taken so far.
         model: in training mode, but for frozen parts.
         average: of its weights, what is validated and exported.
+        objective: losses, discriminators and balancer.
+        prefixes: numbers of quantisers that are validated.
+        best_score: the score that says which checkpoints are best.
     """
 
     def __init__(
         self,
         config: TrainConfig,
         folder: Path,
-        device: str | torch.device = "cpu",
         data: TrainingData | None = None,
+        processes: Processes | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Build what `config` describes, and open its data unless `data` is given; results go to `folder`."""
+        """Build what `config` describes, and open its data unless `data` is given; results go to `folder`.
+
+        Without `processes` this one trains alone, on the CPU.
+        """
         make_folder(folder)
-        self.config, self.folder, self.device, self.clock = config, folder, torch.device(device), clock
+        self.processes = processes or Processes()
+        self.config, self.folder, self.clock = config, folder, clock
+        self.device = self.processes.device
         self.data = data or open_data(config, folder)
         torch.manual_seed(config.seed)
         self.model = build(config).to(self.device)
         _check_prefixes(config.prefix_choices, self.model.quantizer.prefixes)
+        self.prefixes = sorted({*config.prefix_choices, self.model.quantizer.prefixes[-1]})
+        self.best_score = config.best_score or f"pesq_wb/{self.prefixes[-1]}"
+        check_names("best_score", [self.best_score], score_names(self.prefixes))
         self.parameters = self._freeze()
-        self.reconstruction = build_loss(config).to(self.device)
+        self.objective = Objective(config, self.processes)
         self.optimizer = build_optimizer(self.parameters, config.optim)
         self.average = WeightAverage(self.model, config.optim.weight_ema_decay)
+        self.feed = Feed(config, self.data.sampler, self.model.quantizer.prefixes, self.processes.rank)
         self.step_number = 0
         self._started = False
+        if config.compile:
+            self.model.encoder.compile()
+            self.model.decoder.compile()
 
     def start(self) -> None:
         """Fit a new model to the data; `step` does this by itself unless `resume` found a checkpoint."""
         start(self.model, self.config, self.data.sampler)
+        self.processes.share(self.model)
         self._train_mode()
         self.average = WeightAverage(self.model, self.config.optim.weight_ema_decay)
         self._started = True
@@ -96,55 +116,52 @@ class Trainer:
         """
         if not self._started:
             self.start()
-        with new_file(self.folder / CONFIG_NAME, overwrite=True) as part:
-            part.write_text(dump_yaml(self.config), encoding="utf-8")
-        with RunLog(self.folder, self.step_number) as log:
-            means, saved_at = Means(), self.clock()
-            while self.step_number < self.config.steps and not stop():
+        data = self.config.data
+        with (
+            Recorder(self, report) as recorder,
+            Prefetcher(self.feed, self.step_number, data.prefetch, data.workers) as feed,
+        ):
+            saved_at = self.clock()
+            while self.step_number < self.config.steps and not self.processes.any(stop()):
                 began = self.clock()
-                means.add(to_floats(self.step()), self.clock() - began)
+                recorder.add(self.step(next(feed)), self.clock() - began)
                 if self._due(self.config.log_every):
-                    self._log_training(log, means, report)
+                    recorder.log_training(feed.waited_seconds)
                 if self._due(self.config.validate_every):
-                    self._log_validation(log, report)
+                    recorder.log_validation()
                 if self.clock() - saved_at > 60 * self.config.checkpoint_minutes:
                     save_state(self)
                     saved_at = self.clock()
             save_state(self)
 
-    def step(self) -> dict[str, Tensor]:
-        """Take one optimisation step and return its scalars."""
+    def step(self, drawn: Sequence[Drawn] | None = None) -> dict[str, Tensor]:
+        """Take one optimisation step, with what is drawn for it, and return its scalars."""
         if not self._started:
             self.start()
-        config = self.config
-        rng = np.random.default_rng((config.seed, self.step_number))
-        torch.manual_seed(int(rng.integers(2**62)))
-        wav = self.data.sampler.batch(rng).to(self.device)
-        with self._autocast():
-            output = self.model(wav, self._draw_prefixes(rng, wav.shape[0]))
-        estimate = output.wav[:, 0].float()
-        losses = self.reconstruction(estimate, wav[:, 0, : estimate.shape[1]])
-        losses["commitment"] = output.loss
-        total = weighted_sum(losses, config.loss.weights)
+        drawn = drawn or self.feed(self.step_number)
+        self.objective.zero_grad()
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, config.optim.max_grad_norm)
-        if not bool((total.detach() + norm).isfinite()):
-            self._stop_at_bad_loss(wav)
-        rate = learning_rate(config.optim, self.step_number, config.steps)
+        passes = [self._pass(part, 1 / len(drawn)) for part in drawn]
+        scalars = _means([told for _, told in passes])
+        scalars["total"] = self.processes.mean(scalars["total"])
+        self.processes.average_gradients(self.parameters)
+        scalars["grad_norm"] = clip_grad_norm_(self.parameters, self.config.optim.max_grad_norm)
+        scalars |= self.objective.clip()
+        self._check_finite(scalars, drawn)
+        rate = learning_rate(self.config.optim, self.step_number, self.config.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
+        self.objective.learn()
+        self._settle_quantizer(passes[-1][0], drawn[-1])
         self.step_number += 1
         self.average.follow(self.step_number)
-        last = {"total": total, "grad_norm": norm, "learning_rate": torch.tensor(rate, device=self.device)}
-        return {name: value.detach() for name, value in (losses | output.metrics | last).items()}
+        return scalars | {"learning_rate": torch.tensor(rate, device=self.device)}
 
     def validate(self) -> dict[str, float]:
         """Scores of the averaged model on the validation clips; {} when there are none."""
-        prefixes = sorted({*self.config.prefix_choices, self.model.quantizer.prefixes[-1]})
         with self.average.applied():
-            return validate(self.model, self.data.clips, [*prefixes, 0]) if self.data.clips else {}
+            return validate(self.model, self.data.clips, [*self.prefixes, 0]) if self.data.clips else {}
 
     def export(self) -> None:
         """Write the averaged model to `<folder>/model`, the form that `audiocodec.load` reads."""
@@ -152,25 +169,30 @@ class Trainer:
             metadata = {"name": self.config.name, "steps": str(self.step_number)}
             save_model(self.folder / MODEL_NAME, self.model, self.config.model, metadata)
 
+    def _pass(self, drawn: Drawn, share: float) -> tuple[ModelOutput, dict[str, Tensor]]:
+        """Forward and backward through one batch; what it gives, and its scalars."""
+        torch.manual_seed(drawn.seed)
+        wav = drawn.batch.wav.to(self.device)
+        with autocast(self.config, self.device):
+            output = self.model(wav, drawn.num_quantizers.to(self.device))
+        losses = self.objective.backward(output, wav, drawn, self.step_number, share)
+        return output, {name: value.detach() for name, value in (losses | output.metrics).items()}
+
+    def _settle_quantizer(self, output: ModelOutput, drawn: Drawn) -> None:
+        """Let the quantiser alone learn on, from the latents of the step."""
+        latents, weight = output.latents.detach().float(), self.config.loss.weights.get("commitment", 0.0)
+        for _ in range(self.config.quantizer_inner_steps):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = weight * self.model.quantizer(latents, drawn.num_quantizers.to(self.device)).loss
+            if loss.requires_grad:
+                loss.backward()
+                self.processes.average_gradients(self.parameters)
+                clip_grad_norm_(self.parameters, self.config.optim.max_grad_norm)
+                self.optimizer.step()
+
     def _due(self, every: int) -> bool:
         """Whether a step is one of every so many, or the last."""
         return self.step_number % every == 0 or self.step_number == self.config.steps
-
-    def _log_training(
-        self, log: RunLog, means: Means, report: Callable[[int, Mapping[str, float]], None]
-    ) -> None:
-        audio_seconds = means.steps * self.config.data.batch_size * self.config.data.segment_seconds
-        speed = audio_seconds / max(means.seconds, 1e-9)
-        scalars = means.take() | {"audio_seconds_per_second": speed}
-        log.write("train", self.step_number, scalars)
-        report(self.step_number, scalars)
-
-    def _log_validation(self, log: RunLog, report: Callable[[int, Mapping[str, float]], None]) -> None:
-        self.export()
-        scores = self.validate()
-        if scores:
-            log.write("valid", self.step_number, scores)
-            report(self.step_number, {f"valid/{name}": value for name, value in scores.items()})
 
     def _freeze(self) -> list[torch.nn.Parameter]:
         """Hold what the recipe calls frozen; gives the parameters that learn."""
@@ -185,25 +207,32 @@ class Trainer:
         for part in self.config.frozen:
             getattr(self.model, part).eval()
 
-    def _draw_prefixes(self, rng: np.random.Generator, batch_size: int) -> Tensor:
-        """Numbers of quantisers [B], one an example: quantiser dropout as in DAC, section 3.2."""
-        prefixes = np.array(self.model.quantizer.prefixes)
-        anywhere = rng.choice(prefixes, batch_size)
-        favoured = rng.choice(np.array(self.config.prefix_choices or prefixes), batch_size)
-        return torch.from_numpy(np.where(rng.random(batch_size) < 0.5, anywhere, favoured)).to(self.device)
-
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if self.config.autocast == "none":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-    def _stop_at_bad_loss(self, wav: Tensor) -> None:
-        path = self.folder / f"bad-batch-{self.step_number}.npy"
-        np.save(path, wav.cpu().numpy())
+    def _check_finite(self, scalars: Mapping[str, Tensor], drawn: Sequence[Drawn]) -> None:
+        """Stop before a bad gradient reaches the weights, with the batch saved."""
+        guarded = [name for name in GUARDED if name in scalars]
+        finite: list[bool] = torch.stack([scalars[name] for name in guarded]).isfinite().tolist()
+        if all(finite):
+            return
+        bad = ", ".join(name for name, good in zip(guarded, finite, strict=True) if not good)
+        rank = f"-rank{self.processes.rank}" if self.processes.rank else ""
+        path = self.folder / f"bad-batch-{self.step_number}{rank}.npy"
+        np.save(path, torch.cat([part.batch.wav for part in drawn]).numpy())
         raise AudioCodecError(
-            f"loss or gradient is not finite at step {self.step_number}; the batch is in {path},"
+            f"{bad}: not finite at step {self.step_number}; the batch is in {path},"
             " a lower optim.learning_rate may help"
         )
+
+
+GUARDED = ("total", "grad_norm", "discriminator", "discriminator_grad_norm")
+"""Scalars that stop a run when they are not finite."""
+
+
+def _means(passes: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of each scalar over the passes that have it."""
+    if len(passes) == 1:
+        return dict(passes[0])
+    names = dict.fromkeys(name for scalars in passes for name in scalars)
+    return {name: torch.stack([s[name].float() for s in passes if name in s]).mean() for name in names}
 
 
 def _check_prefixes(choices: tuple[int, ...], prefixes: tuple[int, ...]) -> None:

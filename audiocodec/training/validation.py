@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
     from audiocodec.model import CodecModel
 
+METRICS = {"pesq_wb": pesq_wb, "stoi": stoi}
+"""What is scored."""
+
+
+def score_names(prefixes: Sequence[int]) -> list[str]:
+    """Names of the scores that `validate` gives for these numbers of quantisers."""
+    return [f"{name}/{prefix}" for prefix in prefixes for name in METRICS]
+
 
 @torch.no_grad()
 def validate(
@@ -35,7 +43,7 @@ def validate(
         for prefix in prefixes:
             quantized = model.quantizer.decode(model.quantizer.encode(latents, prefix)) if prefix else latents
             decoded = model.decoder(quantized)[0, 0, model.delay : model.delay + len(clip)].cpu().numpy()
-            for name, metric in (("pesq_wb", pesq_wb), ("stoi", stoi)):
+            for name, metric in METRICS.items():
                 try:
                     scores.setdefault(f"{name}/{prefix}", []).append(metric(clip, decoded, model.sample_rate))
                 except MetricError:

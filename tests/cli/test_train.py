@@ -62,7 +62,8 @@ def test_a_run_from_start_to_end(place, run):
     assert result.stdout == "step 6 of 6; run folder runs/tiny\n"
     folder = place / "runs" / "tiny"
     assert {path.name for path in folder.iterdir()} == {
-        "cache", "checkpoint-000000006.safetensors", "config.yaml", "log.jsonl", "model", "tensorboard",
+        "cache", "checkpoint-000000004.safetensors", "checkpoint-000000006.safetensors", "config.yaml",
+        "log.jsonl", "model", "tensorboard",
     }  # fmt: skip
     assert "learning_rate: 0.0001" in (folder / "config.yaml").read_text()
     (place / "talk.wav").write_bytes((place / "sound" / "valid" / "a.wav").read_bytes())

@@ -13,7 +13,9 @@ import torch
 
 from audiocodec.model import ModelConfig, QuantizerConfig
 from audiocodec.nn.spectral import SpectralConfig
-from audiocodec.training.config import DataConfig, LossConfig, OptimConfig, TrainConfig
+from audiocodec.training.adversarial import AdversarialConfig
+from audiocodec.training.config import BalancerConfig, DataConfig, LossConfig, OptimConfig, TrainConfig
+from audiocodec.training.discriminators.config import DiscriminatorConfig, LightConfig
 
 NET = SpectralConfig(dim=16, encoder_channels=32, encoder_blocks=1, decoder_channels=32, decoder_blocks=1)
 LOSS = LossConfig(window_lengths=(256, 1024), mel_bins=(20, 40), compressed_windows=(256,))
@@ -30,6 +32,14 @@ RECIPE = TrainConfig(
     validate_every=100,
     validate_seconds=0,
 )
+ADVERSARIAL = AdversarialConfig(
+    DiscriminatorConfig(kinds=("light",), light=LightConfig(window_lengths=(256,), channels=4)),
+    start_step=2,
+    warmup_steps=2,
+    ramp_steps=4,
+    crop_seconds=0.2,
+)
+"""Discriminators learn from step 2 on, the codec hears of them from step 4 on, fully at step 7."""
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +65,15 @@ def recordings(tmp_path_factory: pytest.TempPathFactory, voice: Callable[..., An
 def recipe(recordings: Path, tmp_path: Path) -> TrainConfig:
     data = replace(RECIPE.data, manifest=str(recordings), cache=str(tmp_path / "cache"))
     return replace(RECIPE, data=data)
+
+
+@pytest.fixture
+def adversarial(recipe: TrainConfig) -> TrainConfig:
+    return replace(recipe, adversarial=ADVERSARIAL)
+
+
+@pytest.fixture
+def balanced(adversarial: TrainConfig) -> TrainConfig:
+    weights = {"mel": 1.0, "spectrum": 1.0, "commitment": 0.5}
+    loss = replace(adversarial.loss, weights=weights)
+    return replace(adversarial, loss=loss, balancer=BalancerConfig(enabled=True, ema_decay=0.9))

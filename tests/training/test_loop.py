@@ -20,8 +20,15 @@ def everything(trainer):
     """All numbers that a later step depends on, by name."""
     tensors = dict(trainer.model.named_parameters()) | dict(trainer.model.named_buffers())
     tensors |= {f"average {name}": value for name, value in trainer.average.averages.items()}
-    for index, state in trainer.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer {index} {name}": value for name, value in state.items()}
+    optimizers = [trainer.optimizer]
+    if trainer.objective.opponent is not None:
+        optimizers.append(trainer.objective.opponent.optimizer)
+        tensors |= trainer.objective.opponent.adversary.state_dict()
+    if trainer.objective.balancer is not None:
+        tensors |= {f"balancer {n}": value for n, value in trainer.objective.balancer.state_dict().items()}
+    for number, optimizer in enumerate(optimizers):
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer {number} {index} {name}": value for name, value in state.items()}
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
@@ -29,10 +36,11 @@ def steps(trainer, count):
     return [{name: float(value) for name, value in trainer.step().items()} for _ in range(count)]
 
 
-@pytest.mark.parametrize("autocast", ["none", "bfloat16"])
-def test_a_resumed_run_repeats_exactly(recipe, tmp_path, autocast):
+@pytest.mark.parametrize("kind", ["none", "bfloat16", "adversarial", "balanced"])
+def test_a_resumed_run_repeats_exactly(recipe, adversarial, balanced, tmp_path, kind):
     """Twelve steps (the average moves at the tenth) against seven, a new process' trainer, and five."""
-    recipe = replace(recipe, autocast=autocast)
+    recipes = {"adversarial": adversarial, "balanced": replace(balanced, autocast="bfloat16")}
+    recipe = recipes.get(kind) or replace(recipe, autocast=kind)
     straight = Trainer(recipe, tmp_path / "straight")
     expected = steps(straight, 12)
     first = Trainer(recipe, tmp_path / "cut")
@@ -90,7 +98,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch_saved(recipe, tmp_path, 
     trainer = Trainer(recipe, tmp_path)
     steps(trainer, 3)
     before = everything(trainer)
-    usual = trainer.reconstruction.forward
+    usual = trainer.objective.reconstruction.forward
 
     def broken(estimate, reference):
         losses = usual(estimate, reference)
@@ -99,7 +107,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch_saved(recipe, tmp_path, 
         zero = estimate.flatten()[0] - estimate.flatten()[0].detach()
         return {**losses, "mel": losses["mel"] + zero.sqrt()}  # 0, with an infinite gradient
 
-    monkeypatch.setattr(trainer.reconstruction, "forward", broken)
+    monkeypatch.setattr(trainer.objective.reconstruction, "forward", broken)
     with pytest.raises(AudioCodecError, match=r"not finite at step 3; the batch is in .*bad-batch-3\.npy"):
         trainer.fit()
     batch = np.load(tmp_path / "bad-batch-3.npy")
@@ -184,14 +192,14 @@ def test_a_stop_before_the_first_step_loses_no_start(recipe, tmp_path):
 
 def test_number_of_quantizers_is_drawn_for_each_example(recipe, tmp_path):
     trainer = Trainer(recipe, tmp_path)
-    counts = trainer._draw_prefixes(np.random.default_rng(0), 40_000).bincount(minlength=5) / 40_000
+    counts = trainer.feed.draw_prefixes(np.random.default_rng(0), 40_000).bincount(minlength=5) / 40_000
     # Half from 1, 2, 3, 4 and half from the favoured 2, 4.
     assert counts.tolist() == pytest.approx([0, 0.125, 0.375, 0.125, 0.375], abs=0.015)
 
 
 def test_favouring_none_draws_from_all(recipe, tmp_path):
     trainer = Trainer(replace(recipe, prefix_choices=()), tmp_path)
-    counts = trainer._draw_prefixes(np.random.default_rng(0), 40_000).bincount(minlength=5) / 40_000
+    counts = trainer.feed.draw_prefixes(np.random.default_rng(0), 40_000).bincount(minlength=5) / 40_000
     assert counts.tolist() == pytest.approx([0, 0.25, 0.25, 0.25, 0.25], abs=0.015)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from audiocodec.training.weight_average import WeightAverage
+from audiocodec.training.engine.weight_average import WeightAverage
 
 
 def test_formula():

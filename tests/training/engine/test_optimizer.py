@@ -2,7 +2,7 @@ import pytest
 
 from audiocodec.errors import ConfigError
 from audiocodec.training.config import OptimConfig
-from audiocodec.training.optimizer import build_optimizer, learning_rate
+from audiocodec.training.engine.optimizer import build_optimizer, learning_rate
 
 
 def test_schedule_warms_up_stays_and_decays():

@@ -1,0 +1,67 @@
+"""What a step is given: all that is random in it, made from (seed, step, rank) alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from audiocodec.training.data.batch import step_rng
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from audiocodec.training.config import TrainConfig
+    from audiocodec.training.data.batch import Batch, Sampler
+
+
+SHARED = 2**32 - 1
+"""A rank that no process has, for what all processes draw alike."""
+
+
+class Drawn(NamedTuple):
+    """What one forward pass is given.
+
+    Attributes:
+        seed: of torch's generators.
+        batch: segments and where they come from.
+        num_quantizers: [B], one an example.
+        chance: from 0 to 1, the same on all ranks.
+    """
+
+    seed: int
+    batch: Batch
+    num_quantizers: Tensor
+    chance: float
+
+
+class Feed:
+    """Draws what the steps of a run are given; safe to call from other threads, ahead of time."""
+
+    def __init__(self, config: TrainConfig, sampler: Sampler, prefixes: Sequence[int], rank: int = 0) -> None:
+        """For a quantiser that offers `prefixes`; ranks draw different batches."""
+        self.config, self.sampler, self.rank = config, sampler, rank
+        self.prefixes = np.array(prefixes)
+        self.favoured = np.array(config.prefix_choices or prefixes)
+
+    def __call__(self, step: int) -> list[Drawn]:
+        """Draw step `step`: one item for each batch whose gradients are accumulated."""
+        count = self.config.accumulate
+        return [self._draw(step * count + number) for number in range(count)]
+
+    def _draw(self, number: int) -> Drawn:
+        rng = step_rng(self.config.seed, number, self.rank)
+        seed = int(rng.integers(2**62))
+        batch = self.sampler.draw(rng, number)
+        num_quantizers = self.draw_prefixes(rng, len(batch.wav))
+        chance = step_rng(self.config.seed, number, SHARED).random()
+        return Drawn(seed, batch, num_quantizers, chance)
+
+    def draw_prefixes(self, rng: np.random.Generator, batch_size: int) -> Tensor:
+        """Numbers of quantisers [B], one an example: quantiser dropout as in DAC, section 3.2."""
+        anywhere = rng.choice(self.prefixes, batch_size)
+        favoured = rng.choice(self.favoured, batch_size)
+        return torch.from_numpy(np.where(rng.random(batch_size) < 0.5, anywhere, favoured))

@@ -1,0 +1,125 @@
+"""The processes of one training, behind one interface: one alone, or all that `accelerate launch` started.
+
+Gradients are averaged here, once a step, rather than by DistributedDataParallel: a step has several backward
+passes (the balancer, discriminators), and quantiser dropout leaves stages without a gradient on some ranks.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from audiocodec.devices import resolve_device
+from audiocodec.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+
+PATIENCE = timedelta(hours=12)
+"""How long ranks wait for each other: the first one may be decoding a corpus."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Who takes part in a training, as seen by one of them; all must call its methods in the same order.
+
+    Attributes:
+        rank: number of this process; 0 is the one that writes files.
+        world_size: how many there are.
+        local_rank: number of this process on its machine.
+        device: where this process computes.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    @contextmanager
+    def in_turn(self) -> Generator[None]:
+        """Let rank 0 through first, then the first of each machine, then all others.
+
+        What the first writes (decoded recordings) the others find, on a shared file system and on local ones.
+        """
+        turn = 0 if self.first else 1 if self.local_rank == 0 else 2
+        for _ in range(turn):
+            self._wait()
+        yield
+        for _ in range(turn, 2):
+            self._wait()
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is true on any process."""
+        return flag if self.world_size == 1 else bool(self.mean(torch.tensor(float(flag))) > 0)
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """Mean of `tensor` over the processes, without gradient."""
+        if self.world_size == 1:
+            return tensor
+        total = tensor.detach().to(self.device, copy=True)
+        dist.all_reduce(total)
+        return total / self.world_size
+
+    def mean_scalars(self, scalars: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+        """`scalars` with those of `names`, which every process must have, replaced by their means."""
+        if self.world_size == 1 or not names:
+            return dict(scalars)
+        means = self.mean(torch.tensor([scalars[name] for name in names], dtype=torch.float64)).tolist()
+        return {**scalars, **dict(zip(names, means, strict=True))}
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Give every process the mean gradient; one that a process does not have counts as zero there.
+
+        A parameter that has no gradient on any process is left without one: its optimiser must not move it.
+        """
+        if self.world_size == 1:
+            return
+        listed = list(parameters)
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in listed]
+        present = torch.tensor([float(p.grad is not None) for p in listed], device=self.device)
+        flat = self.mean(torch.cat([part.flatten() for part in parts] + [present]))
+        *means, present = flat.split([p.numel() for p in listed] + [len(listed)])
+        for parameter, mean, share in zip(listed, means, present.tolist(), strict=True):
+            parameter.grad = mean.view_as(parameter) if share else None
+
+    def share(self, module: nn.Module) -> None:
+        """Give every process the weights and buffers of rank 0."""
+        if self.world_size > 1:
+            for tensor in [*module.parameters(), *module.buffers()]:
+                dist.broadcast(tensor.detach(), src=0)
+
+    def _wait(self) -> None:
+        if self.world_size > 1:
+            dist.barrier()
+
+
+def join(device: str, environment: Mapping[str, str] = os.environ) -> Processes:
+    """Join the training that `accelerate launch` (or torchrun) started, or be its only process.
+
+    Raises:
+        InputError: `device` is not known or not here.
+        MissingPackageError: there are other processes, and Accelerate is not installed.
+    """
+    if int(environment.get("WORLD_SIZE", "1")) == 1:
+        return Processes(device=resolve_device(device))
+    try:
+        from accelerate import PartialState
+    except ImportError as error:
+        raise MissingPackageError(
+            "training in several processes needs Accelerate: pip install 'audiocodec[train]'"
+        ) from error
+    found = resolve_device(device)
+    state = PartialState(cpu=found.type == "cpu", timeout=PATIENCE)
+    return Processes(state.process_index, state.num_processes, state.local_process_index, state.device)

@@ -1,0 +1,80 @@
+"""Tells of a run while it goes on: the log, scores, models and checkpoints that a validation leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audiocodec.audio import new_file
+from audiocodec.config import dump_yaml
+from audiocodec.training.run.folder import CONFIG_NAME
+from audiocodec.training.run.log import Means, RunLog, to_floats
+from audiocodec.training.run.state import save_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from torch import Tensor
+
+    from audiocodec.training.loop import Trainer
+
+
+class Recorder:
+    """Takes in the scalars of each step and writes what is due; a context manager.
+
+    Every process of a training has one, and calls it in step with the others; only the first writes.
+    """
+
+    def __init__(self, trainer: Trainer, report: Callable[[int, Mapping[str, float]], None]) -> None:
+        """Write the recipe of the run, and open its log; `report(step, scalars)` gets every line too."""
+        self.trainer, self.report = trainer, report
+        self.means, self.waited = Means(), 0.0
+        self.log: RunLog | None = None
+        if trainer.processes.first:
+            with new_file(trainer.folder / CONFIG_NAME, overwrite=True) as part:
+                part.write_text(dump_yaml(trainer.config), encoding="utf-8")
+            self.log = RunLog(trainer.folder, trainer.step_number)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.log is not None:
+            self.log.close()
+
+    def add(self, scalars: Mapping[str, Tensor], seconds: float) -> None:
+        """Take in one step, and how long it took."""
+        self.means.add(to_floats(scalars), seconds)
+
+    def log_training(self, waited_seconds: float) -> None:
+        """Log the means since the last time; all steps so far waited `waited_seconds` for their data."""
+        config, processes = self.trainer.config, self.trainer.processes
+        examples = self.means.steps * config.accumulate * config.data.batch_size * processes.world_size
+        seconds = max(self.means.seconds, 1e-9)
+        told = self.means.take()
+        losses = [name for name in self.trainer.objective.names if name in told]
+        scalars = processes.mean_scalars(told, losses) | {
+            "audio_seconds_per_second": examples * config.data.segment_seconds / seconds,
+            "waiting_share": (waited_seconds - self.waited) / seconds,
+        }
+        self.waited = waited_seconds
+        self._write("train", scalars)
+
+    def log_validation(self) -> None:
+        """Export the averaged model, score it, and keep a checkpoint if it is among the best."""
+        trainer = self.trainer
+        if trainer.processes.first:
+            trainer.export()
+        scores = trainer.validate()
+        if scores:
+            self._write("valid", scores)
+            if trainer.config.keep_best:
+                save_state(trainer, scores.get(trainer.best_score))
+
+    def _write(self, group: str, scalars: Mapping[str, float]) -> None:
+        if self.log is not None:
+            step, start = self.trainer.step_number, "" if group == "train" else f"{group}/"
+            self.log.write(group, step, scalars)
+            self.report(step, {f"{start}{name}": value for name, value in scalars.items()})
