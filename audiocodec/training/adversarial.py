@@ -1,4 +1,4 @@
-"""Adversarial losses: discriminators learn to tell recordings from coded sound, the codec learns to mislead them."""
+"""Adversarial losses: discriminators learn to tell recordings from coded sound, the codec to mislead them."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ def discriminator_loss(
 ) -> Tensor:
     """What the discriminators learn by: high scores for recordings, low ones for coded sound.
 
-    "hinge": max(0, 1 - D(x)) + max(0, 1 + D(x^)), EnCodec, section 3.4; "least_squares": (1 - D(x))^2 + D(x^)^2,
-    Mao et al. 2017, https://arxiv.org/abs/1611.04076, as in DAC.
+    "hinge": max(0, 1 - D(x)) + max(0, 1 + D(x^)), EnCodec, section 3.4; "least_squares": (1 - D(x))^2 +
+    D(x^)^2, Mao et al. 2017, https://arxiv.org/abs/1611.04076, as in DAC.
     """
     terms: list[Tensor] = []
     for (right, _), (wrong, _) in zip(real, fake, strict=True):
@@ -173,9 +173,9 @@ def generator_losses(
 ) -> dict[str, Tensor]:
     """What the codec learns by: {"adversarial": [], "feature": []}.
 
-    "hinge": max(0, 1 - D(x^)), EnCodec, section 3.4; "least_squares": (1 - D(x^))^2, as in DAC. Features of the
-    recordings are targets, without a gradient: "relative" |f - f^| / mean |f|, EnCodec, equation 2; "absolute"
-    |f - f^|, means over a layer.
+    "hinge": max(0, 1 - D(x^)), EnCodec, section 3.4; "least_squares": (1 - D(x^))^2, as in DAC. Features of
+    the recordings are targets, without a gradient: "relative" |f - f^| / mean |f|, EnCodec, equation 2;
+    "absolute" |f - f^|, means over a layer.
     """
     terms, differences = list[Tensor](), list[Tensor]()
     for (_, targets), (wrong, features) in zip(real, fake, strict=True):

@@ -17,9 +17,9 @@ class Balancer:
     """Scales the gradient of each loss to its share of one norm, at the output of the decoder.
 
     Défossez et al. 2022, https://arxiv.org/abs/2210.13438, equation 5: with g_i the gradient of loss i with
-    respect to the output, g~_i = R * (w_i / sum_j w_j) * g_i / <|g_i|>, where <> is a moving average over steps,
-    corrected for its start. The shares are among the losses of a step, so one that joins later takes its share from
-    the others. The commitment loss does not pass through the output and stays outside.
+    respect to the output, g~_i = R * (w_i / sum_j w_j) * g_i / <|g_i|>, where <> is a moving average over
+    steps, corrected for its start. The shares are among the losses of a step, so one that joins later takes
+    its share from the others. The commitment loss does not pass through the output and stays outside.
     """
 
     def __init__(

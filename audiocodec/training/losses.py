@@ -1,4 +1,4 @@
-"""Reconstruction losses on short-time spectra, one STFT shared by all terms of a resolution."""
+"""Reconstruction losses: spectra, one STFT shared by all terms of a resolution, waveform and loudness."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from audiocodec.errors import ConfigError
+from audiocodec.training.loudness import LoudnessLoss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from audiocodec.training.config import TrainConfig
+    from audiocodec.training.config import LossConfig, TrainConfig
+
+RECONSTRUCTION_LOSSES = ("mel", "spectrum", "waveform", "loudness")
+"""Names of what is compared at the output of the decoder."""
 
 MEL_FLOOR = 1e-4
 """Below this magnitude (a quiet room, in 16-bit recordings) the log-mel difference no longer counts."""
@@ -82,16 +86,43 @@ class SpectralLoss(nn.Module):
         )
 
 
-def build_loss(config: TrainConfig) -> SpectralLoss:
+class ReconstructionLoss(nn.Module):
+    """What a recipe gives a weight out of mel, spectrum, waveform and loudness.
+
+    `mel`, `spectrum`: see `SpectralLoss`. `waveform`: mean absolute difference of samples, as in EnCodec
+    (https://arxiv.org/abs/2210.13438, 3.4). `loudness`: see `LoudnessLoss`.
+    """
+
+    def __init__(self, config: LossConfig, sample_rate: int) -> None:
+        """Build those parts that have a weight.
+
+        Raises:
+            ConfigError: a window is too short for so many mel bands, or loudness is asked for below 8 kHz.
+        """
+        super().__init__()
+        self.names = [name for name in RECONSTRUCTION_LOSSES if config.weights.get(name, 0.0) > 0]
+        self.spectral = self.loudness = None
+        if {"mel", "spectrum"} & set(self.names):
+            compressed = config.compressed_windows if "spectrum" in self.names else ()
+            self.spectral = SpectralLoss(
+                sample_rate, config.window_lengths, config.mel_bins, compressed, config.complex_share
+            )
+        if "loudness" in self.names:
+            self.loudness = LoudnessLoss(sample_rate)
+
+    def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
+        """[B, L], [B, L] -> losses by name, [] each."""
+        losses = self.spectral(estimate, reference) if self.spectral is not None else {}
+        if "waveform" in self.names:
+            losses["waveform"] = (estimate - reference).abs().mean()
+        if self.loudness is not None:
+            losses["loudness"] = self.loudness(estimate, reference)
+        return {name: losses[name] for name in self.names}
+
+
+def build_loss(config: TrainConfig) -> ReconstructionLoss:
     """Build the reconstruction loss of a recipe."""
-    loss = config.loss
-    return SpectralLoss(
-        config.model.sample_rate,
-        loss.window_lengths,
-        loss.mel_bins,
-        loss.compressed_windows,
-        loss.complex_share,
-    )
+    return ReconstructionLoss(config.loss, config.model.sample_rate)
 
 
 def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

@@ -86,7 +86,7 @@ class BandsConfig:
         check_least(channels=(self.channels, 1))
         bins = min(self.window_lengths) // 2 + 1
         if not self.bands or not all(
-            0 <= low and high <= 1 and int(low * bins) < int(high * bins) for low, high in self.bands
+            low >= 0 and high <= 1 and int(low * bins) < int(high * bins) for low, high in self.bands
         ):
             raise ConfigError(
                 f"bands are {[list(band) for band in self.bands]}; give shares (low, high) from 0 to 1, each"

@@ -20,7 +20,7 @@ class Judgement(NamedTuple):
     """What one sub-discriminator says of a batch.
 
     Attributes:
-        score: one number for each stretch of time and frequency it looked at, higher for more real; [B, 1, ...].
+        score: [B, 1, ...], a number for each stretch it looked at, higher for more real.
         features: outputs of its hidden layers, [B, C, ...] each, for feature matching.
     """
 
@@ -57,7 +57,7 @@ class Spectrum(nn.Module):
         super().__init__()
         self.window_length = window_length
         window = torch.hann_window(window_length)
-        # Divided by the window's energy, the spectrum of white noise has the power of the noise at any length.
+        # So scaled, the spectrum of white noise has the power of the noise at any length.
         self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
 
     def forward(self, wav: Tensor) -> Tensor:

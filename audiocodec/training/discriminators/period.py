@@ -1,4 +1,7 @@
-"""Multi-period discriminator of HiFi-GAN (Kong et al. 2020, https://arxiv.org/abs/2010.05646, 2.3), used by DAC too."""
+"""Multi-period discriminator of HiFi-GAN, used by DAC too.
+
+Kong et al. 2020, https://arxiv.org/abs/2010.05646, section 2.3.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Multi-scale complex STFT discriminator of EnCodec (Défossez et al. 2022, https://arxiv.org/abs/2210.13438, 3.4)."""
+"""Multi-scale complex STFT discriminator of EnCodec.
+
+Défossez et al. 2022, https://arxiv.org/abs/2210.13438, section 3.4.
+"""
 
 from __future__ import annotations
 
