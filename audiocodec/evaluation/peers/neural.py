@@ -186,13 +186,15 @@ def _config(name: str, model_class: str, source: str) -> Any:
 
     config_class = getattr(transformers, model_class).config_class
     try:
-        config = config_class.from_pretrained(source, local_files_only=True)
-    except (OSError, ValueError) as error:
+        found, _ = config_class.get_config_dict(source, local_files_only=True)
+    except (OSError, ValueError):
+        found = {}
+    if found.get("model_type") != config_class.model_type:  # the library would take another kind, or none
         raise PeerUnavailable(
             f"{name}: no {model_class} in {source}; put its config.json and model.safetensors into a folder"
             f" and name it: --peer-models {name}=DIR"
-        ) from error
-    return config
+        )
+    return config_class.from_dict(found)
 
 
 @lru_cache(maxsize=3)
