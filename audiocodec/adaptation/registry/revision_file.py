@@ -110,7 +110,7 @@ def pack(model_id: str, codebooks: Mapping[str, Array], base: Base | None) -> tu
     document = json.dumps({"version": FILE_VERSION, **vars(facts)}, sort_keys=True)
     # One metadata entry: several would be written in random order.
     return to_safetensors(
-        {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}, {"audiocodec": document}
+        {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}, {"audiocodec": document}
     ), facts
 
 
