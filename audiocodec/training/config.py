@@ -8,8 +8,9 @@ from audiocodec.errors import ConfigError
 from audiocodec.model import ModelConfig
 from audiocodec.training.adversarial import AdversarialConfig
 from audiocodec.training.checks import check_least, check_names
+from audiocodec.training.losses import RECONSTRUCTION_LOSSES
 
-LOSSES = ("mel", "spectrum", "commitment")
+LOSSES = (*RECONSTRUCTION_LOSSES, "commitment")
 """Names that `loss.weights` may hold."""
 PARTS = ("encoder", "quantizer", "decoder")
 """Names that `frozen` may hold."""
@@ -73,7 +74,7 @@ class LossConfig:
         mel_bins: mel bands for each window.
         compressed_windows: those of `window_lengths` on which the compressed spectrum is compared too.
         complex_share: share of the compressed-spectrum loss on complex values, the rest on magnitudes.
-        weights: by name: mel, spectrum, commitment; one that is not named counts nothing.
+        weights: by name: mel, spectrum, waveform, loudness, commitment; one that is not named counts nothing.
     """
 
     window_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)

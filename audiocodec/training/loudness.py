@@ -1,4 +1,4 @@
-"""A perceptual loss of the PESQ family: differences in loudness over time and pitch, as a listener minds them.
+"""A perceptual loss of the PESQ family: differences in loudness over time and pitch, as listeners mind them.
 
 Written from ITU-T P.862 (02/2001), section 10.2, and P.862.2 (wideband input filter). Left out is what
 training does not need: signals are taken as aligned in time, all frames count alike, and no bad intervals are
