@@ -26,8 +26,9 @@ def read_private_key(path: str | os.PathLike[str]) -> Ed25519PrivateKey:
         MissingPackageError: the package cryptography is not installed.
     """
     ed25519, serialization = _cryptography()
+    data = _read(path)
     try:
-        key = serialization.load_pem_private_key(_read(path), password=None)
+        key = serialization.load_pem_private_key(data, password=None)
     except Exception as error:  # the package raises many kinds, some of them its own
         raise _no_key(path, "private") from error
     if not isinstance(key, ed25519.Ed25519PrivateKey):
@@ -43,8 +44,9 @@ def read_public_key(path: str | os.PathLike[str]) -> bytes:
         MissingPackageError: the package cryptography is not installed.
     """
     ed25519, serialization = _cryptography()
+    data = _read(path)
     try:
-        key = serialization.load_pem_public_key(_read(path))
+        key = serialization.load_pem_public_key(data)
     except Exception as error:
         raise _no_key(path, "public") from error
     if not isinstance(key, ed25519.Ed25519PublicKey):
@@ -80,9 +82,12 @@ def check(message: bytes, signature: bytes, signer: bytes | None, trusted: Itera
 
 def _read(path: str | os.PathLike[str]) -> bytes:
     path = Path(path)
-    if path.stat().st_size > MAX_PEM_BYTES:
-        raise InputError(f"{path}: too large for a key")
-    return path.read_bytes()
+    try:
+        if path.stat().st_size > MAX_PEM_BYTES:
+            raise InputError(f"{path}: too large for a key; name a PEM file")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _no_key(path: str | os.PathLike[str], kind: str) -> InputError:

@@ -1,0 +1,83 @@
+import shutil
+
+import pytest
+
+from audiocodec.adaptation.registry.disk import write_new
+
+
+@pytest.fixture
+def filled(store, published):
+    published(1)
+    published(2)
+    assert store.verify() == []
+    return store
+
+
+def levels(store, head=None):
+    return [(finding.level, finding.where.name) for finding in store.verify(head)]
+
+
+def test_a_missing_revision_takes_its_followers_with_it(filled, model_id):
+    _, first, second = (filled.shelf.path(model_id, r.codebook_id) for r in filled.revisions())
+    first.unlink()
+    assert levels(filled) == [("error", first.name), ("error", second.name)]
+    assert "missing; restore it" in filled.verify()[0].problem
+
+
+def test_a_file_replaced_by_another_of_equal_content_is_noticed(filled, model_id):
+    from audiocodec.adaptation.registry.revision_file import pack
+
+    last = filled.revisions()[-1]
+    path = filled.shelf.path(model_id, last.codebook_id)
+    data, _ = pack(model_id, filled.shelf.load(model_id, last.codebook_id).codebooks, None)
+    path.write_bytes(data)
+    assert "not the file that event 2 of the log describes" in filled.verify()[0].problem
+
+
+def test_files_that_do_not_belong(filled, model_id):
+    folder = filled.shelf.path(model_id, "ab" * 32).parent
+    (folder / "notes.txt").write_text("hello")
+    (folder / f".x{'0' * 12}.part").write_text("half")
+    shutil.copy(
+        filled.shelf.path(model_id, filled.revisions()[-1].codebook_id), folder / f"{'ab' * 32}.safetensors"
+    )
+    found = {finding.where.name: (finding.level, finding.problem) for finding in filled.verify()}
+    assert found["notes.txt"] == ("error", "no revision file; move it out of the store")
+    assert found[f".x{'0' * 12}.part"][0] == "note"
+    assert found[f"{'ab' * 32}.safetensors"][0] == "note"
+
+
+def test_a_log_cut_off_at_the_end_of_a_line_shows_against_a_hash_kept_elsewhere(filled):
+    head = filled.log()[-1].hash
+    assert levels(filled, head) == []
+    log = filled.path / "log.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    # The chain alone cannot know: what is left is sound, but a revision has no event.
+    assert [level for level, _ in levels(filled)] == ["note"]
+    assert levels(filled, head)[0] == ("error", "log.jsonl")
+
+
+def test_a_broken_chain_is_named_and_what_follows_does_not_count(filled):
+    log = filled.path / "log.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"fit 1", b"fit 9"))
+    findings = filled.verify()
+    assert findings[0].level == "error"
+    assert "line 2: its hash is wrong" in findings[0].problem
+    assert [finding.level for finding in findings[1:]] == ["note", "note"]
+
+
+def test_an_unreadable_log(filled):
+    (filled.path / "log.jsonl").unlink()
+    (filled.path / "log.jsonl").mkdir()
+    assert levels(filled) == [("error", "log.jsonl")]
+
+
+def test_new_files_are_durable_before_they_have_their_name(tmp_path):
+    steps = []
+
+    def look(step):
+        steps.append((step, (tmp_path / "a" / "b").exists()))
+
+    write_new(tmp_path / "a" / "b", b"content", look)
+    assert steps == [("file written", False), ("file named", True)]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
