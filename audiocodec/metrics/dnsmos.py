@@ -17,7 +17,7 @@ from audiocodec.metrics.pair import at_rate, check_pair
 
 Wav = NDArray[np.floating[Any]]
 
-INSTALL = "speechmos onnxruntime requests pandas"  # speechmos imports them and does not say so
+INSTALL = "speechmos onnxruntime requests"  # speechmos imports them and does not say so
 _RATE = 16000
 _MIN_SECONDS = 1.0
 

@@ -27,6 +27,8 @@ _SILENCE_SECONDS = 0.5  # after the input, so that all of it comes out of the de
 _MOST_DELAY_SECONDS = 0.1
 _CODEC2_MODES = {700.0: "700C", **{float(rate): f"{rate}" for rate in (1200, 1300, 1400, 1600, 2400, 3200)}}
 
+_AMR_WB_RATES = (6600.0, 8850.0, 12650.0, 14250.0, 15850.0, 18250.0, 19850.0, 23050.0, 23850.0)
+
 
 class ProgramPeer(ABC):
     """A codec with an encoder and a decoder program; a subclass says how they are called.
@@ -123,7 +125,7 @@ class Codec2Peer(ProgramPeer):
 
     def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         """See `ProgramPeer`."""
-        mode = _CODEC2_MODES[check_bitrate(self.name, self.bitrates, bitrate)]
+        mode = _CODEC2_MODES[check_bitrate(self.name, tuple(_CODEC2_MODES), bitrate)]
         return ["c2enc", mode, "in.raw", "coded"], ["c2dec", mode, "coded", "out.raw"]
 
     def packets(self, data: bytes, bitrate: float) -> list[int]:
@@ -147,7 +149,7 @@ class AmrWbPeer(ProgramPeer):
     """AMR-WB (G.722.2) of the telephone, encoded by VisualOn's encoder inside ffmpeg."""
 
     name = "amrwb"
-    bitrates = (6600.0, 8850.0, 12650.0, 14250.0, 15850.0, 18250.0, 19850.0, 23050.0, 23850.0)
+    bitrates = _AMR_WB_RATES
     programs = ("ffmpeg",)
     package = "ffmpeg libavcodec-extra"
 
@@ -165,7 +167,7 @@ class AmrWbPeer(ProgramPeer):
 
     def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         """See `ProgramPeer`."""
-        rate = check_bitrate(self.name, self.bitrates, bitrate)
+        rate = check_bitrate(self.name, _AMR_WB_RATES, bitrate)
         run = ["ffmpeg", "-nostdin", "-y", "-v", "error", "-threads", "1"]
         encode = [*run, "-i", "in.wav", "-c:a", "libvo_amrwbenc", "-b:a", f"{rate:.0f}", "coded.amr"]
         return encode, [*run, "-i", "coded.amr", "out.wav"]
