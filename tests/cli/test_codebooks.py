@@ -1,0 +1,174 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audiocodec.adaptation.registry import Registry
+
+
+@pytest.fixture
+def store(codec, tmp_path):
+    """books: the tiny model's codebooks and one revision of them."""
+    registry = Registry(tmp_path / "books", actor="tester")
+    own = codec.model.quantizer.codebooks()
+    parent = registry.baseline(codec.model_id, own, model="tiny").codebook_id
+    rng = torch.Generator().manual_seed(0)
+    new = {name: c + 0.1 * c.std() * torch.randn(c.shape, generator=rng) for name, c in own.items()}
+    registry.publish(
+        codec.model_id,
+        registry.rounded(new, parent),
+        parent,
+        reason="factory hall",
+        environment="hall",
+        verdict={"accepted": True},
+    )
+    return registry
+
+
+@pytest.fixture
+def revision(store):
+    return store.revisions()[-1]
+
+
+def test_list_show_and_log(run, rows, store, revision):
+    listed = rows(run("codebooks", "list", "--store", "books", "--json"))
+    assert [(row["status"], row["active"], row["model"]) for row in listed] == [
+        ("baseline", True, "tiny"),
+        ("published", False, "tiny"),
+    ]
+    table = run("codebooks", "list", "--store", "books").stdout
+    assert all(word in table for word in ("*", "factory hall", "hall", revision.codebook_id[:12]))
+    shown = rows(run("codebooks", "show", revision.codebook_id[:8], "--store", "books", "--json"))[0]
+    assert shown == json.loads(json.dumps(revision.as_json()))
+    assert shown["verdict"] == {"accepted": True}
+    text = run("codebooks", "show", revision.codebook_id[:8], "--store", "books").stdout
+    assert "512 entries of 8 codebooks" in text
+    assert [row["event"] for row in rows(run("codebooks", "log", "--store", "books", "--json"))] == [
+        "baseline",
+        "publish",
+    ]
+    assert "factory hall" in run("codebooks", "log", "--store", "books").stdout
+
+
+def test_the_whole_story(run, rows, store, revision, speech, codec, monkeypatch):
+    """Activate, encode, send the codebooks, decode there, roll back."""
+    monkeypatch.setenv("AUDIOCODEC_STORE", "books")
+    assert run("encode", "talk.wav", "-o", "before.nac").exit_code == 0
+    result = run("codebooks", "activate", revision.codebook_id[:8], "--reason", "new hall")
+    assert f"active: codebook {revision.codebook_id[:12]}" in result.stdout
+    encoded = rows(run("encode", "talk.wav", "--json"))[0]
+    assert encoded["codebook"] == revision.codebook_id[:32]
+    monkeypatch.delenv("AUDIOCODEC_STORE")
+
+    failed = run("decode", "talk.nac", "-o", "out.wav")
+    assert failed.exit_code == 1
+    assert f"codebook {revision.codebook_id[:32]} is not at hand" in failed.stderr
+    assert "audiocodec codebooks import FILE" in failed.stderr
+    exported = rows(run("codebooks", "export", revision.codebook_id[:8], "--store", "books", "--json"))[0]
+    assert exported["file"] == f"{revision.codebook_id[:12]}.nacbook"
+    imported = rows(run("codebooks", "import", exported["file"], "--store", "theirs", "--json"))[0]
+    assert (imported["status"], imported["active"]) == ("imported", False)
+    assert run("decode", "talk.nac", "-o", "out.wav", "--store", "theirs").exit_code == 0
+    np.testing.assert_array_equal(
+        soundfile.read("out.wav", dtype="int16")[0],
+        soundfile.read(decoded_here(run), dtype="int16")[0],
+    )
+    assert rows(run("info", "talk.nac", "--json"))[0]["codebook_installed"] is False
+    assert rows(run("info", "talk.nac", "--store", "theirs", "--json"))[0]["codebook_installed"] is True
+    assert rows(run("info", "before.nac", "--json"))[0]["codebook_installed"] is True
+
+    back = rows(run("codebooks", "rollback", "--store", "books", "--reason", "complaints", "--json"))[0]
+    assert back["codebook_id"] == codec.codebook_id
+    again = rows(run("encode", "talk.wav", "-o", "after.nac", "--store", "books", "--json"))[0]
+    assert again["codebook"] == codec.codebook_id[:32]
+    assert run("decode", "talk.nac", "-o", "old.wav", "--store", "books").exit_code == 0
+
+
+def decoded_here(run):
+    assert run("decode", "talk.nac", "-o", "here.wav", "--store", "books").exit_code == 0
+    return "here.wav"
+
+
+def test_a_codebook_can_be_named(run, rows, store, revision, speech):
+    arguments = ("--store", "books", "--codebook", revision.codebook_id[:10], "--json")
+    assert rows(run("encode", "talk.wav", *arguments))[0]["codebook"] == revision.codebook_id[:32]
+    rate = ("--bitrate", "all")
+    found = rows(run("roundtrip", "talk.wav", *rate, *arguments))
+    assert {row["codebook"] for row in found[:-1]} == {revision.codebook_id[:32]}
+    unknown = run("encode", "talk.wav", "--force", "--store", "books", "--codebook", "ffffffff")
+    assert unknown.exit_code == 1
+    assert "codebook ffffffff is not in the store books" in unknown.stderr
+
+
+def test_verify(run, rows, store):
+    good = rows(run("codebooks", "verify", "--store", "books", "--json"))
+    assert good == [
+        {"summary": True, "sound": True, "revisions": 2, "events": 2, "head": store.log()[-1].hash}
+    ]
+    assert run("codebooks", "verify", "--store", "books", "--head", good[0]["head"]).exit_code == 0
+    log = store.path / "log.jsonl"
+    whole = log.read_bytes()
+    log.write_bytes(whole + b'{"seq')
+    torn = run("codebooks", "verify", "--store", "books")
+    assert torn.exit_code == 0
+    assert "note: books/log.jsonl: 5 bytes of an unfinished line" in torn.stderr
+    log.write_bytes(whole.replace(b"factory", b"fantasy"))
+    broken = run("codebooks", "verify", "--store", "books", "--json")
+    assert broken.exit_code == 1
+    assert rows(broken)[0]["level"] == "error"
+    assert rows(broken)[-1] == {"summary": True, "sound": False, "errors": 1}
+    failed = run("codebooks", "activate", "00", "--store", "books")
+    assert failed.exit_code == 1
+    assert "log.jsonl: line 2: its hash is wrong" in failed.stderr
+    assert run("encode", "talk.wav", "--store", "books").exit_code == 1
+
+
+def test_import_of_a_file_for_another_model(run, store, revision, tmp_path):
+    run("codebooks", "export", revision.codebook_id, "--store", "books", "-o", "a.nacbook")
+    other = Registry(tmp_path / "other")
+    other.baseline("cd" * 32, {"codebook": torch.ones(4, 2)}, model="other")
+    refused = run("codebooks", "import", "a.nacbook", "--store", "other")
+    assert refused.exit_code == 1
+    assert "error: a.nacbook: made for model tiny" in refused.stderr
+    assert "is for other" in refused.stderr
+    # Named on purpose, one store keeps several models.
+    assert (
+        run("codebooks", "import", "a.nacbook", "--store", "other", "--model", "tiny", "--activate").exit_code
+        == 0
+    )
+    assert other.active(revision.model_id).codebook_id == revision.codebook_id
+    ambiguous = run("codebooks", "rollback", "--store", "other")
+    assert "holds 2 models (other, tiny); name one with --model" in ambiguous.stderr
+    assert run("codebooks", "rollback", "--store", "other", "--model", "tiny").exit_code == 0
+
+
+def test_wrong_usage(run, store, revision, monkeypatch):
+    monkeypatch.delenv("AUDIOCODEC_STORE", raising=False)
+    missing = run("codebooks", "list")
+    assert missing.exit_code == 2
+    assert "--store" in missing.stderr
+    nowhere = run("codebooks", "list", "--store", "nowhere")
+    assert nowhere.exit_code == 1
+    assert "nowhere: no store there" in nowhere.stderr
+    (store.path.parent / "file").write_text("x")
+    assert "a file, not a store" in run("codebooks", "list", "--store", "file").stderr
+    unknown = run("codebooks", "show", "ffff", "--store", "books")
+    assert unknown.exit_code == 1
+    assert "codebook 'ffff' is not known; there are" in unknown.stderr
+    assert "no codebooks" not in run("codebooks", "rollback", "--store", "books").stderr
+    for result in (missing, nowhere, unknown):
+        assert "Traceback" not in result.output
+
+
+def test_an_empty_store(run, rows, tmp_path):
+    (tmp_path / "books").mkdir()
+    assert "no revisions yet" in run("codebooks", "list", "--store", "books").stdout
+    assert rows(run("codebooks", "list", "--store", "books", "--json")) == []
+    assert rows(run("codebooks", "verify", "--store", "books", "--json"))[0]["head"] is None
+
+
+def test_every_command_has_an_example(run):
+    for name in ("list", "show", "activate", "rollback", "log", "verify", "export", "import"):
+        assert f"Example: audiocodec codebooks {name}" in run("codebooks", name, "--help").stdout
