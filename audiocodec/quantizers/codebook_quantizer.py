@@ -39,6 +39,7 @@ class CodebookQuantizer(Quantizer):
     """
 
     default_parts: ClassVar[Parts] = Parts()
+    sampling_steps: Tensor
     option_groups: ClassVar[Mapping[str, type]] = {"parts": Parts}
 
     def __init__(self, dim: int, codebook_size: int, commitment_weight: float, parts: Parts | None) -> None:
@@ -52,6 +53,10 @@ class CodebookQuantizer(Quantizer):
         self.codebook_weight = 0.0
         self.parts = parts or self.default_parts
         self.sampling = self.parts.sample_top_k > 1
+        self.stages_after = 0
+        """Stages that follow in a stack; they begin to sample before."""
+        if self.sampling:
+            self.register_buffer("sampling_steps", torch.zeros((), dtype=torch.long), persistent=False)
         # A rotation is no identity; a stack then passes the gradient through its stages one after another.
         self.passes_identity = self.parts.estimator != "rotation"
 
@@ -80,6 +85,8 @@ class CodebookQuantizer(Quantizer):
             quantized = from_rows(self.outward(passed), latents).to(latents.dtype)
             if self.training:
                 self.after(vectors.detach(), indices, counts)
+                if self.sampling:
+                    self.sampling_steps += 1
         codes = indices.view(latents.shape[0], 1, latents.shape[2])
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()
         metrics = {name: value.detach() for name, (_, value) in terms.items()} | perplexity_and_usage(counts)
@@ -135,10 +142,16 @@ class CodebookQuantizer(Quantizer):
     def select(self, vectors: Tensor, codebook: Tensor) -> Tensor:
         """Index [N] of the entry for each vector: the nearest, or in training one sampled near."""
         vectors, codebook = self.compared(vectors), self.compared(codebook)
-        if self.training and self.sampling:
+        if self.samples_now():
             top_k = min(self.parts.sample_top_k, codebook.shape[0])
             return sample_near(vectors, codebook, top_k, self.parts.sample_temperature)
         return nearest(vectors, codebook)
+
+    def samples_now(self) -> bool:
+        """Whether entries are drawn instead of chosen: in training, once it is this stage's turn."""
+        if not (self.training and self.sampling):
+            return False
+        return int(self.sampling_steps) >= self.stages_after * self.parts.sample_interval
 
     def pass_gradient(self, vectors: Tensor, chosen: Tensor, codebook: Tensor) -> Tensor:
         """`chosen` [N, D] forward, the estimator's gradient backward."""

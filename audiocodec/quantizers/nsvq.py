@@ -147,7 +147,7 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
         self._pull: Pull | None = None
         if not self.training or not vectors.shape[0]:
             return super().select(vectors, codebook)
-        sampled = super().select(vectors, codebook) if self.sampling else None
+        sampled = super().select(vectors, codebook) if self.samples_now() else None
         rows, tau, centre = chunk_rows(codebook.shape[0]), self.tau(), vectors.mean(dim=0)
         total, moments = vectors.new_zeros(codebook.shape[0]), torch.zeros_like(codebook)
         squares, weight, indices = vectors.new_zeros(()), None, list[Tensor]()

@@ -25,6 +25,8 @@ class Parts:
         code_share: that share; 0 takes 2 * codebook_weight / numel, as "Beyond Stationarity" derives.
         sample_top_k: in training draw among this many nearest entries; 1 always takes the nearest.
         sample_temperature: in units of the mean squared distance to the nearest entry.
+        sample_interval: training steps after which one more stage of a stack samples, the last stage at once,
+            the first after all others; 0 for all at once.
         dead_codes: where unused entries go.
         dead_code_threshold: an entry used less than this share of the mean use is dead.
         orthogonality_weight: of `regularizers.orthogonality`.
@@ -37,6 +39,7 @@ class Parts:
     code_share: float = 0.0
     sample_top_k: int = 1
     sample_temperature: float = 1.0
+    sample_interval: int = 0
     dead_codes: DeadCodePolicy = "none"
     dead_code_threshold: float = 0.1
     orthogonality_weight: float = 0.0
@@ -53,6 +56,8 @@ class Parts:
                 )
         if self.sample_top_k < 1:
             raise ConfigError(f"sample_top_k is {self.sample_top_k}; allowed are whole numbers from 1")
+        if self.sample_interval < 0:
+            raise ConfigError(f"sample_interval is {self.sample_interval}; allowed are whole numbers from 0")
         for name in ("sample_temperature", "entropy_temperature"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed are numbers above 0")

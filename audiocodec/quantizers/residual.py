@@ -13,6 +13,7 @@ from torch import Tensor
 from audiocodec.errors import ConfigError
 from audiocodec.quantizers.base import Quantizer, QuantizerOutput
 from audiocodec.quantizers.codebook import from_rows, mean_square, to_rows
+from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer
 from audiocodec.quantizers.composition import Composition
 from audiocodec.quantizers.estimators import straight_through
 from audiocodec.quantizers.ranks import max_over_ranks
@@ -48,6 +49,10 @@ class ResidualQuantizer(Composition):
         self.dim = stages[0].dim
         self.prefixes = tuple(first + rows for first, _, stage in self.spans() for rows in stage.prefixes)
         self.passes_identity = all(stage.passes_identity for stage in stages)
+        for stages_after, stage in enumerate(reversed(stages)):
+            for part in stage.modules():
+                if isinstance(part, CodebookQuantizer):
+                    part.stages_after = stages_after
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
         """Quantise latents [B, D, T] with the first `num_quantizers` rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,11 +10,12 @@ import torch
 from torch import Tensor
 
 from audiocodec.errors import ConfigError
+from audiocodec.quantizers.codebook import chunk_rows
 from audiocodec.quantizers.codebook_quantizer import Terms
 from audiocodec.quantizers.feature_queue import FeatureQueue
 from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.ranks import from_first_rank, gather_rows
-from audiocodec.quantizers.transport import gaussian_wasserstein, sliced_wasserstein
+from audiocodec.quantizers.transport import gaussian_wasserstein, mean_discrepancy, sliced_wasserstein
 from audiocodec.quantizers.vector import VectorQuantizer
 
 
@@ -22,15 +24,17 @@ class Matching:
     """Which distance between features and codebook is made small.
 
     Attributes:
-        variant: "gaussian", closed form of the first two moments; "sliced", for features of any shape.
+        variant: "gaussian", closed form of the first two moments; "sliced", for features of any shape; "mmd",
+            a mean discrepancy in its place.
         target: "features", or "zador": their density f to the power d / (d + 2), the best for squared error.
         wasserstein_weight: of the distance in the loss; the paper's VQ-VAE has 0.5.
         queue_size: features remembered; the paper's is 65,536.
         projections: random lines of "sliced" a step.
-        covariance_scale: multiplies the features' covariance; the paper's VAR model has 0.25.
+        covariance_scale: multiplies the features' covariance; the paper's VAR model has 0.25, and so has the
+            authors' "mmd" (features half as far from their mean).
     """
 
-    variant: Literal["gaussian", "sliced"] = "gaussian"
+    variant: Literal["gaussian", "sliced", "mmd"] = "gaussian"
     target: Literal["features", "zador"] = "features"
     wasserstein_weight: float = 0.5
     queue_size: int = 65536
@@ -39,7 +43,7 @@ class Matching:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        for name, allowed in (("variant", ("gaussian", "sliced")), ("target", ("features", "zador"))):
+        for name, allowed in (("variant", ("gaussian", "sliced", "mmd")), ("target", ("features", "zador"))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(allowed)}")
         for name, least in (("queue_size", 2), ("projections", 1)):
@@ -98,10 +102,27 @@ class WassersteinVectorQuantizer(VectorQuantizer):
     def _distance(self, codebook: Tensor) -> Tensor:
         mean, covariance = self.queue.moments()
         scale = covariance.diagonal().max().clamp(min=1e-12).sqrt()
-        if self.matching.variant == "sliced":
-            size = codebook.shape[0]
-            count = size * max(1, min(int(self.queue.filled), 4 * size) // size)
-            features = from_first_rank(self.queue.sample(count))
-            return sliced_wasserstein(features / scale, codebook / scale, self.matching.projections)
-        covariance = self.matching.covariance_scale * covariance / scale**2
-        return gaussian_wasserstein(mean / scale, covariance, codebook / scale)
+        if self.matching.variant == "gaussian":
+            covariance = self.matching.covariance_scale * covariance / scale**2
+            return gaussian_wasserstein(mean / scale, covariance, codebook / scale)
+        if self.matching.variant == "mmd":
+            return mean_discrepancy(*(x / scale for x in self._discrepancy_samples(mean, codebook)))
+        size = codebook.shape[0]
+        count = size * max(1, min(int(self.queue.filled), 4 * size) // size)
+        return sliced_wasserstein(
+            self._sample(count, mean) / scale, codebook / scale, self.matching.projections
+        )
+
+    def _sample(self, count: int, mean: Tensor) -> Tensor:
+        """Features [count, D] of all ranks' queue, as far from their mean as `covariance_scale` says."""
+        features = from_first_rank(self.queue.sample(count))
+        return mean.lerp(features, self.matching.covariance_scale**0.5)
+
+    def _discrepancy_samples(self, mean: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
+        """As many features and entries as fit a square of distances of one chunk."""
+        most = math.isqrt(chunk_rows(1)) // 2
+        points = codebook
+        if codebook.shape[0] > most:
+            picked = torch.randperm(codebook.shape[0], device=codebook.device)[:most]
+            points = codebook[from_first_rank(picked)]
+        return self._sample(min(most, int(self.queue.filled)), mean), points

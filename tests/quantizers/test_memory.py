@@ -16,6 +16,7 @@ CASES = [(method, {}) for method in QUANTIZERS] + [
     ("ema", {"dead_codes": "anchor"}),
     ("nsvq", {"inject": True, "weighting": "paper"}),
     ("wasserstein", {"variant": "sliced", "target": "zador"}),
+    ("wasserstein", {"variant": "mmd"}),
 ]
 SMALLER = {"wasserstein": {"queue_size": 1024}, "transvq": {"width": 32}}
 

@@ -7,6 +7,7 @@ from audiocodec.quantizers import (
     ProductQuantizer,
     Quantizer,
     ResidualQuantizer,
+    build_stack,
 )
 from audiocodec.quantizers.vector import VectorQuantizer
 
@@ -145,3 +146,21 @@ def test_loading_codebooks_replaces_all_or_none() -> None:
     with pytest.raises(InputError, match=r"codebook 2\.codebook"):
         quantizer.load_codebooks(wrong)
     assert all(torch.equal(c, codebooks[name]) for name, c in quantizer.codebooks().items())
+
+
+def test_stages_begin_to_sample_from_the_last_to_the_first() -> None:
+    torch.manual_seed(0)
+    options = {"sample_top_k": 8, "sample_interval": 2, "sample_temperature": 5.0}
+    stack = build_stack(4, "vector", 32, 3, options=options)
+    latents = torch.randn(2, 4, 100)
+    stack.initialise(latents)
+    drawn = []
+    for _ in range(5):
+        residual, differs = latents, []
+        output = stack.train()(latents)
+        for row, stage in enumerate(stack.stages):
+            differs.append(not torch.equal(stage.encode(residual)[:, 0], output.codes[:, row]))
+            residual = residual - stage.decode(output.codes[:, row : row + 1])
+        drawn.append(differs)
+    last, two, every = [False, False, True], [False, True, True], [True, True, True]
+    assert drawn == [last, last, two, two, every]

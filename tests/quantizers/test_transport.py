@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from audiocodec.quantizers.transport import gaussian_wasserstein, mean_and_covariance, sliced_wasserstein
+from audiocodec.quantizers.transport import (
+    gaussian_wasserstein,
+    mean_and_covariance,
+    mean_discrepancy,
+    sliced_wasserstein,
+)
 
 
 def _randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -118,3 +123,19 @@ def test_descending_sliced_follows_two_clouds_where_moments_do_not() -> None:
         away[name] = float(torch.cdist(points.detach(), features).min(dim=1).values.quantile(0.9))
     assert away["gaussian"] > 0.4
     assert away["sliced"] < 0.1
+
+
+def test_mean_discrepancy_pair_by_pair() -> None:
+    features, points = _cloud(7, 3, 0).double(), _cloud(5, 3, 10).double()
+    width = np.mean([float((x - c).norm()) for x in features for c in points])
+
+    def k(a: torch.Tensor, b: torch.Tensor) -> float:
+        distance = float((a - b).norm())
+        return np.mean([np.exp(-(distance**2) / (2 * (s * width) ** 2)) for s in (1, 2)])
+
+    def mean(first: torch.Tensor, second: torch.Tensor) -> float:
+        return np.mean([k(a, b) for a in first for b in second])
+
+    expected = mean(features, features) - 2 * mean(features, points) + mean(points, points)
+    assert float(mean_discrepancy(features, points)) == pytest.approx(expected, rel=1e-6)
+    assert float(mean_discrepancy(features, features)) == pytest.approx(0, abs=1e-12)

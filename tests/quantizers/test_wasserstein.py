@@ -47,7 +47,15 @@ def test_distance_moves_the_codebook_only() -> None:
     assert float(quantizer.codebook.grad.abs().max()) > 0
 
 
-@pytest.mark.parametrize("options", [{}, {"variant": "sliced"}, {"target": "zador"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"variant": "sliced"},
+        {"variant": "mmd", "wasserstein_weight": 5.0, "queue_size": 256},
+        {"target": "zador"},
+    ],
+)
 def test_nearly_all_entries_come_into_use_from_one_point(options: dict) -> None:
     quantizer = _train(options).eval()
     used = quantizer.encode(_latents(999, batch=100)).unique()
