@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from audiocodec.errors import ConfigError
 from audiocodec.model import ModelConfig
 from audiocodec.training.adversarial import AdversarialConfig
+from audiocodec.training.augment import AugmentConfig
 from audiocodec.training.checks import check_least, check_names
 from audiocodec.training.losses import RECONSTRUCTION_LOSSES
 
@@ -173,6 +174,7 @@ class TrainConfig:
         name: of the model.
         model: what is trained.
         data: on what.
+        augment: and in which noise, rooms and other conditions; none by default.
         loss: towards what.
         optim: how.
         adversarial: against which discriminators; none by default.
@@ -201,6 +203,7 @@ class TrainConfig:
     name: str = "model"
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)

@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from audiocodec.checkpoint import save_model
 from audiocodec.errors import AudioCodecError, ConfigError
+from audiocodec.training.augment import open_augmenter
 from audiocodec.training.checks import check_names
 from audiocodec.training.data.opening import TrainingData, open_data
 from audiocodec.training.data.prefetch import Prefetcher
@@ -24,7 +25,7 @@ from audiocodec.training.run.folder import MODEL_NAME, make_folder
 from audiocodec.training.run.recorder import Recorder
 from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
 from audiocodec.training.starting import build, start
-from audiocodec.training.validation import score_names, validate
+from audiocodec.training.validation import Validation, score_names, validate, validation_clips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,12 +70,17 @@ class Trainer:
         _check_prefixes(config.prefix_choices, self.model.quantizer.prefixes)
         self.prefixes = sorted({*config.prefix_choices, self.model.quantizer.prefixes[-1]})
         self.best_score = config.best_score or f"pesq_wb/{self.prefixes[-1]}"
-        check_names("best_score", [self.best_score], score_names(self.prefixes))
         self.parameters = self._freeze()
         self.objective = Objective(config, self.processes)
         self.optimizer = build_optimizer(self.parameters, config.optim)
         self.average = WeightAverage(self.model, config.optim.weight_ema_decay)
-        self.feed = Feed(config, self.data.sampler, self.model.quantizer.prefixes, self.processes.rank)
+        augmenter = open_augmenter(config.augment, config.data.manifest, config.model.sample_rate)
+        self.feed = Feed(
+            config, self.data.sampler, self.model.quantizer.prefixes, self.processes.rank, augmenter
+        )
+        self.clips = validation_clips(config, self.data.clips, augmenter)
+        environments = ["", *(clip.environment for clip in self.clips if clip.environment)]
+        check_names("best_score", [self.best_score], set(score_names(self.prefixes, environments)))
         self.step_number = 0
         self._started = False
         if config.compile:
@@ -124,7 +130,8 @@ class Trainer:
             saved_at = self.clock()
             while self.step_number < self.config.steps and not self.processes.any(stop()):
                 began = self.clock()
-                recorder.add(self.step(next(feed)), self.clock() - began)
+                drawn = next(feed)
+                recorder.add(self.step(drawn), self.clock() - began, drawn)
                 if self._due(self.config.log_every):
                     recorder.log_training(feed.waited_seconds)
                 if self._due(self.config.validate_every):
@@ -158,10 +165,10 @@ class Trainer:
         self.average.follow(self.step_number)
         return scalars | {"learning_rate": torch.tensor(rate, device=self.device)}
 
-    def validate(self) -> dict[str, float]:
-        """Scores of the averaged model on the validation clips; {} when there are none."""
+    def validate(self) -> Validation | None:
+        """Judge the averaged model on the validation clips; None when there are none."""
         with self.average.applied():
-            return validate(self.model, self.data.clips, [*self.prefixes, 0]) if self.data.clips else {}
+            return validate(self.model, self.clips, self.prefixes, self.processes) if self.clips else None
 
     def export(self) -> None:
         """Write the averaged model to `<folder>/model`, the form that `audiocodec.load` reads."""
@@ -172,10 +179,10 @@ class Trainer:
     def _pass(self, drawn: Drawn, share: float) -> tuple[ModelOutput, dict[str, Tensor]]:
         """Forward and backward through one batch; what it gives, and its scalars."""
         torch.manual_seed(drawn.seed)
-        wav = drawn.batch.wav.to(self.device)
         with autocast(self.config, self.device):
-            output = self.model(wav, drawn.num_quantizers.to(self.device))
-        losses = self.objective.backward(output, wav, drawn, self.step_number, share)
+            output = self.model(drawn.scenes.wav.to(self.device), drawn.num_quantizers.to(self.device))
+        target = drawn.scenes.target.to(self.device)
+        losses = self.objective.backward(output, target, drawn, self.step_number, share)
         return output, {name: value.detach() for name, value in (losses | output.metrics).items()}
 
     def _settle_quantizer(self, output: ModelOutput, drawn: Drawn) -> None:
@@ -216,7 +223,7 @@ class Trainer:
         bad = ", ".join(name for name, good in zip(guarded, finite, strict=True) if not good)
         rank = f"-rank{self.processes.rank}" if self.processes.rank else ""
         path = self.folder / f"bad-batch-{self.step_number}{rank}.npy"
-        np.save(path, torch.cat([part.batch.wav for part in drawn]).numpy())
+        np.save(path, torch.cat([part.scenes.wav for part in drawn]).numpy())
         raise AudioCodecError(
             f"{bad}: not finite at step {self.step_number}; the batch is in {path},"
             " a lower optim.learning_rate may help"

@@ -1,54 +1,186 @@
-"""Scores of a model on held-out recordings, computed while it trains."""
+"""Scores of a model on held-out recordings, in each environment of its training, computed while it trains."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from audiocodec.errors import MetricError
+from audiocodec.metrics.codebook import perplexity, usage
 from audiocodec.metrics.intelligibility import stoi
 from audiocodec.metrics.perceptual import pesq_wb
+from audiocodec.metrics.waveform import si_sdr
+from audiocodec.training.augment import held_out_scenes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from audiocodec.model import CodecModel
+    from audiocodec.training.augment import Augmenter
+    from audiocodec.training.config import TrainConfig
+    from audiocodec.training.engine.processes import Processes
 
-METRICS = {"pesq_wb": pesq_wb, "stoi": stoi}
+METRICS = {"pesq_wb": pesq_wb, "stoi": stoi, "si_sdr": si_sdr}
 """What is scored."""
+SAMPLED = 2
+"""Clips of each environment that are kept to listen to."""
 
 
-def score_names(prefixes: Sequence[int]) -> list[str]:
-    """Names of the scores that `validate` gives for these numbers of quantisers."""
-    return [f"{name}/{prefix}" for prefix in prefixes for name in METRICS]
+class Clip(NamedTuple):
+    """A held-out recording as the model meets it.
+
+    Attributes:
+        wav: what it hears [L].
+        target: what it is to give back [L], and is scored against.
+        environment: what happened to it; empty for nothing.
+    """
+
+    wav: NDArray[np.float32]
+    target: NDArray[np.float32]
+    environment: str = ""
+
+
+@dataclass
+class Validation:
+    """What a validation found.
+
+    Attributes:
+        scores: means over clips, named `metric/quantisers` or `metric/quantisers/environment`; of each stage
+            n `perplexity/n` and `usage/n`; and `unscored`, how many could not be computed.
+        counts: how often each entry of each stage was chosen, [K] each, without noise.
+        sounds: to listen to, [L] each: `clip/input`, `clip/target` where it differs, `clip/quantisers`.
+    """
+
+    scores: dict[str, float] = field(default_factory=dict[str, float])
+    counts: list[NDArray[np.int64]] = field(default_factory=list["NDArray[np.int64]"])
+    sounds: dict[str, NDArray[np.float32]] = field(default_factory=dict[str, "NDArray[np.float32]"])
+
+
+def validation_clips(
+    config: TrainConfig, clips: Sequence[NDArray[np.float32]], augmenter: Augmenter | None
+) -> list[Clip]:
+    """Held-out recordings as they are, then in each environment of the recipe.
+
+    Raises:
+        InputError: the recordings of noise and rooms cannot be read.
+    """
+    plain = [Clip(wav, wav) for wav in clips]
+    if augmenter is None:
+        return plain
+    scenes = held_out_scenes(augmenter, config.augment, config.data.manifest, clips)
+    return plain + [Clip(scene.wav, scene.target, name) for name, found in scenes.items() for scene in found]
+
+
+def score_names(prefixes: Sequence[int], environments: Sequence[str] = ("",)) -> list[str]:
+    """Names of the scores that `validate` gives, without environment also for 0 quantisers."""
+    return [
+        _score_name(metric, prefix, environment)
+        for environment in environments
+        for prefix in ([*prefixes] if environment else [*prefixes, 0])
+        for metric in METRICS
+    ]
 
 
 @torch.no_grad()
 def validate(
-    model: CodecModel, clips: Sequence[NDArray[np.float32]], prefixes: Sequence[int]
-) -> dict[str, float]:
-    """Mean PESQ-WB and STOI of `clips` at each number of quantisers, and 0 for none at all (unquantised).
+    model: CodecModel, clips: Sequence[Clip], prefixes: Sequence[int], processes: Processes
+) -> Validation:
+    """Mean PESQ-WB, STOI and SI-SDR in dB at each number of quantisers, and 0 for none at all (unquantised).
 
-    A clip that a metric cannot score (silence) is left out of that mean and counted as `unscored`.
+    A clip that a metric cannot score (silence) is left out of that mean and counted as `unscored`. Each
+    process takes a share of the clips; all get the whole result, but the sounds of their own share.
     """
-    scores: dict[str, list[float]] = {}
-    unscored = 0
-    for clip in clips:
-        latents = model.encoder(_padded(model, clip))
-        for prefix in prefixes:
-            quantized = model.quantizer.decode(model.quantizer.encode(latents, prefix)) if prefix else latents
-            decoded = model.decoder(quantized)[0, 0, model.delay : model.delay + len(clip)].cpu().numpy()
-            for name, metric in METRICS.items():
+    names = score_names(prefixes, list(dict.fromkeys(clip.environment for clip in clips)))
+    tally = _Tally(names, model.quantizer.codebook_sizes)
+    sounds: dict[str, NDArray[np.float32]] = {}
+    for number, clip in enumerate(clips):
+        if number % processes.world_size == processes.rank:
+            decoded, codes = _pass(model, clip, prefixes)
+            tally.add(clip, decoded, codes, model.sample_rate)
+            nth = sum(other.environment == clip.environment for other in clips[:number])
+            if nth < SAMPLED:
+                sounds |= _sounds(f"{clip.environment or 'plain'}-{nth}", clip, decoded)
+    tally.gather(processes)
+    return Validation(tally.scores(), tally.counts, sounds)
+
+
+class _Tally:
+    """Sums over clips, which can be added up over processes."""
+
+    def __init__(self, names: Sequence[str], codebook_sizes: Sequence[int]) -> None:
+        self.sums, self.numbers = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+        self.counts = [np.zeros(size, np.int64) for size in codebook_sizes]
+        self.unscored = 0.0
+
+    def add(
+        self, clip: Clip, decoded: Mapping[int, NDArray[np.float32]], codes: NDArray[np.int64], rate: int
+    ) -> None:
+        for prefix, wav in decoded.items():
+            for metric, score in METRICS.items():
+                name = _score_name(metric, prefix, clip.environment)
                 try:
-                    scores.setdefault(f"{name}/{prefix}", []).append(metric(clip, decoded, model.sample_rate))
+                    self.sums[name] += score(clip.target, wav, rate)
+                    self.numbers[name] += 1
                 except MetricError:
-                    unscored += 1
-    return {name: float(np.mean(values)) for name, values in scores.items()} | {"unscored": float(unscored)}
+                    self.unscored += 1
+        if not clip.environment:
+            for stage, row in zip(self.counts, codes, strict=False):
+                stage += np.bincount(row, minlength=len(stage))
+
+    def gather(self, processes: Processes) -> None:
+        """Add up over all processes."""
+        numbers = [*self.sums.values(), *self.numbers.values(), self.unscored]
+        flat = np.concatenate([numbers, *self.counts])
+        flat = processes.sum(torch.from_numpy(flat)).numpy()
+        sums, numbers, unscored, counts = np.split(flat, np.cumsum([len(self.sums), len(self.sums), 1]))
+        self.sums = dict(zip(self.sums, sums.tolist(), strict=True))
+        self.numbers = dict(zip(self.numbers, numbers.tolist(), strict=True))
+        self.unscored = float(unscored[0])
+        ends = np.cumsum([len(stage) for stage in self.counts])[:-1]
+        self.counts = [stage.round().astype(np.int64) for stage in np.split(counts, ends)]
+
+    def scores(self) -> dict[str, float]:
+        scores = {name: total / self.numbers[name] for name, total in self.sums.items() if self.numbers[name]}
+        for number, stage in enumerate(self.counts):
+            if stage.any():
+                codes = np.repeat(np.arange(len(stage)), stage)
+                scores[f"perplexity/{number}"] = perplexity(codes, len(stage))
+                scores[f"usage/{number}"] = usage(codes, len(stage))
+        return scores | {"unscored": self.unscored}
+
+
+def _pass(
+    model: CodecModel, clip: Clip, prefixes: Sequence[int]
+) -> tuple[dict[int, NDArray[np.float32]], NDArray[np.int64]]:
+    """Decoded wav [L] by number of quantisers, and the codes [N, T] of the most."""
+    latents = model.encoder(_padded(model, clip.wav))
+    wanted = [*prefixes] if clip.environment else [*prefixes, 0]
+    decoded: dict[int, NDArray[np.float32]] = {}
+    codes = model.quantizer.encode(latents, max(prefixes))
+    for prefix in wanted:
+        quantized = model.quantizer.decode(model.quantizer.encode(latents, prefix)) if prefix else latents
+        wav = model.decoder(quantized)[0, 0, model.delay : model.delay + len(clip.wav)]
+        decoded[prefix] = wav.float().cpu().numpy()
+    return decoded, codes[0].cpu().numpy()
+
+
+def _sounds(
+    name: str, clip: Clip, decoded: Mapping[int, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    sounds = {f"{name}/input": clip.wav}
+    if clip.target is not clip.wav:
+        sounds[f"{name}/target"] = clip.target
+    return sounds | {f"{name}/{prefix}": wav for prefix, wav in decoded.items() if prefix}
+
+
+def _score_name(metric: str, prefix: int, environment: str) -> str:
+    return f"{metric}/{prefix}/{environment}" if environment else f"{metric}/{prefix}"
 
 
 def _padded(model: CodecModel, clip: NDArray[np.float32]) -> Tensor:

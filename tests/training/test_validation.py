@@ -4,9 +4,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from audiocodec.metrics.waveform import si_sdr
 from audiocodec.model import CodecModel, QuantizerConfig, build_model, build_quantizer
 from audiocodec.nn.spectral import start_linear
-from audiocodec.training.validation import validate
+from audiocodec.training.engine.processes import Processes
+from audiocodec.training.validation import Clip, validate
+
+ALONE = Processes()
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +24,50 @@ def model(tiny_config, voice):
     return model.eval()
 
 
+def plain(*wavs):
+    return [Clip(wav, wav) for wav in wavs]
+
+
 def test_scores_rise_with_the_number_of_quantizers(model, voice):
-    scores = validate(model, [voice(3.0, seed=5)[0], voice(2.01, seed=6)[0]], [1, 8, 0])
-    assert set(scores) == {f"{name}/{n}" for name in ("pesq_wb", "stoi") for n in (1, 8, 0)} | {"unscored"}
+    found = validate(model, plain(voice(3.0, seed=5)[0], voice(2.01, seed=6)[0]), [1, 8], ALONE)
+    scores = found.scores
+    assert set(scores) == {f"{name}/{n}" for name in ("pesq_wb", "stoi", "si_sdr") for n in (1, 8, 0)} | {
+        f"{name}/{stage}" for name in ("perplexity", "usage") for stage in range(8)
+    } | {"unscored"}
     assert scores["unscored"] == 0
-    for name in ("pesq_wb", "stoi"):
+    for name in ("pesq_wb", "stoi", "si_sdr"):
         assert scores[f"{name}/1"] < scores[f"{name}/8"] < scores[f"{name}/0"]
+    assert set(found.sounds) == {f"plain-{n}/{what}" for n in range(2) for what in ("input", "1", "8")}
+
+
+def test_use_of_codes_is_counted_over_all_clips(model, voice):
+    wavs = [voice(1.0, seed=5)[0], voice(1.5, seed=6)[0]]
+    found = validate(model, plain(*wavs), [8], ALONE)
+    with torch.no_grad():
+        frames = [-(-(len(wav) + model.delay) // model.hop_length) for wav in wavs]
+        padded = [
+            np.pad(wav, (0, count * model.hop_length - len(wav)))
+            for wav, count in zip(wavs, frames, strict=True)
+        ]
+        codes = torch.cat([model.encode(torch.from_numpy(wav)[None, None]) for wav in padded], dim=2)[0]
+    for stage, row in enumerate(codes):
+        assert found.counts[stage].tolist() == row.bincount(minlength=len(found.counts[stage])).tolist()
+        assert found.scores[f"usage/{stage}"] == pytest.approx(len(row.unique()) / len(found.counts[stage]))
+
+
+def test_environments_are_scored_apart_against_their_target(model, voice):
+    wav = voice(2.0, seed=5)[0]
+    noisy = wav + 0.05 * np.random.default_rng(0).standard_normal(len(wav)).astype(np.float32)
+    clips = [Clip(wav, wav), Clip(noisy, noisy, "street"), Clip(noisy, wav, "clean-street")]
+    found = validate(model, clips, [8], ALONE)
+    decoded = found.sounds["street-0/8"]
+    assert found.scores["si_sdr/8/street"] == pytest.approx(si_sdr(noisy, decoded, 16000))
+    assert found.scores["si_sdr/8/clean-street"] == pytest.approx(si_sdr(wav, decoded, 16000))
+    assert "si_sdr/0" in found.scores
+    assert "si_sdr/0/street" not in found.scores
+    assert np.array_equal(found.sounds["clean-street-0/target"], wav)
+    alone = validate(model, clips[:1], [8], ALONE)
+    assert {n: found.scores[n] for n in alone.scores} == alone.scores  # noise counts nowhere else
 
 
 class Frames(nn.Module):
@@ -50,12 +92,12 @@ class Late(nn.Module):
 def test_the_delay_is_taken_out(voice):
     quantizer = build_quantizer(QuantizerConfig(num_quantizers=1, codebook_size=4), 16)
     model = CodecModel(Frames(), quantizer, Late(), 16000, 16, 40)
-    scores = validate(model, [voice(2.001)[0]], [0])
+    scores = validate(model, plain(voice(2.001)[0]), [1], ALONE).scores
     assert scores["pesq_wb/0"] > 4.6
     assert scores["stoi/0"] > 0.999
 
 
 def test_silence_is_counted_not_scored(model, voice):
-    scores = validate(model, [np.zeros(32000, np.float32), voice(2.0)[0]], [8])
-    assert scores["unscored"] == 2  # PESQ and STOI
+    scores = validate(model, plain(np.zeros(32000, np.float32), voice(2.0)[0]), [8], ALONE).scores
+    assert scores["unscored"] == 2 * 3  # PESQ, STOI and SI-SDR, each with 8 quantisers and with none
     assert scores["pesq_wb/8"] > 1

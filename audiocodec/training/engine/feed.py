@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from audiocodec.training.augment import Scenes
 from audiocodec.training.data.batch import step_rng
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from audiocodec.training.augment import Augmenter
     from audiocodec.training.config import TrainConfig
-    from audiocodec.training.data.batch import Batch, Sampler
+    from audiocodec.training.data.batch import Sampler
 
 
 SHARED = 2**32 - 1
@@ -27,13 +29,13 @@ class Drawn(NamedTuple):
 
     Attributes:
         seed: of torch's generators.
-        batch: segments and where they come from.
+        scenes: what the model hears and is to give back.
         num_quantizers: [B], one an example.
         chance: from 0 to 1, the same on all ranks.
     """
 
     seed: int
-    batch: Batch
+    scenes: Scenes
     num_quantizers: Tensor
     chance: float
 
@@ -41,24 +43,34 @@ class Drawn(NamedTuple):
 class Feed:
     """Draws what the steps of a run are given; safe to call from other threads, ahead of time."""
 
-    def __init__(self, config: TrainConfig, sampler: Sampler, prefixes: Sequence[int], rank: int = 0) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        sampler: Sampler,
+        prefixes: Sequence[int],
+        rank: int = 0,
+        augmenter: Augmenter | None = None,
+    ) -> None:
         """For a quantiser that offers `prefixes`; ranks draw different batches."""
-        self.config, self.sampler, self.rank = config, sampler, rank
+        self.config, self.sampler, self.rank, self.augmenter = config, sampler, rank, augmenter
         self.prefixes = np.array(prefixes)
         self.favoured = np.array(config.prefix_choices or prefixes)
 
     def __call__(self, step: int) -> list[Drawn]:
         """Draw step `step`: one item for each batch whose gradients are accumulated."""
         count = self.config.accumulate
-        return [self._draw(step * count + number) for number in range(count)]
+        return [self._draw(step, step * count + number) for number in range(count)]
 
-    def _draw(self, number: int) -> Drawn:
+    def _draw(self, step: int, number: int) -> Drawn:
         rng = step_rng(self.config.seed, number, self.rank)
         seed = int(rng.integers(2**62))
         batch = self.sampler.draw(rng, number)
         num_quantizers = self.draw_prefixes(rng, len(batch.wav))
         chance = step_rng(self.config.seed, number, SHARED).random()
-        return Drawn(seed, batch, num_quantizers, chance)
+        if self.augmenter is None:
+            return Drawn(seed, Scenes(batch.wav, batch.wav, ()), num_quantizers, chance)
+        # Last, so that recipes with and without noise draw the same speech.
+        return Drawn(seed, self.augmenter(batch, rng, step), num_quantizers, chance)
 
     def draw_prefixes(self, rng: np.random.Generator, batch_size: int) -> Tensor:
         """Numbers of quantisers [B], one an example: quantiser dropout as in DAC, section 3.2."""

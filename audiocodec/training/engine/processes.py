@@ -62,15 +62,19 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true on any process."""
-        return flag if self.world_size == 1 else bool(self.mean(torch.tensor(float(flag))) > 0)
+        return flag if self.world_size == 1 else bool(self.sum(torch.tensor(float(flag))) > 0)
 
-    def mean(self, tensor: Tensor) -> Tensor:
-        """Mean of `tensor` over the processes, without gradient."""
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Sum of `tensor` over the processes, without gradient, on the device of `tensor`."""
         if self.world_size == 1:
             return tensor
         total = tensor.detach().to(self.device, copy=True)
         dist.all_reduce(total)
-        return total / self.world_size
+        return total.to(tensor.device)
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """Mean of `tensor` over the processes, without gradient."""
+        return self.sum(tensor) / self.world_size if self.world_size > 1 else tensor
 
     def mean_scalars(self, scalars: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
         """`scalars` with those of `names`, which every process must have, replaced by their means."""

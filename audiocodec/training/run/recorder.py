@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from audiocodec.audio import new_file
@@ -11,11 +12,12 @@ from audiocodec.training.run.log import Means, RunLog, to_floats
 from audiocodec.training.run.state import save_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from torch import Tensor
 
+    from audiocodec.training.engine.feed import Drawn
     from audiocodec.training.loop import Trainer
 
 
@@ -29,6 +31,7 @@ class Recorder:
         """Write the recipe of the run, and open its log; `report(step, scalars)` gets every line too."""
         self.trainer, self.report = trainer, report
         self.means, self.waited = Means(), 0.0
+        self.environments: Counter[str] = Counter()
         self.log: RunLog | None = None
         if trainer.processes.first:
             with new_file(trainer.folder / CONFIG_NAME, overwrite=True) as part:
@@ -44,9 +47,11 @@ class Recorder:
         if self.log is not None:
             self.log.close()
 
-    def add(self, scalars: Mapping[str, Tensor], seconds: float) -> None:
-        """Take in one step, and how long it took."""
+    def add(self, scalars: Mapping[str, Tensor], seconds: float, drawn: Sequence[Drawn]) -> None:
+        """Take in one step, how long it took, and what was drawn for it."""
         self.means.add(to_floats(scalars), seconds)
+        for part in drawn:
+            self.environments.update(part.scenes.environments)
 
     def log_training(self, waited_seconds: float) -> None:
         """Log the means since the last time; all steps so far waited `waited_seconds` for their data."""
@@ -59,7 +64,9 @@ class Recorder:
             "audio_seconds_per_second": examples * config.data.segment_seconds / seconds,
             "waiting_share": (waited_seconds - self.waited) / seconds,
         }
-        self.waited = waited_seconds
+        total = self.environments.total()
+        scalars |= {f"environment/{name}": count / total for name, count in sorted(self.environments.items())}
+        self.waited, self.environments = waited_seconds, Counter()
         self._write("train", scalars)
 
     def log_validation(self) -> None:
@@ -67,11 +74,11 @@ class Recorder:
         trainer = self.trainer
         if trainer.processes.first:
             trainer.export()
-        scores = trainer.validate()
-        if scores:
-            self._write("valid", scores)
+        found = trainer.validate()
+        if found is not None:
+            self._write("valid", found.scores)
             if trainer.config.keep_best:
-                save_state(trainer, scores.get(trainer.best_score))
+                save_state(trainer, found.scores.get(trainer.best_score))
 
     def _write(self, group: str, scalars: Mapping[str, float]) -> None:
         if self.log is not None:

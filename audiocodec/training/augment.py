@@ -1,0 +1,185 @@
+"""Noise-aware augmentation: every example in a known environment, with what the model is to make of it.
+
+What an example meets follows from (seed, rank, step), as all that is drawn; the environment of each is kept,
+so that log and validation can tell them apart.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+import numpy as np
+import torch
+
+from audiocodec.effects import Scene, Sources, check_environments, pick_environment, read_environments
+from audiocodec.errors import InputError
+from audiocodec.training.checks import check_names
+from audiocodec.training.recipes import find_recipe, recipes_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from audiocodec.effects import Environment
+    from audiocodec.training.data.batch import Batch
+
+KINDS = ("noise", "speech", "music", "rir")
+"""Pools of recordings that effects take from; rir are room impulse responses."""
+CLEAN = "clean"
+"""Name of what no effect could be applied to, in the log."""
+LEAST_CLIPS = 3
+"""In which an environment is validated, when there are as many."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What speech meets on its way to the model.
+
+    Attributes:
+        environments: a YAML file, or the name of one in recipes/environments; empty for none.
+        manifest: CSV or JSONL manifest of noise, speech, music and room responses (columns path, split, kind,
+            type); empty for `data.manifest` where no folder is named.
+        folders: folders of recordings by kind: noise, speech, music, rir.
+        types: YAML file of patterns that say the type of a recording; empty for the one that comes along.
+    """
+
+    environments: str = ""
+    manifest: str = ""
+    folders: dict[str, str] = field(default_factory=dict[str, str])
+    types: str = ""
+
+    def __post_init__(self) -> None:
+        """Check names.
+
+        Raises:
+            ConfigError: a kind of recordings is unknown.
+        """
+        check_names("folders", self.folders, KINDS)
+
+
+class Scenes(NamedTuple):
+    """A batch as the model meets it.
+
+    Attributes:
+        wav: what it hears [B, 1, L].
+        target: what it is to give back [B, 1, L].
+        environments: name of each example's.
+    """
+
+    wav: Tensor
+    target: Tensor
+    environments: tuple[str, ...]
+
+
+class Augmenter:
+    """Puts the examples of a batch into environments."""
+
+    def __init__(self, environments: Sequence[Environment], sources: Sources, sample_rate: int) -> None:
+        """Take from `sources`, which are decoded now.
+
+        Raises:
+            InputError: an environment cannot be made of these sources.
+        """
+        self.environments, self.sources, self.sample_rate = tuple(environments), sources, sample_rate
+        check_environments(environments, sources, sample_rate)
+        # Now, not at first use: what cannot be read is known before the first draw, in a resumed run too.
+        sources.preload(sample_rate)
+
+    def __call__(self, batch: Batch, rng: np.random.Generator, step: int) -> Scenes:
+        """Draw an environment for each example, at this step of their curricula, and apply it."""
+        scenes: list[Scene] = []
+        names: list[str] = []
+        for wav, example in zip(batch.wav[:, 0].numpy(), batch.examples, strict=True):
+            environment = pick_environment(self.environments, rng, step)
+            scene = self._scene(environment, wav, rng, example.speaker, step)
+            scenes.append(scene)
+            names.append(CLEAN if scene.reason else environment.name)
+        wavs, targets = ([getattr(scene, name) for scene in scenes] for name in ("wav", "target"))
+        return Scenes(_stack(wavs), _stack(targets), tuple(names))
+
+    def scene(self, environment: Environment, wav: NDArray[np.float32], number: int) -> Scene:
+        """Put held-out clip `number` [L] into an environment, the same way in every run."""
+        rng = np.random.default_rng((crc32(environment.name.encode()), number))
+        return self._scene(environment, wav, rng, None, None)
+
+    def _scene(
+        self,
+        environment: Environment,
+        wav: NDArray[np.float32],
+        rng: np.random.Generator,
+        speaker: str | None,
+        step: int | None,
+    ) -> Scene:
+        if not environment.effects:
+            return Scene(wav, wav)
+        drawn = environment.draw(rng, len(wav), self.sample_rate, self.sources, speaker or None, step)
+        return environment.apply(wav, self.sample_rate, drawn, self.sources, strict=False)
+
+
+def open_augmenter(config: AugmentConfig, manifest: str, sample_rate: int) -> Augmenter | None:
+    """Open the environments of a recipe and training recordings for them; None for a recipe without.
+
+    `manifest` is where to look when the recipe names no sources of its own.
+
+    Raises:
+        ConfigError: the environments, or the patterns of types, cannot be understood.
+        InputError: sources cannot be read, or hold nothing for an environment.
+    """
+    if not config.environments:
+        return None
+    environments = read_environments(find_recipe(config.environments, recipes_folder() / "environments"))
+    return Augmenter(environments, _open_sources(config, manifest, "train"), sample_rate)
+
+
+def held_out_scenes(
+    augmenter: Augmenter, config: AugmentConfig, manifest: str, clips: Sequence[NDArray[np.float32]]
+) -> dict[str, list[Scene]]:
+    """Validation clips in each environment that has effects, by its name.
+
+    Noise and rooms are of split valid, or where that has none of a kind, those of the training. All
+    environments together get about as many clips as there are, but no less than LEAST_CLIPS each.
+
+    Raises:
+        InputError: sources cannot be read.
+    """
+    environments = [environment for environment in augmenter.environments if environment.effects]
+    if not clips or not environments:
+        return {}
+    held_out = _open_sources(config, manifest, "valid")
+    count = min(len(clips), max(LEAST_CLIPS, len(clips) // len(environments)))
+    picks = [int(pick) for pick in np.linspace(0, len(clips) - 1, count).round()]
+    scenes: dict[str, list[Scene]] = {}
+    for environment in environments:
+        try:
+            chosen = Augmenter([environment], held_out, augmenter.sample_rate)
+        except InputError as error:
+            logger.info("validation in %s uses training recordings: %s", environment.name, error)
+            chosen = augmenter
+        scenes[environment.name] = [chosen.scene(environment, clips[pick], pick) for pick in picks]
+    return scenes
+
+
+def _open_sources(config: AugmentConfig, manifest: str, split: str) -> Sources:
+    named = config.manifest or ("" if config.folders else manifest)
+    if named and Path(named).is_dir():
+        raise InputError(
+            f"{named}: a folder does not say what is noise; name augment.manifest, or augment.folders by kind"
+        )
+    return Sources.open(
+        [Path(named)] if named else [],
+        {kind: [Path(folder)] for kind, folder in config.folders.items()},
+        (split,),
+        Path(config.types) if config.types else None,
+    )
+
+
+def _stack(wavs: Sequence[NDArray[np.float32]]) -> Tensor:
+    return torch.from_numpy(np.stack(wavs))[:, None]
