@@ -83,6 +83,7 @@ def _active_samples(samples: NDArray[np.float64], sample_rate: int) -> NDArray[n
         envelope, hangover + 1, mode="constant", cval=0.0, origin=hangover - (hangover + 1) // 2
     )
     # Counting by exponent costs one pass: held >= 2^-j is exponent > -j, with held = m 2^e, 0.5 <= m < 1.
+    held[held == 0] = np.finfo(np.float64).tiny  # the exponent of 0 is 0, which would count
     exponents = np.frexp(held)[1]
     steps = np.clip(1 - exponents, 1, NUM_THRESHOLDS + 1)
     return np.cumsum(np.bincount(steps, minlength=NUM_THRESHOLDS + 2)[1 : NUM_THRESHOLDS + 1])

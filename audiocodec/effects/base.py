@@ -130,6 +130,7 @@ def check_range(name: str, value: Range, low: float = -np.inf, high: float = np.
 def draw_range(rng: np.random.Generator, value: Range, log: bool = False) -> float:
     """Draw uniformly (or uniformly in the logarithm), always with one step of the generator."""
     low, high = value if isinstance(value, tuple) else (value, value)
-    if log:
-        return float(np.exp(np.log(low) + rng.random() * (np.log(high) - np.log(low))))
-    return float(low + rng.random() * (high - low))
+    share = rng.random()
+    if low == high:
+        return float(low)
+    return float(low * (high / low) ** share if log else low + share * (high - low))

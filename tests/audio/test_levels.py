@@ -41,7 +41,8 @@ def by_the_recommendation(wav, rate):
 @pytest.mark.parametrize("gain", [1.0, 0.03, 0.002])
 def test_it_is_p56(voice, gain):
     speech = soundfile.read(DATA / "ls_2033_001.flac", stop=40000)[0]
-    for wav, rate in ((speech, RATE), (voice(2.0, 8000)[0], 8000)):
+    padded = np.pad(voice(1.0)[0], (RATE, RATE // 2))
+    for wav, rate in ((speech, RATE), (voice(2.0, 8000)[0], 8000), (padded, RATE)):
         level, activity = by_the_recommendation(wav * gain, rate)
         found = active_level(wav * gain, rate)
         assert found.level_db == pytest.approx(level, abs=1e-6)

@@ -1,0 +1,91 @@
+import csv
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiocodec.effects import Sources, build_effect
+from audiocodec.effects.room import direct_path
+from audiocodec.effects.rooms import ROOM_SIZES, SimulatedRoom, draw_room, ensure_rooms, simulate_room
+from audiocodec.errors import InputError, MissingPackageError
+
+RATE = 16000
+
+
+def decay_time(response):
+    """T60 from Schroeder's backward integral between -5 and -25 dB."""
+    energy = np.cumsum(np.square(response[::-1].astype(np.float64)))[::-1]
+    level = 10 * np.log10(energy / energy[0] + 1e-12)
+    start, stop = (int(np.argmax(level < limit)) for limit in (-5, -25))
+    return 3 * (stop - start) / RATE
+
+
+@pytest.mark.parametrize("size", ROOM_SIZES)
+def test_drawn_rooms_decay_as_asked(size):
+    pytest.importorskip("pyroomacoustics")
+    rng = np.random.default_rng(5)
+    for _ in range(2):
+        room = draw_room(rng, size, near=False)
+        response = simulate_room(room, RATE)
+        assert direct_path(response) == pytest.approx(80, abs=1)  # 5 ms
+        assert decay_time(response[80:]) == pytest.approx(room.t60, rel=0.2)
+
+
+@pytest.mark.parametrize("near", [True, False])
+@pytest.mark.parametrize("size", ROOM_SIZES)
+def test_who_stands_where(size, near):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        room = draw_room(rng, size, near)
+        assert room.type == f"simulated-{size}-{'near' if near else 'far'}"
+        for place in (room.talker, room.microphone):
+            assert np.all(np.array(place) >= 0.4)
+            assert np.all(np.array(room.dimensions) - place >= 0.4)
+
+
+def test_the_nearer_the_drier():
+    pytest.importorskip("pyroomacoustics")
+    shares = []
+    for distance in (0.5, 1.5, 4.0):
+        room = SimulatedRoom("medium", (8.0, 6.0, 3.0), (1.0, 3.1, 1.6), (1.0 + distance, 3.0, 1.4), 0.5, 1)
+        response = simulate_room(room, RATE)
+        shares.append(np.sum(response[:120] ** 2) / np.sum(response**2))
+    assert shares[0] > 1.3 * shares[1] > 1.3 * 1.3 * shares[2]
+
+
+def test_a_bank_is_made_once_and_is_a_source(tmp_path, speech):
+    pytest.importorskip("pyroomacoustics")
+    told = []
+    manifest = ensure_rooms(tmp_path / "a", count=6, seed=3, progress=told.append)
+    assert told[-1] == 1.0
+    with manifest.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["type"] for row in rows[:4]] == [
+        f"simulated-{kind}" for kind in ("small-near", "medium-near", "large-near", "small-far")
+    ]
+    stamp = manifest.stat().st_mtime_ns
+    assert ensure_rooms(tmp_path / "a", count=6, seed=3) == manifest
+    assert manifest.stat().st_mtime_ns == stamp
+    again = ensure_rooms(tmp_path / "b", count=6, seed=3)
+    assert manifest.read_bytes() == again.read_bytes()
+    for row in rows:
+        first, second = (soundfile.read(path.parent / row["path"])[0] for path in (manifest, again))
+        np.testing.assert_array_equal(first, second)
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["rooms-6-16000-3"]
+    sources = Sources.open([manifest])
+    effect = build_effect({"kind": "room", "types": ["simulated-large-*"]})
+    drawn = effect.draw(np.random.default_rng(0), len(speech), RATE, sources)
+    assert drawn["type"].startswith("simulated-large")
+    assert np.isfinite(effect.apply(speech, RATE, drawn, sources)).all()
+
+
+def test_what_stands_in_the_way(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyroomacoustics", None)
+    with pytest.raises(MissingPackageError, match=r"audiocodec\[train\]"):
+        ensure_rooms(tmp_path / "a", count=1)
+    monkeypatch.undo()
+    pytest.importorskip("pyroomacoustics")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="choose another folder"):
+        ensure_rooms(tmp_path / "file", count=1)
