@@ -23,7 +23,7 @@ from audiocodec.training.config import TrainConfig
 
 SIZES = (256, 1024, 8192)
 MODEL, TRAIN_MINUTES = "speech-16k", 20.0
-STEPS, LONG_STEPS, BATCH, RATE = 200, 1500, 1024, 1e-2
+STEPS, LONG_STEPS, BATCH, RATE = 200, 1000, 1024, 1e-2
 LONG = ("ema", "wasserstein", "nsvq", "simvq", "transvq", "online", "vector")
 """Methods that get a long run too: an entry nobody uses counts as dead only after 230 steps of `ema`."""
 RATES = {"transvq": 1e-3}
