@@ -8,6 +8,7 @@ capped before anything is read, names are never used as paths, links are not fol
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from dataclasses import dataclass
 from io import BytesIO
@@ -170,10 +171,14 @@ class _Members:
                 content = tar.extractfile(member)
                 assert content is not None, "regular members have content"
                 yield key, wanted, content.read()
+            # tarfile takes a damaged header for the end.
+            self.file.seek(tar.offset)
+            if self.file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                raise tarfile.ReadError("no member and no mark of the end where one should be")
 
 
 def _group(path: Path, members: _Members) -> Iterator[Packed]:
-    key, sound, about = "", None, {}
+    key, sound, about, damage = "", None, {}, ""
     try:
         for name, suffix, content in members:
             if name != key:
@@ -185,10 +190,11 @@ def _group(path: Path, members: _Members) -> Iterator[Packed]:
             elif sound is None:
                 sound = content
     except (tarfile.TarError, EOFError, ValueError) as error:
-        yield Packed(f"{path}", b"", problem=f"damaged ({error}); what follows in it is left out")
-        return
+        damage = f"damaged ({error}); what follows in it is left out"
     if sound is not None:
         yield _packed(path, key, sound, about)
+    if damage:
+        yield Packed(f"{path}", b"", problem=damage)
 
 
 def _packed(path: Path, key: str, sound: bytes | str, about: dict[str, Any]) -> Packed:
@@ -216,6 +222,9 @@ def _text(value: Any) -> str:
 def _expand(pattern: str) -> list[str]:
     if "{" not in pattern:
         return [pattern]
+    ranges = re.findall(r"\{(\d+)\.\.(\d+)", pattern)
+    if any(abs(int(last) - int(first)) >= MAX_SHARDS for first, last in ranges):
+        raise InputError(f"{pattern}: more than {MAX_SHARDS} shards; make them larger")
     try:
         from braceexpand import UnbalancedBracesError, braceexpand
     except ImportError as error:
