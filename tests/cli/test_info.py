@@ -35,6 +35,7 @@ def test_json(run, nac, codec, rows):
         "codebook_id": codec.codebook_id[:32],
         "model_sample_rate": 16000,
         "installed": True,
+        "codebook_installed": True,
         "coder": 0,
         "checksums": "good",
         "damage": [],

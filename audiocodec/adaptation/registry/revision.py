@@ -107,11 +107,11 @@ class History:
         """What is known of one of the revisions."""
         event = self.revisions[codebook_id]
         details = event.details
-        status = "refused" if details.get("refused") else _STATUS[event.kind]
+        status: Status = "refused" if details.get("refused") else _STATUS[event.kind]
         return Revision(
             model_id=event.model_id,
             codebook_id=codebook_id,
-            status=cast("Status", status),
+            status=status,
             active=codebook_id == self.active,
             created=event.time,
             actor=event.actor,

@@ -216,12 +216,19 @@ class Registry(Catalogue):
     def _add(
         self, kind: str, model_id: str, codebooks: Mapping[str, Tensor], parent: str | None, origin: Origin
     ) -> Revision:
-        extras = origin.pop("extras", None) or {}
+        extras = origin.get("extras") or {}
         if extras.keys() & codebooks.keys():
             raise RegistryError(
                 f"extras are named as codebooks are: {sorted(extras.keys() & codebooks.keys())}"
             )
-        provenance = Provenance(parent=parent, **origin)
+        provenance = Provenance(
+            parent=parent,
+            reason=origin["reason"],
+            fingerprint=origin.get("fingerprint"),
+            statistics=origin.get("statistics"),
+            verdict=origin.get("verdict"),
+            environment=origin.get("environment"),
+        )
         codebooks = {**codebooks, **extras}
         _check_identity(model_id)
         arrays = to_arrays(codebooks)
