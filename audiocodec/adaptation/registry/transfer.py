@@ -37,8 +37,6 @@ def export_revision(
     chosen = _whole(registry, revision) if full else _chain(registry, revision, since)
     history = registry.history(revision.model_id)
     data = pack_bundle(history.name, chosen, key)
-    with new_file(path, overwrite) as temporary:
-        temporary.write_bytes(data)
     details = {
         "bytes": len(data),
         "sha256": sha256(data),
@@ -46,7 +44,8 @@ def export_revision(
         "revisions": [part.codebook_id for part, _ in chosen],
         "signer": None if key is None else public_bytes(key.public_key()).hex(),
     }
-    with registry.locked():
+    with new_file(path, overwrite) as temporary, registry.locked():
+        temporary.write_bytes(data)
         registry.log_event("export", revision.model_id, revision.codebook_id, details)
     return revision
 
