@@ -8,9 +8,10 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from audiocodec.audio.manifest import MAX_BYTES
 from audiocodec.errors import InputError, MissingPackageError
 from audiocodec.training.data.corpora import TEST_SHARE, VALID_SHARE, complete_splits
-from audiocodec.training.data.manifest import MAX_MANIFEST_BYTES, Recording
+from audiocodec.training.data.manifest import Recording
 from audiocodec.training.data.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def read_cuts(path: Path) -> list[Recording]:
         InputError: the file cannot be understood, or nothing is left.
         MissingPackageError: Lhotse is not installed.
     """
-    if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise InputError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes; these are no cuts")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES} bytes; these are no cuts")
     rows: list[dict[str, Any]] = []
     left_out: Counter[str] = Counter()
     try:

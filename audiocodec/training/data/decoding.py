@@ -83,7 +83,7 @@ def to_int16(wav: NDArray[np.float32]) -> NDArray[np.int16]:
 
 def to_float32(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     """16-bit samples [L] in [-1, 1]."""
-    return samples.astype(np.float32) / FULL_SCALE
+    return samples.astype(np.float32) / np.float32(FULL_SCALE)
 
 
 def _blocks(recording: Recording) -> Iterator[NDArray[np.float32]]:

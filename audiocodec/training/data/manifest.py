@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from audiocodec.audio import find_audio
-from audiocodec.errors import InputError
+from audiocodec.audio.manifest import read_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-    from typing import TextIO
 
-MAX_MANIFEST_BYTES = 1 << 30
-"""About five million lines."""
 SPLITS = ("train", "valid", "test")
 HELD_OUT = 50
 """One of so many recordings of a folder is kept for validation."""
@@ -59,21 +53,7 @@ def read_manifest(path: Path) -> list[Recording]:
     Raises:
         InputError: the file is missing, or a line, which is named, cannot be understood.
     """
-    try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise InputError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes; this is not a manifest")
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = _csv_rows(file) if path.suffix.lower() == ".csv" else _json_rows(file)
-            return [_recording(path, line, row) for line, row in rows]
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"{path}: cannot be read ({reason}); set data.manifest to a CSV or JSONL file, or to a folder"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text; save the manifest as UTF-8") from error
-    except csv.Error as error:
-        raise InputError(f"{path}: not a CSV file ({error}); write one recording a line") from error
+    return [_recording(path, columns) for _, columns in read_lines(path)]
 
 
 def read_folder(folder: Path, hold_out: bool = True) -> list[Recording]:
@@ -99,30 +79,8 @@ def read_folder(folder: Path, hold_out: bool = True) -> list[Recording]:
     return [Recording(f, split, "speech", s) for f, split, s in zip(files, splits, sources, strict=True)]
 
 
-def _csv_rows(file: TextIO) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(file)
-    for row in reader:
-        yield reader.line_num, row
-
-
-def _json_rows(file: TextIO) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(file, 1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError):
-                yield number, None
-
-
-def _recording(manifest: Path, line: int, row: Any) -> Recording:
-    columns = cast("dict[str, Any]", row) if isinstance(row, dict) else {}
-    name = columns.get("path")
-    if not isinstance(name, str) or not name.strip() or "\0" in name:
-        raise InputError(
-            f"{manifest}, line {line}: no `path` of a sound file; every line needs one,"
-            " split, kind and source are optional"
-        )
+def _recording(manifest: Path, columns: dict[str, Any]) -> Recording:
     split, kind, source, speaker = (
         str(columns.get(key) or "") for key in ("split", "kind", "source", "speaker")
     )
-    return Recording(manifest.parent / name, split or "train", kind or "speech", source, speaker)
+    return Recording(manifest.parent / columns["path"], split or "train", kind or "speech", source, speaker)

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from audiocodec.audio import manifest
 from audiocodec.errors import InputError
-from audiocodec.training.data import manifest
 from audiocodec.training.data.manifest import Recording, read_manifest, read_recordings
 
 
@@ -60,9 +60,9 @@ def test_hostile_lines_are_named(tmp_path, name, text, words):
 
 
 def test_missing_and_too_large(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=r"none\.csv: cannot be read.*data\.manifest"):
+    with pytest.raises(InputError, match=r"none\.csv: cannot be read.*CSV or JSONL"):
         read_recordings(tmp_path / "none.csv")
-    monkeypatch.setattr(manifest, "MAX_MANIFEST_BYTES", 10)
+    monkeypatch.setattr(manifest, "MAX_BYTES", 10)
     with pytest.raises(InputError, match="larger than"):
         read_manifest(write(tmp_path / "m.csv", "path\na.wav\nb.wav\n"))
 

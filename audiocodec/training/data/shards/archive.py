@@ -156,7 +156,7 @@ class _Members:
     def __iter__(self) -> Iterator[tuple[str, str, bytes | str]]:
         with tarfile.open(fileobj=cast("BinaryIO", self), mode="r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members.clear()  # else every header of the shard stays in memory
+                cast("Any", tar).members.clear()  # else every header of the shard stays in memory
                 base, dot, suffix = member.name.rpartition("/")[2].partition(".")
                 if not member.isreg() or member.issparse() or not base or not dot:
                     continue
@@ -226,14 +226,14 @@ def _expand(pattern: str) -> list[str]:
     if any(abs(int(last) - int(first)) >= MAX_SHARDS for first, last in ranges):
         raise InputError(f"{pattern}: more than {MAX_SHARDS} shards; make them larger")
     try:
-        from braceexpand import UnbalancedBracesError, braceexpand
+        from braceexpand import braceexpand
     except ImportError as error:
         raise MissingPackageError(
             f"{pattern}: braces need a package that is not installed; pip install 'audiocodec[data]'"
         ) from error
     try:
         names = list(islice(braceexpand(pattern), MAX_SHARDS + 1))
-    except UnbalancedBracesError as error:
+    except ValueError as error:
         raise InputError(f"{pattern}: {error}; close every brace") from error
     if len(names) > MAX_SHARDS:
         raise InputError(f"{pattern}: more than {MAX_SHARDS} shards; make them larger")
