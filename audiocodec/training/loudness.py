@@ -30,10 +30,10 @@ FIRST_BAND = 0.318
 ZWICKER_POWER = 0.23
 SONE = 0.19
 """Sone for each unit of Zwicker's law, so that a tone of 1 kHz and 40 dB SPL has 1 sone."""
-TONE = (29.54, 1e4, 0.41)
-"""Amplitude of that tone, the power density it must have, and the width in Bark of the band it falls in."""
+TONE = (29.54, 1e4, 0.5)
+"""Amplitude of that tone, the power density it must have, and the Bark over which Hann windows spread it."""
 THRESHOLD_DB = (
-    (0.1, 77.0), (0.3, 64.0), (0.6, 50.0), (1.0, 36.5), (1.3, 31.0), (1.6, 26.0), (2.0, 20.0), (2.7, 12.5),
+    (0.1, 80.0), (0.3, 67.0), (0.6, 52.0), (1.0, 37.0), (1.3, 31.0), (1.6, 26.0), (2.0, 20.0), (2.7, 12.5),
     (3.4, 7.0), (4.1, 3.0), (4.8, 0.0), (6.0, -3.5), (7.2, -5.5), (8.5, -6.0), (9.8, -6.0), (11.6, -4.5),
     (13.5, -3.0), (17.5, -3.0), (19.5, -4.5), (20.5, -4.0),
 )  # fmt: skip

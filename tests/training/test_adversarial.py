@@ -1,0 +1,158 @@
+"""Adversarial losses against their formulas, and one step of each side."""
+
+import numpy as np
+import pytest
+import torch
+
+from audiocodec.config import from_mapping
+from audiocodec.errors import ConfigError
+from audiocodec.training.adversarial import (
+    AdversarialConfig,
+    Adversary,
+    crop,
+    discriminator_loss,
+    generator_losses,
+    split,
+)
+from audiocodec.training.discriminators import Judgement
+from audiocodec.training.discriminators.config import DiscriminatorConfig, LightConfig
+
+LIGHT = DiscriminatorConfig(("light",), light=LightConfig((256, 128), channels=4))
+
+
+def judgements(seed):
+    """Two discriminators with two layers each."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return 2 * torch.randn(*shape, generator=generator)
+
+    return [Judgement(normal(3, 1, 5), [normal(3, 4, 6), normal(3, 2, 5)]) for _ in range(2)]
+
+
+def test_hinge_and_least_squares_by_hand():
+    real, fake = judgements(0), judgements(1)
+    scores = [[j.score.numpy() for j in side] for side in (real, fake)]
+    hinge = [np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean() for r, f in zip(*scores, strict=True)]
+    squares = [((1 - r) ** 2).mean() + (f**2).mean() for r, f in zip(*scores, strict=True)]
+    assert float(discriminator_loss(real, fake, "hinge")) == pytest.approx(np.mean(hinge), rel=1e-5)
+    assert float(discriminator_loss(real, fake, "least_squares", "sum")) == pytest.approx(
+        np.sum(squares), rel=1e-5
+    )
+    mislead = [np.maximum(0, 1 - f).mean() for f in scores[1]]
+    assert float(generator_losses(real, fake, "hinge")["adversarial"]) == pytest.approx(np.mean(mislead))
+    mislead = [((1 - f) ** 2).mean() for f in scores[1]]
+    losses = generator_losses(real, fake, "least_squares", "absolute", "sum")
+    assert float(losses["adversarial"]) == pytest.approx(np.sum(mislead), rel=1e-5)
+
+
+def test_feature_matching_by_hand():
+    real, fake = judgements(0), judgements(1)
+    pairs = [
+        (a.numpy(), b.numpy())
+        for r, f in zip(real, fake, strict=True)
+        for a, b in zip(r[1], f[1], strict=True)
+    ]
+    relative = [np.abs(a - b).mean() / np.abs(a).mean() for a, b in pairs]
+    absolute = [np.abs(a - b).mean() for a, b in pairs]
+    assert float(generator_losses(real, fake, "hinge")["feature"]) == pytest.approx(np.mean(relative))
+    losses = generator_losses(real, fake, "hinge", "absolute", "sum")
+    assert float(losses["feature"]) == pytest.approx(np.sum(absolute), rel=1e-6)
+
+
+def test_relative_matching_forgets_the_scale_of_a_layer():
+    real, fake = judgements(0), judgements(1)
+    larger = [[Judgement(j.score, [9 * f for f in j.features]) for j in side] for side in (real, fake)]
+    assert float(generator_losses(*larger, "hinge")["feature"]) == pytest.approx(
+        float(generator_losses(real, fake, "hinge")["feature"])
+    )
+
+
+def test_recordings_are_targets_without_a_gradient():
+    real = [Judgement(j.score, [f.requires_grad_() for f in j.features]) for j in judgements(0)]
+    fake = [
+        Judgement(j.score.requires_grad_(), [f.requires_grad_() for f in j.features]) for j in judgements(1)
+    ]
+    sum(generator_losses(real, fake, "hinge").values()).backward()
+    assert all(feature.grad is None for j in real for feature in j.features)
+    assert all(bool(feature.grad.any()) for j in fake for feature in j.features)
+
+
+def test_one_pass_judges_as_two_would():
+    torch.manual_seed(0)
+    adversary = Adversary(AdversarialConfig(LIGHT))
+    estimate, reference = torch.randn(2, 1, 1000), torch.randn(2, 1, 1000)
+    apart = [adversary.discriminators(wav) for wav in (estimate, reference)]
+    together = split(adversary.discriminators(torch.cat([estimate, reference])))
+    for one, other in zip(apart, together, strict=True):
+        for a, b in zip(one, other, strict=True):
+            torch.testing.assert_close(a.score, b.score, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(a.features, b.features, rtol=1e-4, atol=1e-5)
+
+
+def test_discriminators_learn_to_tell_noise_from_tones():
+    torch.manual_seed(0)
+    adversary = Adversary(AdversarialConfig(LIGHT))
+    optimizer = torch.optim.AdamW(adversary.parameters(), 2e-3, (0.5, 0.9))
+    tone = 0.1 * torch.sin(torch.arange(2000) * 0.2)[None, None]
+    losses = []
+    for _ in range(25):
+        made = adversary(0.1 * torch.randn(2, 1, 2000), tone.expand(2, 1, -1))
+        optimizer.zero_grad()
+        made["discriminator"].backward(inputs=list(adversary.parameters()))
+        optimizer.step()
+        losses.append(made["discriminator"].item())
+    assert losses[0] == pytest.approx(2.0, abs=0.3)
+    assert losses[-1] < 1.3
+
+
+def test_the_codec_and_the_discriminators_keep_to_their_own_losses():
+    torch.manual_seed(0)
+    adversary = Adversary(AdversarialConfig(LIGHT))
+    estimate = torch.randn(2, 1, 1000, requires_grad=True)
+    losses = adversary(estimate, torch.randn(2, 1, 1000))
+    losses["discriminator"].backward(inputs=list(adversary.parameters()), retain_graph=True)
+    assert estimate.grad is None
+    before = [parameter.grad.clone() for parameter in adversary.parameters()]
+    (gradient,) = torch.autograd.grad(losses["adversarial"] + losses["feature"], estimate)
+    assert bool(gradient.abs().sum() > 0)
+    assert all(torch.equal(a, p.grad) for a, p in zip(before, adversary.parameters(), strict=True))
+
+
+def test_crops_are_the_same_stretch_of_both_and_differ_between_examples():
+    ramp = torch.arange(1000.0).expand(8, 1, -1)
+    one, two = crop(ramp, -ramp, 100, torch.Generator().manual_seed(0))
+    assert torch.equal(one, -two)
+    assert torch.equal(one - one[..., :1], ramp[..., :100])
+    assert len(set(one[:, 0, 0].tolist())) > 4
+    again, _ = crop(ramp, -ramp, 100, torch.Generator().manual_seed(0))
+    assert torch.equal(one, again)
+    assert crop(ramp, ramp, 0, torch.Generator())[0] is ramp
+    assert crop(ramp, ramp, 5000, torch.Generator())[0] is ramp
+
+
+def test_when_it_takes_part_and_how_strongly():
+    config = AdversarialConfig(LIGHT, start_step=10, every=3, warmup_steps=6, ramp_steps=4)
+    assert [step for step in range(20) if config.asked(step)] == [10, 13, 16, 19]
+    assert [config.strength(step) for step in (9, 15, 16, 17, 19, 25)] == [0, 0, 0.25, 0.5, 1, 1]
+    assert not AdversarialConfig().asked(100)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"discriminators": {"kinds": ["stfs"]}}, "did you mean 'stft'"),
+        ({"loss": "wgan"}, "loss: expected one of 'hinge', 'least_squares'"),
+        ({"weights": {"features": 1.0}}, "did you mean 'feature'"),
+        ({"every": 0}, "every is 0; give 1 or more"),
+        ({"update_share": 0.0}, "update_share is 0.0"),
+        ({"betas": [0.5, 1.0]}, "betas"),
+        ({"discriminators": {"bands": {"bands": [[0.5, 0.2]]}}}, "give shares"),
+        ({"discriminators": {"light": {"exponent": 0.0}}}, "exponent is 0.0"),
+        ({"discriminators": {"stft": {"window_lengths": [1001]}}}, "multiples of 4"),
+        ({"discriminators": {"period": {"periods": []}}}, "periods and channels"),
+    ],
+)
+def test_wrong_recipes_are_refused(mapping, message):
+    with pytest.raises(ConfigError, match=message):
+        from_mapping(AdversarialConfig, mapping)
