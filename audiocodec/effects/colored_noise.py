@@ -9,6 +9,7 @@ import numpy as np
 from scipy import fft
 
 from audiocodec.effects.base import Drawn, Effect, Range, check_range, draw_range
+from audiocodec.effects.filtering import fast_size
 from audiocodec.effects.mixing import add_at_snr
 from audiocodec.errors import ConfigError
 
@@ -69,7 +70,7 @@ def colored_noise(color: str, seed: int, length: int, sample_rate: int) -> NDArr
     noise = np.random.default_rng(seed).standard_normal(length, np.float32)
     if not SLOPES[color]:
         return noise
-    size = int(fft.next_fast_len(length, real=True))
+    size = fast_size(length)
     spectrum = np.asarray(fft.rfft(noise, size))
     frequencies = np.maximum(fft.rfftfreq(size, 1 / sample_rate), LOWEST_HZ)
     gains = (frequencies / LOWEST_HZ) ** -SLOPES[color]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from audiocodec.config import load_config
-from audiocodec.effects.base import Drawn, Effect, Range, check_wav
+from audiocodec.effects.base import Drawn, Effect, Range, check_range, check_wav
 from audiocodec.effects.build import Chain
 from audiocodec.effects.colored_noise import colored_noise
 from audiocodec.effects.registry import AnyEffect
@@ -82,6 +82,8 @@ class Environment:
     def __post_init__(self) -> None:
         if not 0 <= self.weight < np.inf:
             raise ConfigError(f"weight {self.weight}: give a number from 0 on")
+        if self.start_snr_db is not None:
+            check_range("start_snr_db", self.start_snr_db, -40.0, 100.0)
         if self.start_step < 0 or (self.full_step and self.full_step < self.start_step):
             raise ConfigError(
                 f"start_step {self.start_step}, full_step {self.full_step}: give steps in this order"

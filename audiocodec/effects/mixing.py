@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SILENCE_DB = -60.0
 """An excerpt below this level is drawn again: made louder, it would be the rounding of its file."""
-MAX_TRIES = 20
+MAX_TRIES = 50
 
 
 def add_at_snr(

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import fft
 
 from audiocodec.effects.base import Drawn, Effect
+from audiocodec.effects.filtering import fast_size
 from audiocodec.effects.sources import FULL_SCALE
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def direct_path(response: NDArray[np.floating]) -> int:
 
 def convolve(wav: NDArray[np.float32], response: NDArray[np.float32], delay: int) -> NDArray[np.float32]:
     """Convolve wav [L] with a response, and take away `delay` samples: [L]."""
-    size = int(fft.next_fast_len(len(wav) + len(response) - 1, real=True))
+    size = fast_size(len(wav) + len(response) - 1)
     product = np.asarray(fft.rfft(wav, size)) * np.asarray(fft.rfft(response, size))
     return np.asarray(fft.irfft(product, size), np.float32)[delay : delay + len(wav)]
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+Point = tuple[float, float, float]
 MANIFEST_NAME = "manifest.csv"
 NEAR_METRES = 1.0
 """Talkers up to here count as near, others as far."""
@@ -67,9 +68,9 @@ class SimulatedRoom:
     """What was drawn of one room; metres and seconds."""
 
     size: str
-    dimensions: tuple[float, float, float]
-    talker: tuple[float, float, float]
-    microphone: tuple[float, float, float]
+    dimensions: Point
+    talker: Point
+    microphone: Point
     t60: float
     seed: int
 
@@ -136,8 +137,12 @@ def draw_room(rng: np.random.Generator, size: str, near: bool) -> SimulatedRoom:
         talker = microphone + distance * np.array(direction)
         seed = int(rng.integers(1 << 31))
         if np.all(talker >= corner) and np.all(talker <= opposite):
-            places = (tuple(map(float, talker)), tuple(map(float, microphone)))
-            return SimulatedRoom(size, (x, y, z), *places, t60, seed)
+            return SimulatedRoom(size, (x, y, z), _point(talker), _point(microphone), t60, seed)
+
+
+def _point(place: NDArray[np.float64]) -> Point:
+    x, y, z = map(float, place)
+    return x, y, z
 
 
 def simulate_room(room: SimulatedRoom, sample_rate: int) -> NDArray[np.float32]:

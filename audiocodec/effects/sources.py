@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -39,6 +40,12 @@ class Sources:
 
     Equal clips give equal draws on every machine: they are sorted by name, and names are what is drawn.
     Pickles without the decoded samples, so that each worker process decodes what it needs.
+
+    Attributes:
+        clips: sorted by kind and name.
+        max_bytes: of decoded samples in memory.
+        used_bytes: of decoded samples in memory now.
+        unreadable: why a recording is left out, by its path.
     """
 
     def __init__(self, clips: Iterable[Clip] = (), max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -57,7 +64,7 @@ class Sources:
             raise InputError(f"{twice.kind} {twice.name} is listed twice; give each recording once")
         self._found: dict[tuple[Any, ...], list[Clip]] = {}
         self._decoded: OrderedDict[tuple[str, str, int], NDArray[np.int16]] = OrderedDict()
-        self._bytes = 0
+        self.used_bytes = 0
 
     @classmethod
     def open(
@@ -78,9 +85,11 @@ class Sources:
         """
         patterns = read_types(types)
         clips = [clip for path in manifests for clip in read_clips(path, splits, patterns)]
-        clips += [
-            c for kind, paths in (folders or {}).items() for p in paths for c in find_clips(p, kind, patterns)
-        ]
+        for kind, paths in (folders or {}).items():
+            for path in paths:
+                found = find_clips(path, kind, patterns)
+                prefix = f"{path.resolve().name}/" if len(paths) > 1 else ""
+                clips += [replace(clip, name=prefix + clip.name) for clip in found]
         speech = limit_seconds([clip for clip in clips if clip.kind == "speech"], MAX_SPEECH_SECONDS)
         return cls([*(clip for clip in clips if clip.kind != "speech"), *speech], max_bytes)
 
@@ -96,21 +105,21 @@ class Sources:
         Raises:
             InputError: there is none; says what types there are.
         """
-        key = (kind, types, names, len(self.unreadable))
+        key = (kind, types, names)
         if key not in self._found:
             self._found[key] = [
                 clip
                 for clip in self.clips
                 if clip.kind == kind
-                and clip.name not in self.unreadable
                 and (not types or any(fnmatchcase(clip.type, pattern) for pattern in types))
                 and (not names or any(fnmatchcase(clip.name, pattern) for pattern in names))
             ]
-        if not self._found[key]:
+        found = [clip for clip in self._found[key] if str(clip.path) not in self.unreadable]
+        if not found:
             asked = f" of type {', '.join(types)}" * bool(types) + f" named {', '.join(names)}" * bool(names)
             known = ", ".join(self.types(kind)) or "none: give a manifest or folder that holds some"
             raise InputError(f"no recording of kind {kind}{asked} among the sources; there are types {known}")
-        return self._found[key]
+        return found
 
     def samples(self, kind: str, name: str, sample_rate: int) -> NDArray[np.int16]:
         """The whole recording [L] at `sample_rate`, channels averaged (of a room response: the first).
@@ -123,14 +132,12 @@ class Sources:
             self._decoded.move_to_end(key)
             return self._decoded[key]
         if (kind, name) not in self._by_name:
-            raise InputError(
-                f"no recording {name} of kind {kind} among the sources; use the sources it was drawn from"
-            )
+            raise InputError(f"no {kind} {name} among the sources; open those it was drawn from")
         samples = _decode(self._by_name[kind, name], sample_rate)
         self._decoded[key] = samples
-        self._bytes += samples.nbytes
-        while self._bytes > self.max_bytes and len(self._decoded) > 1:
-            self._bytes -= self._decoded.popitem(last=False)[1].nbytes
+        self.used_bytes += samples.nbytes
+        while self.used_bytes > self.max_bytes and len(self._decoded) > 1:
+            self.used_bytes -= self._decoded.popitem(last=False)[1].nbytes
         return samples
 
     def draw(
@@ -141,7 +148,7 @@ class Sources:
         Raises:
             InputError: none can be read.
         """
-        left = [clip for clip in clips if clip.name not in self.unreadable]
+        left = [clip for clip in clips if str(clip.path) not in self.unreadable]
         while left:
             clip = left[int(rng.integers(len(left)))]
             if self._readable(clip, sample_rate):
@@ -161,7 +168,7 @@ class Sources:
         """
         clips = [clip for clip in self.clips if clip.kind in kinds]
         for number, clip in enumerate(clips, 1):
-            if self._bytes >= self.max_bytes:
+            if self.used_bytes >= self.max_bytes:
                 logger.info(
                     "sources: %d of %d recordings fill the memory they may take", number - 1, len(clips)
                 )
@@ -187,7 +194,7 @@ class Sources:
         try:
             self.samples(clip.kind, clip.name, sample_rate)
         except AudioCodecError as error:
-            self.unreadable[clip.name] = str(error)
+            self.unreadable[str(clip.path)] = str(error)
             logger.warning("left out: %s", error)
             return False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +13,7 @@ from scipy import fft
 
 from audiocodec import audio
 from audiocodec.effects.base import Drawn, Effect, Range, check_range
+from audiocodec.effects.filtering import fast_size
 from audiocodec.errors import ConfigError, InputError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ class Tandem(Effect):
 
 def align(heard: NDArray[np.float32], wav: NDArray[np.float32], max_delay: int) -> NDArray[np.float32]:
     """Shift `heard` [L'] by up to `max_delay` samples to where it is most like wav [L]: [L], zeros around."""
-    size = int(fft.next_fast_len(len(wav) + len(heard) + 2 * max_delay, real=True))
+    size = fast_size(len(wav) + len(heard) + 2 * max_delay)
     product = np.asarray(fft.rfft(heard, size)) * np.conj(np.asarray(fft.rfft(wav, size)))
     likeness = np.asarray(fft.irfft(product, size))
     delays = np.arange(-max_delay, max_delay + 1)
@@ -140,8 +142,8 @@ def _through_sndfile(form: _Format, wav: NDArray[np.float32], rate: int) -> tupl
     file = io.BytesIO()
     soundfile.write(file, wav, rate, format="WAV", subtype=form.encoder)
     file.seek(0)
-    heard, rate = soundfile.read(file, dtype="float32")
-    return heard, rate
+    heard, heard_rate = soundfile.read(file, dtype="float32")
+    return np.asarray(heard, np.float32), heard_rate
 
 
 def _through_ffmpeg(
@@ -174,7 +176,7 @@ def _through_ffmpeg(
 
 def _import_av(codec: str, form: _Format) -> Any:
     try:
-        import av
+        av: Any = importlib.import_module("av")
     except ImportError as error:
         raise MissingPackageError(
             f"coding by {codec} needs PyAV: pip install 'audiocodec[peers]';"

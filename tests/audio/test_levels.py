@@ -12,7 +12,7 @@ RATE = 16000
 
 
 def by_the_recommendation(wav, rate):
-    """P.56 method B sample by sample, as its clause 9 and Annex B are written; bisection between thresholds."""
+    """P.56 method B sample by sample, as its clause 9 is written; bisection between thresholds."""
     g, hang, margin = math.exp(-1 / (rate * 0.03)), math.ceil(0.2 * rate), 15.9
     thresholds = [2.0**-j for j in range(16, 0, -1)]
     counts, hangs = [0] * 16, [hang] * 16

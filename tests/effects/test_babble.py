@@ -39,5 +39,5 @@ def test_nobody_else(sound_folder, speech):
     effect = build_effect({"kind": "babble", "talkers": [2]})
     rng = np.random.default_rng(0)
     assert len(effect.draw(rng, 1000, RATE, Sources(one))["talkers"]) == 2
-    with pytest.raises(InputError, match="nobody|anybody but s1"):
+    with pytest.raises(InputError, match="anybody but s1"):
         effect.draw(rng, 1000, RATE, Sources(one), "s1")

@@ -1,6 +1,7 @@
 """What holds for every effect: its drawn values are plain, equal seeds give equal samples, time stays put."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from audiocodec.effects.bandlimit import BandLimit
 from audiocodec.effects.base import draw_range
 from audiocodec.errors import ConfigError, InputError
 
+FILE = Path(__file__).parents[1] / "data" / "ls_2033_001.flac"
 RATE = 16000
 SPECS = [{"kind": kind} for kind in EFFECTS if kind != "tandem"] + [
     {"kind": "tandem", "codecs": ["gsm"]},
@@ -61,24 +63,18 @@ def test_length_type_and_input_stay(effect, sources, speech, rate, length):
 
 
 def test_sound_stays_where_it_is_in_time(effect, sources):
-    wav = soundfile.read(audio_file())[0][8000:40000].astype(np.float32)
+    wav = soundfile.read(FILE)[0][8000:40000].astype(np.float32)
     out = effect.apply(wav, RATE, draw(effect, sources, length=len(wav)), sources)
     lags = np.arange(-400, 401)
     likeness = np.correlate(np.pad(out, 400), wav, "valid")
     assert abs(lags[np.argmax(likeness)]) <= (2 if effect.kind == "room" else 0)
 
 
-def audio_file():
-    from pathlib import Path
-
-    return Path(__file__).parents[1] / "data" / "ls_2033_001.flac"
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_no_number_is_refused(effect, sources, speech, value):
     wav = speech.copy()
     wav[100] = value
-    with pytest.raises(InputError, match="not a finite number.*0.006 s"):
+    with pytest.raises(InputError, match=r"not a finite number.*0\.006 s"):
         effect.apply(wav, RATE, draw(effect, sources), sources)
 
 
@@ -92,7 +88,7 @@ def test_silence_is_silence_or_an_error(effect, sources):
     wav = np.zeros(8000, np.float32)
     drawn = draw(effect, sources, length=8000)
     if "snr_db" in drawn:
-        with pytest.raises(InputError, match="silent.*SNR is not defined"):
+        with pytest.raises(InputError, match=r"silent.*SNR is not defined"):
             effect.apply(wav, RATE, drawn, sources)
     elif drawn.get("codec") != "gsm":  # its comfort is a little noise
         assert not effect.apply(wav, RATE, drawn, sources).any()
