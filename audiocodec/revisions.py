@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from audiocodec.checkpoint import codebook_id as identify
 from audiocodec.errors import BitstreamError, InputError, RegistryError
 from audiocodec.model import CodecModel
+from audiocodec.quantizers.latent_map import SCALE, SHIFT, LatentMap
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,6 +93,8 @@ class Revisions:
         model = self.model
         quantizer = copy.deepcopy(model.quantizer)
         codebooks = self.store.get(key)
+        if codebooks.keys() - quantizer.codebooks().keys() == {SCALE, SHIFT}:
+            quantizer = LatentMap(quantizer)
         try:
             quantizer.load_codebooks(codebooks)
         except InputError as error:

@@ -37,7 +37,8 @@ class Origin(TypedDict, total=False):
         statistics: measured before and after; JSON.
         verdict: of the acceptance test; JSON.
         environment: label of the acoustic environment they are for.
-        extras: further tensors that decoding needs; they count for the identity, and `get` gives them too.
+        extras: further tensors that decoding needs, such as `map.scale` and `map.shift` of
+            `quantizers.latent_map`; they count for the identity, and `get` gives them too.
     """
 
     reason: Required[str]
@@ -223,7 +224,7 @@ class Registry(Catalogue):
             )
         provenance = Provenance(
             parent=parent,
-            reason=origin["reason"],
+            reason=origin.get("reason", ""),
             fingerprint=origin.get("fingerprint"),
             statistics=origin.get("statistics"),
             verdict=origin.get("verdict"),

@@ -86,3 +86,27 @@ def test_codebooks_of_another_model_do_not_fit(history, tiny_folder, new_store, 
     foreign = other.baseline(model_id, codebooks)
     with pytest.raises(RegistryError, match="does not fit this model: codebooks are named"):
         load(tiny_folder, "cpu", other).with_codebook(foreign.codebook_id)
+
+
+def test_a_map_of_latents_travels_with_the_codebooks(history, codec, voice, tmp_path, new_store, tiny_folder):
+    store, revisions, joined = history
+    dim = codec.model.quantizer.dim
+    extras = {"map.scale": torch.full((dim,), 1.25), "map.shift": torch.linspace(-0.1, 0.1, dim)}
+    parent = revisions[0].codebook_id
+    revision = store.publish(codec.model_id, store.get(parent), parent, reason="map", extras=extras)
+    assert revision.file["bytes"] < 4000  # the codebooks are the parent's
+    data = joined.with_codebook(revision.codebook_id).compress(voice(0.6), 16000)
+    assert data != joined.compress(voice(0.6), 16000)
+    store.export(revision.codebook_id, tmp_path / "map.nacbook")
+    receiver = new_store()
+    receiver.baseline(codec.model_id, codec.model.quantizer.codebooks())
+    receiver.import_(tmp_path / "map.nacbook")
+    decoded = load(tiny_folder, "cpu", receiver).decompress(data)[0]
+    np.testing.assert_array_equal(decoded, joined.decompress(data)[0])
+    # Codebooks fitted from mapped ones may do without the map, and the other way round.
+    child = store.publish(
+        codec.model_id, store.get(revisions[2].codebook_id), revision.codebook_id, reason=""
+    )
+    assert joined.with_codebook(child.codebook_id).model.quantizer.codebooks().keys() == (
+        codec.model.quantizer.codebooks().keys()
+    )
