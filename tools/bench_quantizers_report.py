@@ -75,10 +75,9 @@ def write_report(rows: Sequence[Row], tables: Path, images: Path) -> None:
     parts += [
         wide_table(by_study["zador"], "how", "dim", lambda r: f"{r['error']:.4f} ({100 * r['usage']:.0f} %)")
     ]
-    settings = dict.fromkeys((r["codebook_size"], r["vectors"]) for r in by_study["speed"])
-    for size, vectors in settings:
-        mine = [r for r in by_study["speed"] if (r["codebook_size"], r["vectors"]) == (size, vectors)]
-        parts.append(table(f"{size} codes, {vectors} vectors", mine, "case", SPEED))
+    for row in by_study["speed"]:
+        title = f"{row['codebook_size']} codes, {row['vectors']} vectors"
+        parts.append(table(title, row["cases"], "case", SPEED))
     tables.parent.mkdir(parents=True, exist_ok=True)
     tables.write_text("\n".join(part for part in parts if part))
     images.mkdir(parents=True, exist_ok=True)
