@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 _ORDER, _CUTS = 1, 2
 """Keep the randomness of the order of shards and that of the cuts apart."""
-MAX_NAMED = 1000
-"""Recordings that could not be used are all counted; so many are named."""
+MAX_NAMED = 100
+"""Recordings that could not be used are all counted; so many are named, each once."""
+
+logger = logging.getLogger(__name__)
 
 
 class Cursor(NamedTuple):
@@ -146,8 +149,9 @@ class SegmentStream:
 
     def _skip(self, name: str, problem: str) -> None:
         self.skips += 1
-        if len(self.skipped) < MAX_NAMED:
+        if name not in self.skipped and len(self.skipped) < MAX_NAMED:
             self.skipped[name] = problem
+            logger.warning("skipped: %s", problem)
 
 
 @lru_cache(maxsize=4)
