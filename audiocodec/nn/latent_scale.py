@@ -5,12 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 
 def full_precision(x: Tensor) -> Tensor:
     """Single precision for 16-bit numbers, which FFTs and running statistics cannot do with."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def _over_ranks(tensor: Tensor) -> Tensor:
+    """Sum over the processes that train together; `tensor` itself in a single one."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return tensor
+    total = tensor.clone()
+    dist.all_reduce(total)
+    return total
 
 
 class _Directional(torch.autograd.Function):
@@ -24,8 +34,8 @@ class _Directional(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,), (gradient,) = ctx.saved_tensors, gradients
-        along = (gradient * x).sum() / x.square().sum().clamp(min=1e-20)
-        return gradient - along * x
+        along, size = _over_ranks(torch.stack([(gradient * x).sum(), x.square().sum()]))
+        return gradient - along / size.clamp(min=1e-20) * x
 
 
 class LatentScale(nn.Module):
@@ -48,5 +58,7 @@ class LatentScale(nn.Module):
         """[B, D, T] -> [B, D, T]; updates the running scale in training mode."""
         if self.training:
             with torch.no_grad():
-                self.mean_square.lerp_(full_precision(latents).square().mean(), 1 - self.decay)
+                mean_square = full_precision(latents).square().mean()
+                ranks = _over_ranks(torch.ones_like(mean_square))
+                self.mean_square.lerp_(_over_ranks(mean_square) / ranks, 1 - self.decay)
         return _Directional.apply(full_precision(latents)) * self.mean_square.rsqrt()

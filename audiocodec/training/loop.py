@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from audiocodec.checkpoint import save_model
-from audiocodec.errors import AudioCodecError, ConfigError
+from audiocodec.errors import AudioCodecError, CheckpointError, ConfigError
 from audiocodec.training.augment import open_augmenter
 from audiocodec.training.checks import check_names
 from audiocodec.training.data.opening import TrainingData, open_data
@@ -89,8 +89,7 @@ class Trainer:
 
     def start(self) -> None:
         """Fit a new model to the data; `step` does this by itself unless `resume` found a checkpoint."""
-        start(self.model, self.config, self.data.sampler)
-        self.processes.share(self.model)
+        start(self.model, self.config, self.data.sampler, self.processes)
         self._train_mode()
         self.average = WeightAverage(self.model, self.config.optim.weight_ema_decay)
         self._started = True
@@ -99,14 +98,18 @@ class Trainer:
         """Continue from the newest checkpoint of the folder; False when there is none.
 
         Raises:
-            CheckpointError: it is damaged, or of another recipe.
+            CheckpointError: it is damaged, of another recipe, or not the same for all processes.
         """
         path = newest_checkpoint(self.folder)
-        if path is None:
-            return False
-        load_state(self, path)
-        self._started = True
-        return True
+        if path is not None:
+            load_state(self, path)
+        if self.processes.differ(self.step_number):
+            raise CheckpointError(
+                f"{self.folder}: not all machines see the same checkpoints; put the run folder on a file"
+                " system that they share"
+            )
+        self._started = path is not None
+        return self._started
 
     def fit(
         self,
@@ -140,6 +143,7 @@ class Trainer:
                     save_state(self)
                     saved_at = self.clock()
             save_state(self)
+            self.processes.wait()  # what the first one writes is there when any of them returns
 
     def step(self, drawn: Sequence[Drawn] | None = None) -> dict[str, Tensor]:
         """Take one optimisation step, with what is drawn for it, and return its scalars."""

@@ -13,12 +13,13 @@ from audiocodec.errors import CheckpointError, ConfigError
 from audiocodec.model import CodecModel, build_model
 from audiocodec.nn.spectral import SpectralDecoder, SpectralEncoder, start_linear
 from audiocodec.pretrained import find
+from audiocodec.training.engine.processes import Processes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from audiocodec.training.config import TrainConfig
-    from audiocodec.training.data.sampler import SegmentSampler
+    from audiocodec.training.data.batch import Sampler
 
 UNTRAINED = ("linear", "random")
 START_SECONDS = 1280.0
@@ -51,11 +52,14 @@ def build(config: TrainConfig) -> CodecModel:
     return build_model(config.model)
 
 
-def start(model: CodecModel, config: TrainConfig, sampler: SegmentSampler) -> None:
+def start(
+    model: CodecModel, config: TrainConfig, sampler: Sampler, processes: Processes | None = None
+) -> None:
     """Fit an untrained model to what it will see: linear codec first when asked for, then the codebooks.
 
-    Leaves `model` in evaluation mode.
+    Leaves `model` in evaluation mode, the same on all processes.
     """
+    processes = processes or Processes()
     if config.start not in UNTRAINED:
         return
     torch.manual_seed(config.seed)
@@ -63,12 +67,15 @@ def start(model: CodecModel, config: TrainConfig, sampler: SegmentSampler) -> No
     if isinstance(model.encoder, SpectralEncoder) and config.start == "linear":
         assert isinstance(model.decoder, SpectralDecoder)
         start_linear(model.encoder, model.decoder, wav)
+    processes.share(model)
     model.eval()
+    mine = wav[processes.rank :: processes.world_size]  # quantisers put the rows of all processes together
     with torch.no_grad():
-        model.quantizer.initialise(torch.cat([model.encoder(part) for part in wav.split(CHUNK)]))
+        model.quantizer.initialise(torch.cat([model.encoder(part) for part in mine.split(CHUNK)]))
+    processes.share(model)
 
 
-def _sample(config: TrainConfig, sampler: SegmentSampler) -> Tensor:
+def _sample(config: TrainConfig, sampler: Sampler) -> Tensor:
     """Draw what to fit to, [B, 1, L]; no training step draws from this generator."""
     rng = np.random.default_rng((config.seed, 2**31))
     wanted = math.ceil(START_SECONDS / (config.data.batch_size * config.data.segment_seconds))

@@ -55,14 +55,18 @@ class Processes:
         """
         turn = 0 if self.first else 1 if self.local_rank == 0 else 2
         for _ in range(turn):
-            self._wait()
+            self.wait()
         yield
         for _ in range(turn, 2):
-            self._wait()
+            self.wait()
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true on any process."""
         return flag if self.world_size == 1 else bool(self.sum(torch.tensor(float(flag))) > 0)
+
+    def differ(self, number: float) -> bool:
+        """Whether `number` is not the same on all processes."""
+        return self.world_size > 1 and self.any(number != float(self.mean(torch.tensor(number).double())))
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Sum of `tensor` over the processes, without gradient, on the device of `tensor`."""
@@ -104,7 +108,8 @@ class Processes:
             for tensor in [*module.parameters(), *module.buffers()]:
                 dist.broadcast(tensor.detach(), src=0)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Go on when all processes have come here."""
         if self.world_size > 1:
             dist.barrier()
 
