@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 Watch = Callable[[float], None]
 """Told before each step how many seconds it may take."""
-SECONDS_A_SECOND = 60.0
-"""A second of sound may take so much longer than `Setup.timeout_seconds`, with every metric there is."""
+TIMED_SECONDS = 10.0
+"""Recordings longer than this have a time limit that is longer in proportion."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Setup:
         sources: noise, talkers, rooms.
         has_clean: whether the recordings are clean originals; if not, nothing is scored against them.
         limit_seconds: of a longer recording only the start is used; None: all.
-        timeout_seconds: for one row, beside `SECONDS_A_SECOND`.
+        timeout_seconds: for one row of a recording of up to `TIMED_SECONDS`.
     """
 
     coders: tuple[Coder, ...]
@@ -96,7 +96,8 @@ def score_unit(setup: Setup, unit: Unit, watch: Watch = lambda seconds: None) ->
     watch(setup.timeout_seconds)
     try:
         take = take_recording(setup, unit)
-        watch(setup.timeout_seconds + SECONDS_A_SECOND * take.seconds)
+        limit = setup.timeout_seconds * max(1.0, take.seconds / TIMED_SECONDS)
+        watch(limit)
         shared = _shared(setup, take)
     except Exception as error:
         return [
@@ -106,7 +107,7 @@ def score_unit(setup: Setup, unit: Unit, watch: Watch = lambda seconds: None) ->
     latents: dict[int, Any] = {}
     rows: list[Row] = []
     for work in unit.work:
-        watch(setup.timeout_seconds + SECONDS_A_SECOND * take.seconds)
+        watch(limit)
         try:
             row = _row(setup, take, work, shared, latents)
         except Exception as error:

@@ -18,7 +18,7 @@ Record = Callable[[Unit, Sequence[Row]], None]
 
 @dataclass(frozen=True)
 class Job:
-    """A unit to do, and how often a worker died of it."""
+    """A unit to do, and how often a worker died of it alone."""
 
     unit: Unit
     attempt: int = 0
@@ -27,8 +27,8 @@ class Job:
 class Schedule:
     """Gives out units and takes their rows, each row once, whatever happens to the workers.
 
-    A unit whose worker died is done again, then row by row, so that only the row that kills stays without
-    scores. The engines share this: they only run what `take` gives.
+    A unit whose worker died is done again row by row, so that only the row that kills stays without scores.
+    The engines share this: they only run what `take` gives.
     """
 
     def __init__(self, setup: Setup, units: Iterable[Unit], record: Record) -> None:
@@ -64,18 +64,15 @@ class Schedule:
         self.record(job.unit, rows)
 
     def crashed(self, job: Job, reason: str, timed_out: bool = False) -> None:
-        """Do a job again, in parts if need be, or give its row the reason."""
-        if len(job.unit.work) > 1:
-            if job.attempt == 0 and not timed_out:
-                self._waiting.appendleft(replace(job, attempt=1))
-            else:
-                parts = [replace(job.unit, work=(work,)) for work in job.unit.work]
-                self._waiting.extendleft(Job(part, attempt=1) for part in reversed(parts))
+        """Do a job again, row by row; a row tried twice alone, or that hung alone, gets the reason."""
+        work = job.unit.work
+        if len(work) > 1:
+            self._waiting.extendleft(Job(replace(job.unit, work=(one,))) for one in reversed(work))
         elif job.attempt == 0 and not timed_out:
             self._waiting.appendleft(replace(job, attempt=1))
         else:
-            self._count(job.unit.work[0][0], reason)
-            self._fail(job.unit, job.unit.work, [reason])
+            self._count(work[0][0], reason)
+            self._fail(job.unit, work, [reason])
 
     def _count(self, number: int, reason: str) -> None:
         self._failures[number] += 1

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import faulthandler
+import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from multiprocessing.connection import Connection
-from typing import Any
 
+from audiocodec.evaluation.coders import ModelCoder
 from audiocodec.evaluation.rows import Row
 from audiocodec.evaluation.tasks import Setup, Unit, score_unit
 
@@ -21,13 +20,13 @@ TIMED_OUT = 1
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-@cache
-def prepare() -> None:
-    """Compute in one thread: the matrices are small, and every core has a worker of its own."""
-    import torch
+def prepare(setup: Setup) -> None:
+    """Let models compute in one thread: their matrices are small, and every core has a worker of its own."""
+    if any(isinstance(coder, ModelCoder) for coder in setup.coders):
+        import torch
 
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # near-silence would otherwise be computed many times slower
+        torch.set_num_threads(1)
+        torch.set_flush_denormal(True)  # near-silence would otherwise be computed many times slower
 
 
 @contextmanager
@@ -50,7 +49,7 @@ def score_watched(setup: Setup, unit: Unit) -> list[Row]:
 
     Also code that never gives Python a chance is ended so.
     """
-    prepare()
+    prepare(setup)
     with open(os.devnull, "w") as nowhere:
 
         def watch(seconds: float) -> None:
@@ -65,10 +64,10 @@ def score_watched(setup: Setup, unit: Unit) -> list[Row]:
 def serve(connection: Connection) -> None:
     """Receive a setup, then units, and send the rows of each, until the other side closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent decides
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         setup: Setup = connection.recv()
-        prepare()
+        prepare(setup)
     except Exception as error:
         connection.send(f"{type(error).__name__}: {error}")
         return
@@ -85,8 +84,9 @@ def serve(connection: Connection) -> None:
             return
 
 
-def _end_with_parent(parent: int, sleep: Any = time.sleep) -> None:
+def _end_with_parent() -> None:
     """A worker in the middle of something would outlive a parent that was killed."""
-    while os.getppid() == parent:
-        sleep(1.0)
-    os._exit(0)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(0)

@@ -1,0 +1,110 @@
+import io
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from audiocodec.bitstream import ContainerReader
+from audiocodec.errors import BitrateError, InputError, PeerUnavailable
+from audiocodec.evaluation import coders
+from audiocodec.evaluation.coders import ModelCoder, PeerCoder
+
+
+@pytest.fixture
+def coder(codec):
+    return ModelCoder(codec)
+
+
+def test_a_model_writes_and_reads_real_files(coder, codec, voice):
+    wav = voice(1.3, 22050)[0]
+    bitrate = codec.bitrates[2]
+    decoded = coder.code(wav, 22050, bitrate)
+    data = codec.compress(wav, 22050, bitrate)
+    np.testing.assert_array_equal(decoded.wav, codec.decompress(data)[0][0])
+    assert decoded.size == len(data)
+    np.testing.assert_array_equal(decoded.codes, codec.encode(wav, 22050, bitrate).codes[0])
+    reader = ContainerReader(io.BytesIO(data))
+    frames = sum(codes.shape[2] for _, codes in reader.packets())
+    assert decoded.codes.shape == (3, frames)
+    assert decoded.payload_bits == reader.payload_bits
+    assert 0 < decoded.payload_bits < 8 * decoded.size
+    assert decoded.encode_seconds > 0
+
+
+def test_codes_of_the_clean_recording_are_remembered(coder, codec, voice, monkeypatch):
+    wav = voice(0.5)[0]
+    first = coder.clean_codes(wav, 16000, codec.bitrates[1], "a")
+    np.testing.assert_array_equal(first, codec.encode(wav, 16000, codec.bitrates[1]).codes[0])
+    monkeypatch.setattr(codec, "encode", None)
+    assert coder.clean_codes(wav, 16000, codec.bitrates[1], "a") is first
+
+
+def test_latents_are_those_of_the_encoder(coder, codec, voice, monkeypatch):
+    monkeypatch.setattr(coders, "_ENCODE_SECONDS", 0.3)  # in blocks, as for long recordings
+    wav = voice(1.0)[0]
+    model = codec.model
+    frames = math.ceil((len(wav) + model.delay) / model.hop_length)
+    padded = np.pad(wav, (0, frames * model.hop_length - len(wav)))
+    with torch.inference_mode():
+        expected = model.encoder(torch.from_numpy(padded)[None, None])[0].numpy()
+    latents = coder.latents(wav, 16000)
+    np.testing.assert_allclose(latents, expected, atol=1e-4)
+    codes = coder.code(wav, 16000, codec.bitrates[-1]).codes
+    assert codes.shape[1] == latents.shape[1]
+    with torch.inference_mode():
+        expected = model.quantizer.decode(torch.from_numpy(codes)[None])[0].numpy()
+    np.testing.assert_array_equal(coder.quantized(codes), expected)
+
+
+def test_a_model_says_which_it_is(coder, codec, tiny_folder):
+    header = codec.header(16000, 1)
+    assert coder.identity == {
+        "peer": False, "model": "tiny", "model_id": header.model_id, "codebook": header.codebook_id
+    }  # fmt: skip
+    by_name = ModelCoder(str(tiny_folder))
+    assert by_name.name == "tiny"
+    assert len(pickle.dumps(by_name)) < 500  # it is loaded anew, not sent
+    assert pickle.loads(pickle.dumps(by_name)).identity == coder.identity
+
+
+def test_bitrates_of_a_model_are_steps_of_its_ladder(coder, codec):
+    assert coder.bitrates_near([codec.bitrates[3] * 1.001, codec.bitrates[0]]) == (
+        codec.bitrates[0], codec.bitrates[3]
+    )  # fmt: skip
+    with pytest.raises(BitrateError, match="choose one of"):
+        coder.bitrates_near([codec.bitrates[0] / 2])
+
+
+class Peer:
+    name = "peer"
+
+    def __init__(self, bitrates):
+        self.bitrates = bitrates
+
+
+@pytest.mark.parametrize(
+    ("ladder", "own", "asked", "expected"),
+    [
+        ((700.0, 3200.0, 6000.0, 9200.0, 24000.0), (), (1500, 6000), (3200.0, 6000.0, 9200.0)),
+        ((16000.0, 24000.0), (), (1500, 6000), (16000.0,)),
+        ((16000.0, 24000.0), (24000.0,), (1500,), (24000.0,)),
+        (None, (), (1500.0, 3000.0), (1500.0, 3000.0)),
+        (None, (9000.0,), (1500.0,), (9000.0,)),
+    ],
+)
+def test_bitrates_of_a_peer_are_near_those_asked_for(monkeypatch, ladder, own, asked, expected):
+    monkeypatch.setattr(coders, "open_peer", lambda spec, options: Peer(ladder))
+    assert PeerCoder("peer", bitrates=own).bitrates_near(asked) == expected
+
+
+def test_a_peer_without_any_bitrate(monkeypatch):
+    monkeypatch.setattr(coders, "open_peer", lambda spec, options: Peer(None))
+    with pytest.raises(InputError, match="peer:6000:12000"):
+        PeerCoder("peer").bitrates_near([])
+
+
+def test_a_peer_that_is_not_there():
+    with pytest.raises(PeerUnavailable):
+        _ = PeerCoder("lyra").name
