@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiocodec.config import from_mapping
 from audiocodec.effects.base import Drawn, Effect, check_wav
-from audiocodec.effects.registry import EFFECTS
+from audiocodec.effects.registry import EFFECTS, AnyEffect
 from audiocodec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from audiocodec.effects.sources import Sources
 
 
-def build_effect(spec: Mapping[str, Any]) -> Effect:
+def build_effect(spec: Mapping[str, Any]) -> AnyEffect:
     """Build the effect that `kind` names, its fields from the other keys.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from audiocodec.effects.babble import Babble
 from audiocodec.effects.bandlimit import BandLimit
-from audiocodec.effects.base import Effect
 from audiocodec.effects.clipping import Clipping
 from audiocodec.effects.colored_noise import ColoredNoise
 from audiocodec.effects.gain import Gain
@@ -12,7 +11,12 @@ from audiocodec.effects.packet_loss import PacketLoss
 from audiocodec.effects.room import Room
 from audiocodec.effects.tandem import Tandem
 
-EFFECTS: dict[str, type[Effect]] = {
+AnyEffect = (
+    Babble | BandLimit | Clipping | ColoredNoise | Gain | Microphone | Noise | PacketLoss | Room | Tandem
+)
+"""Any of them as a type: what a configuration field that holds an effect may be."""
+
+EFFECTS: dict[str, type[AnyEffect]] = {
     "babble": Babble,
     "bandlimit": BandLimit,
     "clipping": Clipping,
@@ -24,7 +28,3 @@ EFFECTS: dict[str, type[Effect]] = {
     "room": Room,
     "tandem": Tandem,
 }
-AnyEffect = (
-    Babble | BandLimit | Clipping | ColoredNoise | Gain | Microphone | Noise | PacketLoss | Room | Tandem
-)
-"""The same as a type: what a configuration field that holds an effect may be."""
