@@ -69,7 +69,7 @@ def test_the_table_lists_every_recipe():
     assert [path.stem for path in RECIPES if f"| `{path.stem}`" not in table] == []
 
 
-@pytest.mark.parametrize("page", ["docs/training.md", "recipes/README.md"])
+@pytest.mark.parametrize("page", ["docs/training.md", "docs/data.md", "recipes/README.md"])
 def test_commands_in_the_documentation_are_understood(page):
     """Recipe found, every key known; paths in them are the reader's."""
     text = (FOLDER.parent / page).read_text()

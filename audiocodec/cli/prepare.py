@@ -192,7 +192,7 @@ def _show(output: Output, rows: list[dict[str, Any]], out: Path, bad: Path | Non
         for part in found["parts"]
     ]
     output.table(
-        columns, [*lines, ("all", "", "", found["files"], found["hours"], found["speakers"], "", "")]
+        columns, [*lines, ("all", "", "", found["files"], found["hours"], found["speakers"], "", None)]
     )
     for text in odd:
         output.warn(out, text)
