@@ -31,6 +31,7 @@ CODEC: Columns = {
 SINGLE: Columns = {
     "error": lambda r: f"{r['error']:.3f}",
     "usage %": lambda r: f"{100 * r['usage']:.1f}",
+    "of 20 min": lambda r: f"{100 * r['usage_fit']:.1f}" if "usage_fit" in r else "",
     "perplexity": lambda r: f"{r['perplexity']:.0f}",
     "H bit": lambda r: f"{r['given_nothing']:.2f}",
     "H given previous": lambda r: f"{r['given_previous']:.2f}",

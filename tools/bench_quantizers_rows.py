@@ -62,6 +62,7 @@ def code_statistics(fit: Sequence[Indices], held_out: Sequence[Indices], codeboo
     nothing, previous = coding_costs(fit, held_out, codebook_size)
     return {
         "usage": usage(indices, codebook_size),
+        "usage_fit": usage(np.concatenate(fit), codebook_size),
         "perplexity": perplexity(indices, codebook_size),
         "entropy": entropy(indices, codebook_size),
         "given_nothing": nothing,

@@ -13,9 +13,9 @@ from audiocodec.quantizers import QUANTIZERS, Quantizer, build_stack
 
 BATCH, DIM = 8, 128
 STAGES, ROUNDS = 8, 5
-SETTINGS = ((1024, 100), (1024, 600), (8192, 100))
+SETTINGS = ((1024, 100), (1024, 512), (8192, 100))
 """Entries of a stage, and frames of each of 8 recordings: 2 s at 50 a second as in recipes/base.yaml, or
-4,800 vectors a step, as in the training of EnCodec (64 x 1 s at 75 a second)."""
+4,096 vectors a step, about as many as in the training of EnCodec (64 x 1 s at 75 a second)."""
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {method: (method, {}) for method in sorted(QUANTIZERS)} | {
     "ema, rotation": ("ema", {"estimator": "rotation"}),

@@ -10,10 +10,13 @@ from torch import Tensor
 from audiocodec.quantizers.codebook import chunk_rows, sample_rows
 from audiocodec.quantizers.ranks import from_first_rank, gather_rows
 
-DeadCodePolicy = Literal["none", "random", "anchor"]
+DeadCodePolicy = Literal["none", "random", "anchor", "split"]
 
 CHECK_EVERY = 5
 """Training steps between two searches for dead entries (Mimi's number)."""
+
+SPLIT_SPREAD = 0.01
+"""Deviation of a new entry from the one it splits, in units of that of entries in use."""
 
 MAX_CANDIDATES = 65536
 """Vectors of all ranks that replacements are picked from."""
@@ -34,6 +37,21 @@ def replacements(policy: DeadCodePolicy, vectors: Tensor, dead_entries: Tensor) 
     if policy == "anchor":
         return from_first_rank(candidates[closest_vectors(candidates, dead_entries)])
     return from_first_rank(sample_rows(candidates, dead_entries.shape[0]))
+
+
+def split_most_used(entries: Tensor, usage: Tensor, dead: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Dead entries [M], as many of the most used ones [M], and new places [M, D] right beside the latter.
+
+    Splitting as Linde, Buzo and Gray grow codebooks (1980, https://doi.org/10.1109/TCOM.1980.1094577). In
+    many dimensions a vector of the batch wins few others, as the middle of a cluster is nearer to them; half
+    of a cluster wins half of it. Entries wait where fewer than half are alive.
+    """
+    places = dead.nonzero()[:, 0]
+    places = places[: len(usage) - len(places)]
+    parents = usage.topk(len(places)).indices
+    start, alive = entries[parents], entries[~dead]
+    spread = SPLIT_SPREAD * ((alive - alive.mean(dim=0)).square().mean(dim=0).sqrt() + 0.1 * start.abs())
+    return places, parents, from_first_rank(start + spread * torch.randn_like(start))
 
 
 def closest_vectors(vectors: Tensor, entries: Tensor) -> Tensor:

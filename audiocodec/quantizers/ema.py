@@ -10,7 +10,7 @@ from torch import Tensor
 from audiocodec.errors import ConfigError
 from audiocodec.quantizers.codebook import cluster_sums
 from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer
-from audiocodec.quantizers.dead_codes import CHECK_EVERY, find_dead, replacements
+from audiocodec.quantizers.dead_codes import CHECK_EVERY, find_dead, replacements, split_most_used
 from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.ranks import sum_over_ranks
 
@@ -90,7 +90,13 @@ class EMAVectorQuantizer(CodebookQuantizer):
 
     def _revive(self, vectors: Tensor) -> None:
         dead = find_dead(self.cluster_size, self.parts.dead_code_threshold)
-        if bool(dead.any()):
+        if self.parts.dead_codes == "split" and bool(dead.any()):
+            places, parents, fresh = split_most_used(self.codebook, self.cluster_size, dead)
+            half = 0.5 * self.cluster_size[parents]
+            self.cluster_size[parents] = self.cluster_size[places] = half
+            self.cluster_sum[parents] *= 0.5
+            self.cluster_sum[places] = half[:, None] * fresh
+        elif bool(dead.any()):
             mean_size = self.cluster_size.mean()
             self.cluster_sum[dead] = (
                 replacements(self.parts.dead_codes, vectors, self.codebook[dead]) * mean_size

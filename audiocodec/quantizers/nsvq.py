@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from audiocodec.errors import ConfigError
-from audiocodec.quantizers.codebook import chunk_rows, in_chunks, scores
+from audiocodec.quantizers.codebook import chunk_rows, scores
 from audiocodec.quantizers.codebook_quantizer import Terms
 from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.vector import VectorQuantizer
@@ -68,28 +68,41 @@ class Pull(NamedTuple):
         moments: [K, D], of w_ik (z_i - centre).
         squares: [], of w_ik |z_i - centre|^2 over entries too.
         centre: [D], mean of the vectors; small numbers lose no digits to a common offset.
-        matrix: [N, K], where one chunk holds it all; else None.
+        indices: [N], of the entries chosen.
+        matrix: the weights [N, K], where one chunk holds them all; else None.
     """
 
     weights: Tensor
     moments: Tensor
     squares: Tensor
     centre: Tensor
+    indices: Tensor
     matrix: Tensor | None
 
 
 class _ToEntries(torch.autograd.Function):
-    """Nothing forward; backward each entry gets the gradients of the vectors by `weight` [n, K]."""
+    """Nothing [N, D] forward; backward each entry gets the gradients of the vectors by weight (A14)."""
 
     @staticmethod
-    def forward(ctx: Any, codebook: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(weight)
-        return codebook.new_zeros(weight.shape[0], codebook.shape[1])
+    def forward(
+        ctx: Any, codebook: Tensor, vectors: Tensor, indices: Tensor, pull: Pull, kernel: Kernel, tau: float
+    ) -> Tensor:
+        ctx.save_for_backward(codebook, vectors, indices, *([] if pull.matrix is None else [pull.matrix]))
+        ctx.kernel, ctx.tau = kernel, tau
+        return torch.zeros_like(vectors)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (weight,) = ctx.saved_tensors
-        return weight.t() @ gradients[0], None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        codebook, vectors, indices, *matrix = ctx.saved_tensors
+        total, rows = torch.zeros_like(codebook), chunk_rows(codebook.shape[0])
+        parts = (tensor.split(rows) for tensor in (vectors, indices, gradients[0]))
+        for chunk, chosen, gradient in zip(*parts, strict=True):
+            if matrix:
+                weight = matrix[0]
+            else:
+                weight = ctx.kernel.weights(chunk, codebook, ctx.tau).scatter_(1, chosen[:, None], 0.0)
+            total.addmm_(weight.t(), gradient)
+        return total, None, None, None, None, None
 
 
 class NonStationaryVectorQuantizer(VectorQuantizer):
@@ -150,17 +163,18 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
         sampled = super().select(vectors, codebook) if self.samples_now() else None
         rows, tau, centre = chunk_rows(codebook.shape[0]), self.tau(), vectors.mean(dim=0)
         total, moments = vectors.new_zeros(codebook.shape[0]), torch.zeros_like(codebook)
-        squares, weight, indices = vectors.new_zeros(()), None, list[Tensor]()
+        squares, weight, parts = vectors.new_zeros(()), None, list[Tensor]()
         for start in range(0, vectors.shape[0], rows):
             chunk = vectors[start : start + rows]
             half = scores(chunk, codebook)
-            indices.append(half.argmin(dim=1) if sampled is None else sampled[start : start + rows])
-            weight = self.kernel.weights_of_scores(half, chunk, tau).scatter_(1, indices[-1][:, None], 0.0)
+            parts.append(half.argmin(dim=1) if sampled is None else sampled[start : start + rows])
+            weight = self.kernel.weights_of_scores(half, chunk, tau).scatter_(1, parts[-1][:, None], 0.0)
             total += weight.sum(dim=0)
             moments.addmm_(weight.t(), chunk - centre)
             squares += (weight.sum(dim=1) * (chunk - centre).square().sum(dim=1)).sum()
-        self._pull = Pull(total, moments, squares, centre, weight if len(indices) == 1 else None)
-        return torch.cat(indices)
+        indices = torch.cat(parts)
+        self._pull = Pull(total, moments, squares, centre, indices, weight if len(parts) == 1 else None)
+        return indices
 
     def codebook_terms(self, vectors: Tensor, chosen: Tensor, indices: Tensor, codebook: Tensor) -> Terms:
         """VQ-VAE's codebook loss, and in training the kernel's."""
@@ -181,15 +195,5 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
         self._pull = None
         if pull is None or not self.kernel.inject:
             return passed
-        if pull.matrix is not None:
-            return passed + _ToEntries.apply(codebook, pull.matrix)
-        tau = self.tau()
-
-        def weighted(chunk: Tensor) -> Tensor:
-            with torch.no_grad():
-                half = scores(chunk, codebook)
-                nearest = half.argmin(dim=1, keepdim=True)
-                weight = self.kernel.weights_of_scores(half, chunk, tau).scatter_(1, nearest, 0.0)
-            return _ToEntries.apply(codebook, weight)
-
-        return passed + in_chunks(weighted, vectors.detach(), codebook.shape[0])
+        zeros = _ToEntries.apply(codebook, vectors.detach(), pull.indices, pull, self.kernel, self.tau())
+        return passed + zeros

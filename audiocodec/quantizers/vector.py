@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from audiocodec.errors import ConfigError
 from audiocodec.quantizers.codebook import mean_square
 from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer, Terms
-from audiocodec.quantizers.dead_codes import CHECK_EVERY, anchor_shares, find_dead, replacements
+from audiocodec.quantizers.dead_codes import (
+    CHECK_EVERY,
+    anchor_shares,
+    find_dead,
+    replacements,
+    split_most_used,
+)
 from audiocodec.quantizers.parts import Parts
 
 if TYPE_CHECKING:
@@ -80,12 +86,20 @@ class VectorQuantizer(CodebookQuantizer):
     @torch.no_grad()
     def before(self, vectors: Tensor) -> None:
         """Move unused entries; before use, as the backward pass needs entries as they were used."""
-        if self.parts.dead_codes == "random" and int(self.steps) % CHECK_EVERY == CHECK_EVERY - 1:
+        policy = self.parts.dead_codes
+        due = policy != "none" and int(self.steps) % CHECK_EVERY == CHECK_EVERY - 1
+        if policy == "split" and due:
+            mask = find_dead(self.usage, self.parts.dead_code_threshold)
+            places, parents, fresh = split_most_used(self.entries(), self.usage, mask)
+            self.place(places, fresh)
+            self.usage[parents] *= 0.5
+            self.usage[places] = self.usage[parents]
+        elif policy == "random" and due:
             dead = find_dead(self.usage, self.parts.dead_code_threshold).nonzero()[:, 0]
             if len(dead):
                 self.place(dead, replacements("random", vectors, self.entries()[dead]))
                 self.usage[dead] = self.usage.mean()
-        elif self.parts.dead_codes == "anchor":
+        elif policy == "anchor":
             shares = anchor_shares(self.usage)
             moving = (shares > 1e-6).nonzero()[:, 0]
             if len(moving):

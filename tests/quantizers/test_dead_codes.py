@@ -1,8 +1,14 @@
 import pytest
 import torch
 
-from audiocodec.quantizers import codebook
-from audiocodec.quantizers.dead_codes import anchor_shares, closest_vectors, find_dead, replacements
+from audiocodec.quantizers import build_method, codebook
+from audiocodec.quantizers.dead_codes import (
+    anchor_shares,
+    closest_vectors,
+    find_dead,
+    replacements,
+    split_most_used,
+)
 
 
 def _randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -49,3 +55,42 @@ def test_anchor_shares_by_their_formula() -> None:
     assert shares[0] == pytest.approx(0.999, abs=1e-4)
     assert float(shares[1]) == pytest.approx(2.71828 ** (-10 * 3 * 1e-4 / 0.01 - 1e-3), rel=1e-4)
     assert float(shares[2]) < 1e-20
+
+
+def test_dead_entries_go_beside_the_most_used() -> None:
+    entries, usage = _randn(6, 4), torch.tensor([3.0, 0.0, 5.0, 1.0, 0.0, 4.0])
+    places, parents, fresh = split_most_used(entries, usage, usage == 0)
+    assert places.tolist() == [1, 4]
+    assert parents.tolist() == [2, 5]
+    distance = (fresh - entries[parents]).norm(dim=1)
+    assert bool((distance > 0).all())
+    assert float(distance.max()) < 0.1 * float(torch.pdist(entries).min())
+
+
+def test_no_more_entries_are_split_than_are_alive() -> None:
+    usage = torch.tensor([0.0, 7.0, 0.0, 0.0])
+    places, parents, _ = split_most_used(_randn(4, 3), usage, usage == 0)
+    assert (places.tolist(), parents.tolist()) == ([0], [1])
+
+
+@pytest.mark.parametrize("method", ["ema", "vector"])
+def test_split_entries_come_into_use_where_random_ones_do_not(method: str) -> None:
+    """Clusters in many dimensions, hidden from half of the entries at first."""
+    used = {}
+    for policy in ("random", "split"):
+        torch.manual_seed(0)
+        options = {"dead_codes": policy, **({"ema_decay": 0.9} if method == "ema" else {})}
+        quantizer = build_method(64, method, 32, options).train()
+        start = torch.randn(32, 64)
+        start[16:] *= 100
+        quantizer.load_codebooks({"codebook": start})
+        optimizer = torch.optim.SGD([*quantizer.parameters(), torch.nn.Parameter(torch.zeros(1))], lr=50.0)
+        for _ in range(400):
+            optimizer.zero_grad()
+            quantizer(torch.randn(1, 64, 400)).loss.backward() if method == "vector" else quantizer(
+                torch.randn(1, 64, 400)
+            )
+            optimizer.step()
+        counts = torch.bincount(quantizer.eval().encode(torch.randn(1, 64, 4000)).flatten(), minlength=32)
+        used[policy] = int((counts > 0.2 * counts.float().mean()).sum())
+    assert used["split"] >= max(31, used["random"])

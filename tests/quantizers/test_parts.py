@@ -16,6 +16,7 @@ OPTIONS = [
     {"orthogonality_weight": 10.0, "cosine_weight": 0.1, "entropy_weight": 0.1},
     {"dead_codes": "random"},
     {"dead_codes": "anchor"},
+    {"dead_codes": "split"},
 ]
 
 

@@ -108,6 +108,7 @@ def test_statistics_are_those_of_the_held_out_codes(rows):
     found = rows.code_statistics([np.arange(8), np.arange(8)], held_out, 8)
     assert (found["usage"], found["entropy"]) == (0.5, 2.0)
     assert found["perplexity"] == pytest.approx(4)
+    assert found["usage_fit"] == 1
 
 
 def test_the_report_has_a_row_for_each_run(rows, tmp_path, monkeypatch):
@@ -116,7 +117,8 @@ def test_the_report_has_a_row_for_each_run(rows, tmp_path, monkeypatch):
     stage = {"usage": 0.5, "perplexity": 9.0, "given_nothing": 3.0, "given_previous": 2.0}
     codec = {"bitrate": 4000.0, "error": 0.1, "si_sdr": 1.0, "mel_distance": 0.5, "pesq": 2.0, "stoi": 0.8,
              "step_ms": 9.0, "stages": [stage, stage]}  # fmt: skip
-    single = {"method": "ema", "codebook_size": 256, "start": "own", "error": 0.25, **stage}
+    single = {"method": "ema", "codebook_size": 256, "start": "own", "error": 0.25,
+              "usage_fit": 1.0, **stage}  # fmt: skip
     report.write_report(
         [
             {"study": "codec", "run": "ema", **codec},
@@ -129,7 +131,7 @@ def test_the_report_has_a_row_for_each_run(rows, tmp_path, monkeypatch):
     )
     lines = (tmp_path / "tables.md").read_text().splitlines()
     assert "| ema | 4000 | 0.100 | 50 | 9 | 3.00 | 2.00 | 1.00 | 0.500 | 2.000 | 0.800 | 9 |" in lines
-    assert "| ema/256/own | 0.250 | 50.0 | 9 | 3.00 | 2.00 |" in lines
+    assert "| ema/256/own | 0.250 | 50.0 | 100.0 | 9 | 3.00 | 2.00 |" in lines
     assert "| lbg | 0.0200 (100 %) | 0.0300 (90 %) |" in lines
     assert {path.name for path in tmp_path.glob("*.png")} == {"quantizers_codec.png", "quantizers_single.png"}
 
