@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from audiocodec.training.checks import check_names
-from audiocodec.training.discriminators import bands, light, period, stft
+from audiocodec.training.discriminators import bands, light, period, scale, stft
 from audiocodec.training.discriminators.layers import Judgement
 
 if TYPE_CHECKING:
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DISCRIMINATORS", "Discriminators", "Judgement", "build_discriminators"]
 
-DISCRIMINATORS = {"stft": stft.build, "period": period.build, "bands": bands.build, "light": light.build}
+DISCRIMINATORS = {
+    "stft": stft.build,
+    "period": period.build,
+    "scale": scale.build,
+    "bands": bands.build,
+    "light": light.build,
+}
 
 PEAK = 0.8
 LEAST_PEAK = 1e-3

@@ -63,6 +63,32 @@ class PeriodConfig:
 
 
 @dataclass(frozen=True)
+class ScaleConfig:
+    """The multi-scale waveform discriminator of MelGAN and SoundStream.
+
+    Attributes:
+        scales: sub-discriminators, each at half the rate of the one before.
+        channels: width of the first layer, a multiple of 4; each strided layer has four times as many.
+        max_channels: the widest, a multiple of 4.
+    """
+
+    scales: int = 3
+    channels: int = 16
+    max_channels: int = 1024
+
+    def __post_init__(self) -> None:
+        """Check sizes.
+
+        Raises:
+            ConfigError: a number or a width is not possible.
+        """
+        check_least(scales=(self.scales, 1), channels=(self.channels, 4))
+        check_least(max_channels=(self.max_channels, self.channels))
+        if self.channels % 4 or self.max_channels % 4:
+            raise ConfigError("channels and max_channels of kind scale must be multiples of 4")
+
+
+@dataclass(frozen=True)
 class BandsConfig:
     """DAC's multi-band, multi-resolution complex STFT discriminator.
 
@@ -127,10 +153,11 @@ class DiscriminatorConfig:
     """Which discriminators judge, and their sizes.
 
     Attributes:
-        kinds: of stft, period, bands, light; empty for no adversarial training.
+        kinds: of stft, period, scale, bands, light; empty for no adversarial training.
         normalize: whether each example loses its mean and is scaled to a peak of 0.8 before, as in DAC.
         stft: sizes of kind stft.
         period: sizes of kind period.
+        scale: sizes of kind scale.
         bands: sizes of kind bands.
         light: sizes of kind light.
     """
@@ -139,5 +166,6 @@ class DiscriminatorConfig:
     normalize: bool = False
     stft: STFTConfig = field(default_factory=STFTConfig)
     period: PeriodConfig = field(default_factory=PeriodConfig)
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
     bands: BandsConfig = field(default_factory=BandsConfig)
     light: LightConfig = field(default_factory=LightConfig)

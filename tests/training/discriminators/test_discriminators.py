@@ -12,12 +12,14 @@ from audiocodec.training.discriminators.config import (
     DiscriminatorConfig,
     LightConfig,
     PeriodConfig,
+    ScaleConfig,
     STFTConfig,
 )
 
 SMALL = {
     "stft": STFTConfig((256, 64), channels=4),
     "period": PeriodConfig((2, 3), channels=(4, 8, 8)),
+    "scale": ScaleConfig(2, channels=4, max_channels=16),
     "bands": BandsConfig((256, 128), channels=4),
     "light": LightConfig((256, 128), channels=4),
 }
@@ -35,7 +37,8 @@ def full(kind):
 
 def weights(module):
     """Shapes of the convolutions' weights in order of use."""
-    return [tuple(m.weight.shape) for m in module.modules() if isinstance(m, torch.nn.Conv2d)]
+    kinds = (torch.nn.Conv1d, torch.nn.Conv2d)
+    return [tuple(m.weight.shape) for m in module.modules() if isinstance(m, kinds)]
 
 
 def test_encodec_sizes():
@@ -63,6 +66,17 @@ def test_dac_sizes():
     assert all(weights(part) == [*stack * 5, (1, 32, 3, 3)] for part in bands.parts)
     slices = [[(s.start, s.stop) for s in part.slices] for part in bands.parts]
     assert slices[0] == [(0, 102), (102, 256), (256, 512), (512, 768), (768, 1025)]
+
+
+def test_soundstream_sizes():
+    """Section III-D: three scales, groups of 4, downsampling by 4, channels times 4 up to 1024."""
+    scale = full("scale")
+    strided = [(64, 4, 41), (256, 4, 41), (1024, 4, 41), (1024, 4, 41)]
+    assert [part.halvings for part in scale.parts] == [0, 1, 2]
+    assert all(weights(p) == [(16, 1, 15), *strided, (1024, 1024, 5), (1, 1024, 3)] for p in scale.parts)
+    assert all(
+        [m.stride for m in part.layers] == [(1,), (4,), (4,), (4,), (4,), (1,)] for part in scale.parts
+    )
 
 
 def test_equals_the_code_of_the_authors():
