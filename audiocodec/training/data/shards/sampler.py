@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from audiocodec.training.config import DataConfig
 
-_SHUFFLE = 3
-"""Keeps the randomness of the order within a block apart from that of the stream."""
+_SHUFFLE = 2**31 + 3
+"""Keeps the randomness of the order within a block apart from that of the stream and of steps."""
 KEPT_BLOCKS = 2
 """Blocks kept beside the one that is being read: threads may ask for steps a little out of order."""
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_ORDER, _CUTS = 1, 2
-"""Keep the randomness of the order of shards and that of the cuts apart."""
+_ORDER, _CUTS = 2**31 + 1, 2**31 + 2
+"""Keep the randomness of the order of shards, that of the cuts and that of steps, which are fewer, apart."""
 MAX_NAMED = 100
 """Recordings that could not be used are all counted; so many are named, each once."""
 
