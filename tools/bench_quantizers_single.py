@@ -66,10 +66,12 @@ def read_latents(config: TrainConfig, folder: Path) -> Latents:
         train, train_lengths = _encode(model, config, "train", TRAIN_MINUTES)
         valid, valid_lengths = _encode(model, config, "valid", None)
         mean, scale = train.mean(dim=0), train.var(dim=0).mean().sqrt()
-        arrays = {"train": (train - mean) / scale, "valid": (valid - mean) / scale}
-        lengths = {"train_lengths": train_lengths, "valid_lengths": valid_lengths}
         np.savez(
-            path, **{n: a.numpy() for n, a in arrays.items()}, **{n: np.array(x) for n, x in lengths.items()}
+            path,
+            train=((train - mean) / scale).numpy(),
+            valid=((valid - mean) / scale).numpy(),
+            train_lengths=np.array(train_lengths),
+            valid_lengths=np.array(valid_lengths),
         )
     with np.load(path) as file:
         train, valid = (torch.from_numpy(file[name]) for name in ("train", "valid"))

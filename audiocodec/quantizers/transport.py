@@ -62,7 +62,7 @@ def mean_discrepancy(features: Tensor, points: Tensor) -> Tensor:
     everything = torch.cat([features, points])
     squares = squared_distances(everything, everything)
     width = squares.detach()[: len(features), len(features) :].sqrt().mean().clamp(min=1e-6)
-    kernel = sum((-squares / (2 * (scale * width) ** 2)).exp() for scale in (1.0, 2.0)) / 2
+    kernel = 0.5 * ((-squares / (2 * width**2)).exp() + (-squares / (8 * width**2)).exp())
     within, across, between = (
         kernel[: len(features), : len(features)],
         kernel[: len(features), len(features) :],
