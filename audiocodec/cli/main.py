@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audiocodec.cli.bench import bench
 from audiocodec.cli.codebooks import CODEBOOK_COMMANDS
 from audiocodec.cli.decode import decode
 from audiocodec.cli.encode import encode
@@ -59,7 +60,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for one in (encode, decode, roundtrip, info, models, prepare, train, evaluate):
+for one in (encode, decode, roundtrip, info, models, prepare, train, evaluate, bench):
     app.command()(guarded(one))
 
 codebooks = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

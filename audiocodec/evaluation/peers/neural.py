@@ -191,8 +191,8 @@ def _config(name: str, model_class: str, source: str) -> Any:
         found = {}
     if found.get("model_type") != config_class.model_type:  # the library would take another kind, or none
         raise PeerUnavailable(
-            f"{name}: no {model_class} in {source}; put its config.json and model.safetensors into a folder"
-            f" and name it: --peer-models {name}=DIR"
+            f"{name} needs its weights: no {model_class} in {source}; put config.json and"
+            f" model.safetensors into a folder and name it: --peer-model {name}=DIR"
         )
     return config_class.from_dict(found)
 

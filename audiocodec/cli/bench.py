@@ -1,0 +1,140 @@
+"""`audiocodec bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.evaluation import parse_bitrates, parse_peers
+from audiocodec.cli.parts.output import Output, failure
+from audiocodec.errors import AudioCodecError
+
+if TYPE_CHECKING:
+    from audiocodec.evaluation.coders import Coder
+    from audiocodec.evaluation.speed import Wav
+
+COLUMNS = ("codec", "asked", "bit/s", "encode x", "decode x", "together x", "peak MB")
+SAMPLE_RATE = 16000
+PROGRAM_SECONDS = 120.0
+
+Sound = Annotated[
+    Path | None, typer.Argument(metavar="[INPUT]", help="A sound file; default: sound made like speech.")
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="NAME|PATH", help="As often as you like; default: the pretrained one."),
+]
+Bitrates = Annotated[
+    str | None, typer.Option(metavar="BIT/S,...", help="Steps of the ladder; default: 1500,3000,6000.")
+]
+Peers = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,...", help="Other codecs, such as opus,lyra; opus:12000 names its bitrates."),
+]
+PeerCommands = Annotated[
+    list[str] | None,
+    typer.Option("--peer", metavar="'NAME=CMD'", help="Any codec: a command with {in}, {out} and {kbps}."),
+]
+PeerModels = Annotated[
+    list[str] | None,
+    typer.Option("--peer-model", metavar="NAME=DIR", help="Where the weights of encodec, dac or mimi lie."),
+]
+LyraModels = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the .tflite files of Lyra lie.")]
+Seconds = Annotated[float, typer.Option(min=0.5, max=600.0, help="How much sound to code.")]
+Repeats = Annotated[int, typer.Option(min=1, metavar="N", help="Runs, of which the best counts.")]
+
+
+def bench(
+    sound: Sound = None,
+    model: Models = None,
+    bitrates: Bitrates = None,
+    peers: Peers = None,
+    peer: PeerCommands = None,
+    peer_model: PeerModels = None,
+    lyra_models: LyraModels = None,
+    seconds: Seconds = 10.0,
+    repeats: Repeats = 3,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure speed and memory of codecs side by side, each in a process of its own with one thread.
+
+    Speed is seconds of sound for a second of processor time (`x`: more is faster), the best of the runs after
+    one that does not count. For programs it includes their start, and their memory is not known. A command
+    given with --peer shows both ways together. Memory is the largest resident set, Python included.
+
+    Example: audiocodec bench --peers opus,codec2 --bitrates 3000,6000
+    """
+    from audiocodec.evaluation.coders import ModelCoder
+    from audiocodec.evaluation.plan import open_coders, usual_bitrates
+
+    output = Output(json, quiet)
+    models = [ModelCoder(name, "cpu") for name in model or (None,)]
+    asked = parse_bitrates(bitrates) or usual_bitrates(models[0].codec.bitrates)
+    others = parse_peers(peers, peer or (), peer_model or (), lyra_models, PROGRAM_SECONDS)
+    coders, missing = open_coders([*models, *others])
+    for name, reason in missing.items():
+        output.warn(name, f"skipped: {reason}")
+    wav, sample_rate = _sound(sound, seconds)
+    work = [(coder, bitrate) for coder in coders for bitrate in coder.bitrates_near(asked)]
+    rows = _measure(work, wav, sample_rate, repeats, output)
+    output.table(COLUMNS, [_cells(row) for row in rows])
+    output.result(_about(wav, sample_rate, repeats))
+    output.finish()
+
+
+def _sound(file: Path | None, seconds: float) -> tuple[Wav, int]:
+    """One channel of at most `seconds`."""
+    from audiocodec import audio
+    from audiocodec.evaluation.speed import speech_like
+
+    if file is None:
+        return speech_like(seconds, SAMPLE_RATE), SAMPLE_RATE
+    found = audio.info(file)
+    wav, sample_rate = audio.read(file, 0, min(found.length, round(seconds * found.sample_rate)))
+    return wav[0], sample_rate
+
+
+def _measure(
+    work: Sequence[tuple[Coder, float]], wav: Wav, sample_rate: int, repeats: int, output: Output
+) -> list[dict[str, Any]]:
+    from audiocodec.evaluation.speed import measure_apart
+
+    rows: list[dict[str, Any]] = []
+    with output.progress("codecs", len(work)) as show:
+        for done, (coder, bitrate) in enumerate(work, 1):
+            try:
+                speed = measure_apart(coder, wav, sample_rate, bitrate, repeats)
+            except AudioCodecError as error:
+                output.error(f"{coder.name} at {bitrate:g} bit/s", failure(error, ""))
+            else:
+                rows.append({"codec": coder.name, **coder.identity, **asdict(speed)})
+                output.result(rows[-1])
+            show(done)
+    return rows
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    """A line of the table: whole numbers, and speeds with three digits."""
+    speeds = [row[name] for name in ("encode_speed", "decode_speed", "speed")]
+    return [
+        row["codec"],
+        round(row["bitrate"]),
+        round(row["payload_bitrate"]),
+        *(None if speed is None else float(f"{speed:.3g}") for speed in speeds),
+        None if row["peak_mb"] is None else round(row["peak_mb"]),
+    ]
+
+
+def _about(wav: Wav, sample_rate: int, repeats: int) -> dict[str, Any]:
+    """What the numbers hold for."""
+    from audiocodec.evaluation.results import environment
+
+    seconds = len(wav) / sample_rate
+    return {"summary": True, "seconds": seconds, "sample_rate": sample_rate, "threads": 1, "repeats": repeats,
+            **environment()}  # fmt: skip

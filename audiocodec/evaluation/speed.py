@@ -1,0 +1,179 @@
+"""How fast codecs are and how much memory they take, each alone in a fresh process with one thread."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec.audio import check_samples
+from audiocodec.errors import AudioCodecError, InputError, PeerError
+from audiocodec.evaluation.coders import Coder, Decoded, ModelCoder, PeerCoder
+from audiocodec.evaluation.peers.classic import ProgramPeer
+from audiocodec.evaluation.peers.command import CommandPeer
+
+Wav = NDArray[np.float32]
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_SYLLABLES_HZ, _PITCH_HZ = 4.0, 120.0
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one codec took at one bitrate; speeds are seconds of sound for a second of processor time.
+
+    Attributes:
+        bitrate: bit/s that were asked for.
+        payload_bitrate: bit/s of payload it used.
+        encode_speed: None when only both ways together are known.
+        decode_speed: likewise.
+        speed: both ways together.
+        peak_mb: largest resident set of the process in 10^6 bytes, Python and libraries included; None when
+            the codec is a program of its own, or the system does not say.
+    """
+
+    bitrate: float
+    payload_bitrate: float
+    encode_speed: float | None
+    decode_speed: float | None
+    speed: float
+    peak_mb: float | None
+
+
+def speech_like(seconds: float, sample_rate: int, seed: int = 0) -> Wav:
+    """Sound [L] with the pitch, syllables and level of speech, where there is none at hand."""
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    rng = np.random.default_rng(seed)
+    phase = 2 * np.pi * np.cumsum(_PITCH_HZ * (1 + 0.2 * np.sin(2 * np.pi * 0.7 * time))) / sample_rate
+    voice = sum((np.sin(k * phase) / k for k in range(1, 20)), np.zeros_like(time))
+    envelope = np.clip(np.sin(2 * np.pi * _SYLLABLES_HZ * time), 0, None)
+    breath = rng.standard_normal(len(time)) * (0.02 + 0.1 * np.roll(envelope, sample_rate // 10))
+    return (0.1 * (envelope * voice + breath)).astype(np.float32)
+
+
+def measure(coder: Coder, wav: Wav, sample_rate: int, bitrate: float, repeats: int = 3) -> Speed:
+    """Code wav [L] once to load what is needed, then take the best of `repeats` runs, here in this process.
+
+    Raises:
+        InputError: there is no sound to code, or no run asked for; otherwise as the codec itself.
+    """
+    check_samples(wav, sample_rate)
+    if wav.ndim != 1 or not len(wav) or repeats < 1:
+        raise InputError(
+            f"samples of shape {wav.shape}, {repeats} runs: give some sound [L] and at least 1 run"
+        )
+    seconds = len(wav) / sample_rate
+    coder.code(wav, sample_rate, bitrate)
+    runs = [coder.code(wav, sample_rate, bitrate) for _ in range(repeats)]
+    encoding, decoding = (min(times) for times in zip(*(_seconds(run) for run in runs), strict=True))
+    together = min(sum(time for time in _seconds(run) if not math.isnan(time)) for run in runs)
+    apart = not (math.isnan(encoding) or math.isnan(decoding))
+    return Speed(
+        bitrate=bitrate,
+        payload_bitrate=runs[0].payload_bits / seconds,
+        encode_speed=_speed(seconds, encoding) if apart else None,
+        decode_speed=_speed(seconds, decoding) if apart else None,
+        speed=_speed(seconds, together),
+        peak_mb=_peak_mb() if _in_process(coder) else None,
+    )
+
+
+def measure_apart(
+    coder: Coder,
+    wav: Wav,
+    sample_rate: int,
+    bitrate: float,
+    repeats: int = 3,
+    timeout_seconds: float = 600.0,
+) -> Speed:
+    """As `measure`, in a fresh process that may use one thread, so that memory is that of this codec alone.
+
+    Raises:
+        AudioCodecError: what the codec raised; PeerError when its process died or took too long.
+    """
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=_answer, args=(theirs,))
+    with _one_thread():
+        process.start()
+    theirs.close()
+    try:
+        # Not as an argument of the process: if that died early, starting it would wait for ever.
+        mine.send((coder, wav, sample_rate, bitrate, repeats))
+        if not mine.poll(timeout_seconds):
+            raise PeerError(f"{bitrate:g} bit/s took longer than {timeout_seconds:g} s")
+        answer = mine.recv()
+    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+        process.join()
+        raise PeerError(f"its process ended with status {process.exitcode}") from error
+    finally:
+        process.kill()
+        process.join()
+        mine.close()
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _answer(connection: Connection) -> None:
+    """Measure what comes through the connection, and send back what was found or went wrong."""
+    coder, wav, sample_rate, bitrate, repeats = connection.recv()
+    if isinstance(coder, ModelCoder):  # a peer without torch is not charged for it
+        import torch
+
+        torch.set_flush_denormal(True)  # as the commands do
+    try:
+        connection.send(measure(coder, wav, sample_rate, bitrate, repeats))
+    except AudioCodecError as error:
+        connection.send(error)
+
+
+@contextmanager
+def _one_thread() -> Generator[None]:
+    """Libraries read these as they are loaded, so they have to stand before the process starts."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _seconds(run: Decoded) -> tuple[float, float]:
+    return run.encode_seconds, run.decode_seconds
+
+
+def _speed(seconds: float, taken: float) -> float:
+    return seconds / max(taken, 1e-6)  # the clock's own step
+
+
+def _in_process(coder: Coder) -> bool:
+    """Whether the codec runs in Python: what a program takes, its parent is not told reliably."""
+    return not (isinstance(coder, PeerCoder) and isinstance(coder.peer, ProgramPeer | CommandPeer))
+
+
+def _peak_mb() -> float | None:
+    """Largest resident set of this process so far."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage would count what the parent had as well
+        lines = [line.split() for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(lines[0][1]) * 1024 / 1e6 if lines else None
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
