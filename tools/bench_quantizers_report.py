@@ -57,9 +57,15 @@ def table(title: str, rows: Sequence[Row], key: str, columns: Columns) -> str:
     return "\n".join(lines) + "\n"
 
 
+def natural(name: Any) -> tuple[int, str]:
+    """Order: numbers by size, then words."""
+    number = str(name).split(" ")[0]
+    return (int(number) if number.isdecimal() else 0, str(name))
+
+
 def wide_table(rows: Sequence[Row], key: str, across: str, cell: Callable[[Row], str]) -> str:
-    """One line for each value of `key`, one column for each of `across`, in the order they come."""
-    names, heads = (list(dict.fromkeys(row[k] for row in rows)) for k in (key, across))
+    """One line for each value of `key`, one column for each of `across`."""
+    names, heads = (sorted(dict.fromkeys(row[k] for row in rows), key=natural) for k in (key, across))
     cells = {(row[key], row[across]): cell(row) for row in rows}
     lines = [f"| {key} | " + " | ".join(f"{across} {head}" for head in heads) + " |"]
     lines += ["|" + " --- |" * (len(heads) + 1)]
@@ -67,12 +73,27 @@ def wide_table(rows: Sequence[Row], key: str, across: str, cell: Callable[[Row],
     return "\n".join(lines) + "\n" if rows else ""
 
 
+def label(row: Row) -> str:
+    """Heading of a column: entries, and where they start unless that is left to the method."""
+    return f"{row['codebook_size']}" + (" from data" if row["start"] == "data" else "")
+
+
+def in_short(row: Row) -> str:
+    """What a cell says of a run with one codebook."""
+    return f"{row['error']:.3f} · {100 * row['usage']:.0f} · {row['given_previous']:.2f}"
+
+
 def write_report(rows: Sequence[Row], tables: Path, images: Path) -> None:
     """Write what there are rows for."""
     by_study = {s: [r for r in rows if r["study"] == s] for s in ("codec", "single", "zador", "speed")}
     codec = sorted(by_study["codec"], key=lambda r: r["error"])
     single = sorted(by_study["single"], key=lambda r: (r["codebook_size"], r["start"], r["error"]))
-    parts = [table("codec", codec, "run", CODEC), table("size/start", single, "run", SINGLE)]
+    short = [{**r, "entries": label(r)} for r in single if r["start"] != "long"]
+    best = [
+        r for r in single if r["codebook_size"] == 1024 and (r["start"] == "long" or r["method"] == "lbg")
+    ]
+    parts = [table("codec", codec, "run", CODEC), wide_table(short, "method", "entries", in_short)]
+    parts += [table("long run", best, "method", SINGLE)]
     parts += [
         wide_table(by_study["zador"], "how", "dim", lambda r: f"{r['error']:.4f} ({100 * r['usage']:.0f} %)")
     ]
