@@ -17,8 +17,8 @@ import torch
 
 from audiocodec.effects import Scene, Sources, check_environments, pick_environment, read_environments
 from audiocodec.errors import InputError
+from audiocodec.shipped import find_shipped, recipes_folder
 from audiocodec.training.checks import check_names
-from audiocodec.training.recipes import find_recipe, recipes_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +135,9 @@ def open_augmenter(config: AugmentConfig, manifest: str, sample_rate: int) -> Au
     """
     if not config.environments:
         return None
-    environments = read_environments(find_recipe(config.environments, recipes_folder() / "environments"))
+    environments = read_environments(
+        find_shipped(config.environments, recipes_folder() / "environments", "list of environments")
+    )
     return Augmenter(environments, _open_sources(config, manifest, "train"), sample_rate)
 
 

@@ -64,7 +64,9 @@ class Trainer:
         self.processes = processes or Processes()
         self.config, self.folder, self.clock = config, folder, clock
         self.device = self.processes.device
-        self.data = data or open_data(config, folder)
+        self.data = data or open_data(
+            config, folder, rank=self.processes.rank, world_size=self.processes.world_size
+        )
         torch.manual_seed(config.seed)
         self.model = build(config).to(self.device)
         _check_prefixes(config.prefix_choices, self.model.quantizer.prefixes)

@@ -63,7 +63,7 @@ def test_a_run_from_start_to_end(place, run):
     folder = place / "runs" / "tiny"
     assert {path.name for path in folder.iterdir()} == {
         "cache", "checkpoint-000000004.safetensors", "checkpoint-000000006.safetensors", "config.yaml",
-        "log.jsonl", "model", "tensorboard",
+        "log.jsonl", "model", "report.html", "tensorboard",
     }  # fmt: skip
     assert "learning_rate: 0.0001" in (folder / "config.yaml").read_text()
     (place / "talk.wav").write_bytes((place / "sound" / "valid" / "a.wav").read_bytes())

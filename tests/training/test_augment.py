@@ -140,7 +140,7 @@ def test_validation_meets_held_out_noise_the_same_way_each_time(noisy, augment, 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"environments": "nosy"}, "no such recipe"),
+        ({"environments": "nosy"}, "no such list of environments"),
         ({"manifest": "missing.csv"}, "missing.csv"),
         ({"manifest": "", "folders": {}}, "a folder does not say what is noise"),
     ],

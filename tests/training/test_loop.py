@@ -147,7 +147,8 @@ def test_fit_leaves_a_whole_run(recipe, tmp_path, recordings):
     )
     # One look before and one after each step: 4 steps of 2 examples of 0.5 s in 20 s, 2 steps in 10 s.
     assert [line["audio_seconds_per_second"] for line in log if line["group"] == "train"] == [0.2, 0.2, 0.2]
-    assert {"pesq_wb/4", "stoi/2", "stoi/0", "unscored"} <= set(log[1])
+    assert {"pesq_wb/4", "stoi/2", "si_sdr/0", "usage/3", "unscored"} <= set(log[1])
+    assert "of 10 steps" in (tmp_path / "report.html").read_text()
     assert [step for step, _ in told] == [4, 5, 8, 10, 10]
     assert "valid/stoi/4" in told[1][1]
     assert [path.name for path in sorted(tmp_path.glob("checkpoint-*"))] == [
@@ -222,3 +223,68 @@ def test_resuming_with_another_model_names_what_differs(recipe, tmp_path):
     other = Trainer(replace(recipe, model=wider), tmp_path)
     with pytest.raises(CheckpointError, match=r"decoder\.blocks.*\[32.*in the file, \[48.*config\.yaml"):
         other.resume()
+
+
+def test_gradients_of_several_batches_make_one_step(recipe, tmp_path):
+    """Two batches of one step: their mean gradient, codebooks moved by each; other data than one batch."""
+    trainer = Trainer(replace(recipe, accumulate=2), tmp_path)
+    trainer.start()
+    drawn = trainer.feed(3)
+    assert [part.seed for part in drawn] == [
+        part.seed for step in (6, 7) for part in Trainer(recipe, tmp_path / str(step)).feed(step)
+    ]
+    gradients = []
+    for part in drawn:
+        trainer.optimizer.zero_grad()
+        trainer._pass(part, 1.0)
+        gradients.append([p.grad.clone() for p in trainer.parameters])
+    together = Trainer(replace(recipe, accumulate=2), tmp_path / "together")
+    together.start()
+    for part in drawn:
+        together._pass(part, 0.5)
+    for first, second, parameter in zip(*gradients, together.parameters, strict=True):
+        torch.testing.assert_close(parameter.grad, (first + second) / 2)
+
+
+def test_the_quantizer_settles_between_steps(recipe, tmp_path):
+    """Codebooks fit the latents of a step better after further steps on them; nets do not move."""
+    errors, weights = [], []
+    for inner in (0, 6):
+        trainer = Trainer(replace(recipe, quantizer_inner_steps=inner), tmp_path / str(inner))
+        trainer.start()
+        drawn = trainer.feed(0)
+        trainer.step(drawn)
+        weights.append([p.detach().clone() for p in trainer.parameters])
+        with torch.no_grad():
+            latents = trainer.model.encoder(drawn[0].scenes.wav)
+            quantized = trainer.model.quantizer.decode(trainer.model.quantizer.encode(latents))
+            errors.append(float((latents - quantized).square().mean()))
+    assert errors[1] < 0.97 * errors[0]
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_a_quantizer_that_learns_by_gradient_settles_alone(recipe, tmp_path):
+    model = replace(recipe.model, quantizer=replace(recipe.model.quantizer, method="simvq"))
+    trainers = [
+        Trainer(replace(recipe, model=model, quantizer_inner_steps=inner), tmp_path / str(inner))
+        for inner in (0, 3)
+    ]
+    for trainer in trainers:
+        trainer.step()
+    plain, settled = (dict(trainer.model.named_parameters()) for trainer in trainers)
+    moved = {name.split(".")[0] for name in plain if not torch.equal(plain[name], settled[name])}
+    assert moved == {"quantizer"}
+
+
+def test_nets_are_compiled_when_asked_for(recipe, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
+    Trainer(recipe, tmp_path)
+    assert compiled == []
+    Trainer(replace(recipe, compile=True), tmp_path)
+    assert compiled == ["SpectralEncoder", "SpectralDecoder"]
+
+
+def test_a_score_that_is_not_measured(recipe, tmp_path):
+    with pytest.raises(ConfigError, match=r"pesq/4.*did you mean 'pesq_wb/4'"):
+        Trainer(replace(recipe, best_score="pesq/4"), tmp_path)

@@ -10,11 +10,12 @@ from audiocodec.errors import InputError
 
 CONFIG_NAME = "config.yaml"
 LOG_NAME = "log.jsonl"
+REPORT_NAME = "report.html"
 MODEL_NAME = "model"
 TENSORBOARD_NAME = "tensorboard"
 CHECKPOINT = re.compile(r"checkpoint-(\d{9,})\.safetensors")
 OURS = re.compile(
-    rf"{CHECKPOINT.pattern}|checkpoint-\d+\.partial|bad-batch-\d+(-rank\d+)?\.npy|{CONFIG_NAME}|{LOG_NAME}|{MODEL_NAME}|{TENSORBOARD_NAME}"
+    rf"{CHECKPOINT.pattern}|checkpoint-\d+\.partial|bad-batch-\d+(-rank\d+)?\.npy|{CONFIG_NAME}|{LOG_NAME}|{REPORT_NAME}|{MODEL_NAME}|{TENSORBOARD_NAME}"
 )
 
 

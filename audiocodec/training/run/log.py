@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import functional
 
 from audiocodec.audio import new_file
-from audiocodec.errors import MissingPackageError
+from audiocodec.errors import InputError, MissingPackageError
 from audiocodec.training.run.folder import LOG_NAME, TENSORBOARD_NAME
 
 if TYPE_CHECKING:
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
+
+    from audiocodec.training.validation import Validation
+
+WINDOW = 512
+RANGE_DB = 80.0
 
 
 def require_tensorboard() -> None:
@@ -49,10 +57,24 @@ class RunLog:
 
     def write(self, group: str, step: int, scalars: Mapping[str, float]) -> None:
         """Write one line, and one point of each curve, named `group/name`; what is not finite is null."""
-        self.file.write(json.dumps({"group": group, "step": step, **rounded(scalars)}) + "\n")
-        self.file.flush()
+        try:
+            self.file.write(json.dumps({"group": group, "step": step, **rounded(scalars)}) + "\n")
+            self.file.flush()
+        except OSError as error:
+            raise InputError(
+                f"{self.file.name}: cannot be written ({error.strerror}); make room, then go on with --resume"
+            ) from error
         for name, value in scalars.items():
             self.writer.add_scalar(f"{group}/{name}", value, step)
+
+    def show(self, step: int, found: Validation, sample_rate: int) -> None:
+        """Write sounds, spectrograms, and histograms of how often entries were chosen, to TensorBoard."""
+        for name, wav in found.sounds.items():
+            self.writer.add_audio(name, torch.from_numpy(wav).clamp(-1, 1)[None], step, sample_rate)
+            self.writer.add_image(f"spectrogram/{name}", spectrogram(wav), step, dataformats="HW")
+        for stage, counts in enumerate(found.counts):
+            if counts.any():
+                self.writer.add_histogram(f"chosen/{stage}", counts, step)
 
     def close(self) -> None:
         """Write out what is pending."""
@@ -100,6 +122,16 @@ def to_floats(scalars: Mapping[str, Tensor]) -> dict[str, float]:
     """Fetch scalars of one device all at once: one wait for a GPU instead of one each."""
     values: list[float] = torch.stack([value.detach().float() for value in scalars.values()]).tolist()
     return dict(zip(scalars, values, strict=True))
+
+
+def spectrogram(wav: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Picture [frequency, time] of wav [L]: levels down to RANGE_DB below the highest, low tones below."""
+    window = torch.hann_window(WINDOW)
+    padded = functional.pad(torch.from_numpy(wav), (0, max(0, WINDOW - len(wav))))
+    stft = torch.stft(padded, WINDOW, WINDOW // 4, window=window, center=False, return_complex=True)
+    level_db = 20 * stft.abs().clamp(min=1e-6).log10()
+    shares = ((level_db - level_db.max()) / RANGE_DB + 1).clamp(min=0)
+    return (255 * shares).round().byte().flip(0).numpy()
 
 
 def _drop_after(path: Path, step: int) -> None:

@@ -9,6 +9,7 @@ from audiocodec.audio import new_file
 from audiocodec.config import dump_yaml
 from audiocodec.training.run.folder import CONFIG_NAME
 from audiocodec.training.run.log import Means, RunLog, to_floats
+from audiocodec.training.run.report import write_report
 from audiocodec.training.run.state import save_state
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Recorder:
     ) -> None:
         if self.log is not None:
             self.log.close()
+            if error is None:
+                self._write_report()
 
     def add(self, scalars: Mapping[str, Tensor], seconds: float, drawn: Sequence[Drawn]) -> None:
         """Take in one step, how long it took, and what was drawn for it."""
@@ -77,8 +80,15 @@ class Recorder:
         found = trainer.validate()
         if found is not None:
             self._write("valid", found.scores)
+            if self.log is not None:
+                self.log.show(trainer.step_number, found, trainer.model.sample_rate)
+                self._write_report()
             if trainer.config.keep_best:
                 save_state(trainer, found.scores.get(trainer.best_score))
+
+    def _write_report(self) -> None:
+        trainer = self.trainer
+        write_report(trainer.folder, trainer.config, trainer.device, trainer.data.sampler.skipped)
 
     def _write(self, group: str, scalars: Mapping[str, float]) -> None:
         if self.log is not None:

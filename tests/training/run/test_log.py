@@ -1,12 +1,14 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from audiocodec.errors import MissingPackageError
+from audiocodec.errors import InputError, MissingPackageError
 from audiocodec.training.run import log
-from audiocodec.training.run.log import Means, RunLog, to_floats
+from audiocodec.training.run.log import Means, RunLog, spectrogram, to_floats
+from audiocodec.training.validation import Validation
 
 
 def lines(folder):
@@ -58,3 +60,45 @@ def test_tensorboard_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"pip install 'audiocodec\[train\]'"):
         RunLog(tmp_path)
+
+
+def test_sounds_pictures_and_use_of_codes(tmp_path):
+    time = np.arange(8000, dtype=np.float32) / 16000
+    found = Validation(
+        counts=[np.array([5, 0, 3]), np.zeros(3, np.int64)],
+        sounds={"plain-0/input": np.sin(2 * np.pi * 1000 * time), "plain-0/4": np.zeros(100, np.float32)},
+    )
+    with RunLog(tmp_path) as run_log:
+        run_log.show(7, found, 16000)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    assert set(tags["audio"]) == {"plain-0/input", "plain-0/4"}
+    assert set(tags["images"]) == {"spectrogram/plain-0/input", "spectrogram/plain-0/4"}
+    assert tags["histograms"] == ["chosen/0"]
+
+
+def test_a_tone_is_a_line_at_its_height():
+    picture = spectrogram(np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32))
+    bins = picture.shape[0]
+    assert bins == 257
+    assert (bins - 1 - picture.argmax(axis=0) == 32).all()  # 1000 Hz of 16000 in 512 samples, from below
+    assert picture.max() == 255
+
+
+def test_a_full_disk_is_said(tmp_path):
+    with RunLog(tmp_path) as run_log:
+        usual = run_log.file
+
+        class Full:
+            name = "log.jsonl"
+
+            def write(self, text):
+                raise OSError(28, "No space left on device")
+
+        run_log.file = Full()
+        with pytest.raises(InputError, match=r"No space left.*--resume"):
+            run_log.write("train", 1, {"mel": 1.0})
+        run_log.file = usual

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from audiocodec.errors import CheckpointError
 from audiocodec.training.loop import Trainer
 from audiocodec.training.run import state
+from audiocodec.training.run.folder import checkpoints
 from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
 
 
@@ -98,3 +99,33 @@ def test_a_tensor_that_only_fits_by_repeating_is_refused(trainer, recipe):
         trainer.model.encoder.scale.mean_square = torch.ones(2)
     with pytest.raises(CheckpointError, match=r"encoder\.scale\.mean_square"):
         load_state(trainer, path)
+
+
+def test_the_best_stay_beside_the_newest(trainer):
+    trainer.config = replace(trainer.config, keep_best=2)
+    for step, score in enumerate([None, 2.0, 1.0, 2.5, None, 1.5, None, None], 1):
+        trainer.step_number = step
+        save_state(trainer, score)
+    assert [path.name[11:20].lstrip("0") for path in checkpoints(trainer.folder)] == ["2", "4", "7", "8"]
+    trainer.step_number = 8
+    save_state(trainer, 3.0)
+    save_state(trainer)  # once more at the end of a run: the score stays
+    trainer.step_number = 9
+    save_state(trainer)
+    trainer.step_number = 10
+    save_state(trainer)
+    assert [path.name[11:20].lstrip("0") for path in checkpoints(trainer.folder)] == ["4", "8", "9", "10"]
+
+
+def test_keeping_no_best(trainer):
+    trainer.config = replace(trainer.config, keep_best=0)
+    for step in (1, 2, 3):
+        trainer.step_number = step
+        save_state(trainer, 3.0 - step)
+    assert len(checkpoints(trainer.folder)) == 2
+
+
+def test_only_the_first_process_writes(trainer):
+    trainer.processes = replace(trainer.processes, rank=1)
+    assert save_state(trainer) is None
+    assert checkpoints(trainer.folder) == []
