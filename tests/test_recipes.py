@@ -9,7 +9,15 @@ import soundfile
 import torch
 
 from audiocodec.config import load_config
+from audiocodec.training import starting
 from audiocodec.training.config import TrainConfig
+from audiocodec.training.discriminators.config import (
+    BandsConfig,
+    LightConfig,
+    PeriodConfig,
+    ScaleConfig,
+    STFTConfig,
+)
 from audiocodec.training.loop import Trainer
 from audiocodec.training.recipes import find_recipe
 
@@ -25,6 +33,13 @@ SMALL = {
     },
     "seanet": {"dim": 16, "channels": 4, "lstm_layers": 0},
 }
+SMALL_DISCRIMINATORS = {
+    "stft": STFTConfig((256, 128), channels=4),
+    "period": PeriodConfig((2, 3), channels=(4, 8)),
+    "scale": ScaleConfig(2, channels=4, max_channels=16),
+    "bands": BandsConfig((256, 128), channels=4),
+    "light": LightConfig((256, 128), channels=4),
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +52,8 @@ def recordings(tmp_path_factory, voice):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_one_step(path, recordings, tmp_path):
+def test_one_step(path, recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(starting, "MAX_BATCHES", 4)
     config = load_config(TrainConfig, path)
     model = replace(
         config.model,
@@ -45,7 +61,23 @@ def test_one_step(path, recordings, tmp_path):
         quantizer=replace(config.model.quantizer, codebook_size=16),
     )
     data = replace(config.data, manifest=str(recordings), cache="", batch_size=2, source_weights={})
-    small = replace(config, model=model, data=replace(data, segment_seconds=0.4), validate_seconds=3.0)
+    # The discriminators take part in the first step already, and the codec hears of them.
+    judges = replace(config.adversarial.discriminators, **SMALL_DISCRIMINATORS)
+    adversarial = replace(
+        config.adversarial,
+        discriminators=judges,
+        start_step=0,
+        warmup_steps=0,
+        ramp_steps=0,
+        update_share=1.0,
+    )
+    small = replace(
+        config,
+        model=model,
+        data=replace(data, segment_seconds=0.4),
+        adversarial=adversarial,
+        validate_seconds=3.0,
+    )
     start = small.start if small.start in ("linear", "random") else "random"
     with torch.random.fork_rng(devices=[]):
         trainer = Trainer(replace(small, start=start), tmp_path)
@@ -53,6 +85,7 @@ def test_one_step(path, recordings, tmp_path):
         trainer.start()
         scalars = trainer.step()
     assert torch.isfinite(scalars["total"])
+    assert ("discriminator" in scalars) == config.adversarial.enabled
     assert any(not torch.equal(a, b) for a, b in zip(before, trainer.parameters, strict=True))
 
 
