@@ -1,0 +1,222 @@
+"""Gathering statistics while audio is encoded, cheaply enough to leave it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiocodec.adaptation.statistics.code_use import BIGRAM_BUCKETS, CodeUse, bigram_buckets
+from audiocodec.adaptation.statistics.error import ErrorStatistics
+from audiocodec.adaptation.statistics.moments import Moments
+from audiocodec.adaptation.statistics.reconstruction import Reconstruction, steps
+from audiocodec.adaptation.statistics.record import StageStatistics, Statistics
+from audiocodec.adaptation.statistics.reservoir import Reservoir
+from audiocodec.errors import InputError
+
+if TYPE_CHECKING:
+    from audiocodec.codec import Codec
+    from audiocodec.quantizers import Quantizer
+
+FOLD_FRAMES = 512
+"""Latents are taken in so many at a time: matrix products of few rows cost as much as of many."""
+
+
+@dataclass(frozen=True)
+class Collecting:
+    """What to gather.
+
+    Attributes:
+        reservoir_size: latents kept as a sample.
+        sample_every: latents are looked at in every so many-th frame only, codes in all. Neighbouring
+            frames are alike, so 4 loses little and costs a live encoder little.
+    """
+
+    reservoir_size: int = 4096
+    sample_every: int = 1
+
+
+class StatisticsCollector:
+    """Takes latents and codes as they come, gives `Statistics` at any time.
+
+    One collector follows `B` streams side by side (channels); `new_recording` says that others start.
+    """
+
+    def __init__(
+        self,
+        quantizer: Quantizer,
+        num_quantizers: int | None = None,
+        *,
+        rng: np.random.Generator,
+        options: Collecting | None = None,
+        identity: tuple[str, str] = ("", ""),
+        frame_rate: float = 1.0,
+    ) -> None:
+        """Follow codes of `num_quantizers` rows; `rng` draws the reservoir.
+
+        `identity` are model_id and codebook_id. The codebooks are read once, here.
+
+        Raises:
+            InputError: the quantiser has no such number of rows.
+        """
+        self._rows = quantizer.check_prefix(num_quantizers)
+        self._reconstruction = Reconstruction(quantizer, self._rows)
+        self._sizes = quantizer.codebook_sizes[: self._rows]
+        self._steps = steps(quantizer, self._rows)
+        self._dim, self._rng, self._options = quantizer.dim, rng, options or Collecting()
+        self._identity, self._frame_rate = identity, frame_rate
+        self._offsets = np.concatenate([[0], np.cumsum(self._sizes)])[: self._rows, None]
+        self._pair_offsets = np.arange(self._rows)[:, None] * BIGRAM_BUCKETS
+        self._phase = 0
+        self._last: NDArray[np.int64] | None = None
+        self.reset()
+
+    @classmethod
+    def for_codec(
+        cls,
+        codec: Codec,
+        bitrate: float | None = None,
+        *,
+        rng: np.random.Generator,
+        options: Collecting | None = None,
+    ) -> StatisticsCollector:
+        """Follow what a codec codes at a bitrate (None: the highest)."""
+        model = codec.model
+        return cls(
+            model.quantizer,
+            model.num_quantizers_for(bitrate),
+            rng=rng,
+            options=options,
+            identity=(codec.model_id, codec.codebook_id),
+            frame_rate=model.frame_rate,
+        )
+
+    @property
+    def frames(self) -> int:
+        """Frames seen since the last reset."""
+        return self._frames
+
+    def reset(self) -> None:
+        """Forget what was counted; streams go on."""
+        self._counts = np.zeros(sum(self._sizes), np.int64)
+        self._bigrams = np.zeros(self._rows * BIGRAM_BUCKETS, np.int64)
+        self._repeats = np.zeros(self._rows, np.int64)
+        self._frames = 0
+        self._moments = [Moments.empty(self._dim) for _ in self._steps]
+        self._errors = [ErrorStatistics.empty() for _ in self._steps]
+        self._reservoir = Reservoir.empty(self._dim, self._options.reservoir_size)
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._waiting_frames = 0
+
+    def new_recording(self) -> None:
+        """Say that what comes next does not follow what came last."""
+        self._last = None
+
+    @torch.no_grad()
+    def update(self, latents: Tensor | None, codes: Tensor) -> None:
+        """Take codes [B, N, T] and the latents [B, D, T] they stand for, or None where these are not known.
+
+        Raises:
+            InputError: shapes do not fit, or a latent is not a finite number; nothing was counted then.
+        """
+        if codes.dim() != 3 or codes.shape[1] != self._rows:
+            raise InputError(f"codes have shape {tuple(codes.shape)}; expected [B, {self._rows}, T]")
+        if latents is not None:
+            expected = (codes.shape[0], self._dim, codes.shape[2])
+            if tuple(latents.shape) != expected:
+                raise InputError(f"latents have shape {tuple(latents.shape)}; expected {expected}")
+            self._wait(latents, codes)
+        self._count(codes.cpu().numpy())
+        if self._waiting_frames >= FOLD_FRAMES:
+            self._fold()
+
+    def statistics(self) -> Statistics:
+        """What was gathered since the last reset."""
+        self._fold()
+        uses = self._uses()
+        stages = tuple(
+            StageStatistics(uses[first:last], moments, error)
+            for (first, last), moments, error in zip(self._steps, self._moments, self._errors, strict=True)
+        )
+        identity = {"model_id": self._identity[0], "codebook_id": self._identity[1]}
+        return Statistics(
+            **identity,
+            num_quantizers=self._rows,
+            frame_rate=self._frame_rate,
+            frames=self._frames,
+            stages=stages,
+            reservoir=self._reservoir,
+        )
+
+    def _uses(self) -> tuple[CodeUse, ...]:
+        counts = np.split(self._counts, self._offsets[1:, 0])
+        bigrams = self._bigrams.reshape(self._rows, BIGRAM_BUCKETS)
+        return tuple(
+            CodeUse(c.copy(), b.copy(), int(r))
+            for c, b, r in zip(counts, bigrams, self._repeats, strict=True)
+        )
+
+    def _count(self, codes: NDArray[np.int64]) -> None:
+        if not codes.shape[2]:
+            return
+        found = np.bincount((codes + self._offsets).ravel(), minlength=len(self._counts))
+        if len(found) != len(self._counts):
+            raise InputError(f"codes reach {int(codes.max())}; codebooks have {self._sizes} entries")
+        self._counts += found
+        self._frames += codes.shape[0] * codes.shape[2]
+        if self._last is not None and len(self._last) == len(codes):
+            codes = np.concatenate([self._last, codes], axis=2)
+        before, after = codes[..., :-1], codes[..., 1:]
+        buckets = bigram_buckets(before, after) + self._pair_offsets
+        self._bigrams += np.bincount(buckets.ravel(), minlength=len(self._bigrams))
+        self._repeats += (before == after).sum(axis=(0, 2))
+        self._last = codes[..., -1:]
+
+    def _wait(self, latents: Tensor, codes: Tensor) -> None:
+        every = self._options.sample_every
+        start, self._phase = -self._phase % every, (self._phase + codes.shape[2]) % every
+        picked = latents[..., start::every].detach().float()
+        if not bool(torch.isfinite(picked.sum())):
+            raise InputError(
+                "latents hold values that are not finite numbers; the model is damaged, or its input is"
+            )
+        self._waiting.append(
+            (picked.transpose(1, 2).reshape(-1, self._dim), rows_of(codes[..., start::every]))
+        )
+        self._waiting_frames += len(self._waiting[-1][0])
+
+    def _fold(self) -> None:
+        """Take the waiting latents into the sums, so many frames at once that it is quick."""
+        if not self._waiting_frames:
+            return
+        latents = torch.cat([part for part, _ in self._waiting])
+        codes = torch.cat([part for _, part in self._waiting])
+        self._waiting, self._waiting_frames = [], 0
+        for some, their_codes in zip(
+            latents.split(FOLD_FRAMES * 2), codes.split(FOLD_FRAMES * 2), strict=True
+        ):
+            self._fold_chunk(some, their_codes)
+
+    def _fold_chunk(self, latents: Tensor, codes: Tensor) -> None:
+        left = latents - self._reconstruction(codes)  # [S, n, D], what each stage leaves
+        inputs = torch.cat([latents[None], left[:-1]])
+        mean = inputs.mean(dim=1)
+        centred = inputs - mean[:, None]
+        # Of so few rows, about their mean, single precision is enough; sums over all chunks are double.
+        scatter = (centred.transpose(1, 2) @ centred).double().cpu().numpy()
+        means = mean.double().cpu().numpy()
+        errors = left.square().sum(dim=2).cpu().numpy()
+        count = len(latents)
+        for stage in range(len(self._steps)):
+            self._moments[stage] = self._moments[stage] + Moments(count, means[stage], scatter[stage])
+            self._errors[stage] = self._errors[stage] + ErrorStatistics.of(errors[stage])
+        self._reservoir = self._reservoir.offer(latents.cpu().numpy(), self._rng)
+
+
+def rows_of(codes: Tensor) -> Tensor:
+    """Codes [B, N, T] -> [B * T, N]."""
+    return codes.transpose(1, 2).reshape(-1, codes.shape[1])

@@ -1,0 +1,183 @@
+"""Statistics in a safetensors file: arrays by name, the rest as JSON in its metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from audiocodec.adaptation.statistics.code_use import BIGRAM_BUCKETS, CodeUse
+from audiocodec.adaptation.statistics.error import BINS, ErrorStatistics
+from audiocodec.adaptation.statistics.moments import Moments
+from audiocodec.adaptation.statistics.record import StageStatistics, Statistics
+from audiocodec.adaptation.statistics.reservoir import Reservoir
+from audiocodec.audio import new_file
+from audiocodec.errors import InputError
+
+VERSION = 1
+MAX_FILE_BYTES = 256 << 20
+MAX_HEADER_BYTES = 1 << 20
+MAX_CAPACITY = 1 << 20
+Arrays = dict[str, NDArray[Any]]
+
+
+def save_statistics(path: str | os.PathLike[str], statistics: Statistics, *, overwrite: bool = False) -> None:
+    """Write statistics to a file, whole or not at all. Equal statistics are equal files.
+
+    Raises:
+        InputError: the file is there already, or cannot be written.
+    """
+    arrays, facts = to_arrays(statistics)
+    document = {"kind": "statistics", "version": VERSION, **facts}
+    data = to_safetensors(arrays, {"audiocodec": json.dumps(document, sort_keys=True)})
+    with new_file(path, overwrite) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_statistics(path: str | os.PathLike[str]) -> Statistics:
+    """Read statistics from a file.
+
+    Raises:
+        InputError: there is none, or it is damaged, too large or of another kind.
+    """
+    arrays, document = read_file(Path(path), "statistics")
+    try:
+        return from_arrays(arrays, document)
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(f"{path}: damaged ({error!r}); collect it again") from error
+
+
+def read_file(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays and JSON of one of our files, its size checked before memory is taken.
+
+    Raises:
+        InputError: there is none, or it is damaged, too large or of another kind.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            header = int.from_bytes(stream.read(8), "little")
+        if size > MAX_FILE_BYTES or not 0 < header <= min(size, MAX_HEADER_BYTES):
+            raise InputError(f"{path}: no file of {kind}, or one of an impossible size")
+        with safe_open(path, framework="np") as stored:
+            document = json.loads((stored.metadata() or {})["audiocodec"])
+            if document["kind"] != kind or document["version"] != VERSION:
+                raise InputError(
+                    f"{path}: holds {document['kind']!r} version {document['version']!r};"
+                    f" expected {kind} version {VERSION}"
+                )
+            return {name: stored.get_tensor(name) for name in stored.keys()}, document  # noqa: SIM118
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: damaged, or no file of {kind} ({error}); collect it again") from error
+
+
+def to_arrays(statistics: Statistics) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays and JSON that `from_arrays` makes statistics of. Covariances keep their upper triangle."""
+    upper = np.triu_indices(statistics.dim)
+    stages, codes = statistics.stages, statistics.codes
+    moments, errors = [stage.latents for stage in stages], [stage.error for stage in stages]
+    arrays: Arrays = {
+        "counts": np.concatenate([use.counts for use in codes]),
+        "bigrams": np.stack([use.bigrams for use in codes]),
+        "repeats": np.array([use.repeats for use in codes]),
+        "means": np.stack([part.mean for part in moments]),
+        "scatters": np.stack([part.scatter[upper] for part in moments]),
+        "latent_counts": np.array([part.count for part in moments]),
+        "error_sums": np.array([[part.total, part.squares] for part in errors]),
+        "error_counts": np.array([part.count for part in errors]),
+        "error_histograms": np.stack([part.histogram for part in errors]),
+        "reservoir": statistics.reservoir.vectors,
+        "reservoir_keys": statistics.reservoir.keys,
+    }
+    facts = {
+        "model_id": statistics.model_id,
+        "codebook_id": statistics.codebook_id,
+        "frame_rate": statistics.frame_rate,
+        "frames": statistics.frames,
+        "codebook_sizes": list(statistics.codebook_sizes),
+        "rows": [len(stage.codes) for stage in stages],
+        "reservoir": [statistics.reservoir.capacity, statistics.reservoir.seen],
+    }
+    return arrays, facts
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Statistics:
+    """Statistics out of arrays and JSON from outside.
+
+    Raises:
+        InputError, KeyError, TypeError, ValueError: they are none.
+    """
+    sizes, rows = [int(size) for size in facts["codebook_sizes"]], [int(n) for n in facts["rows"]]
+    dim = int(arrays["means"].shape[1])
+    _check_shapes(arrays, sizes, len(rows), dim)
+    if sum(rows) != len(sizes) or min(rows) < 1:
+        raise InputError("stages and rows of codes do not fit")
+    counts = np.split(arrays["counts"].astype(np.int64), np.cumsum(sizes)[:-1])
+    bigrams, repeats = arrays["bigrams"].astype(np.int64), arrays["repeats"]
+    uses = [CodeUse(*parts, int(number)) for *parts, number in zip(counts, bigrams, repeats, strict=True)]
+    ends = np.cumsum(rows)
+    stages = tuple(
+        StageStatistics(tuple(uses[end - count : end]), _moments(arrays, number), _error(arrays, number))
+        for number, (count, end) in enumerate(zip(rows, ends, strict=True))
+    )
+    capacity, seen = (int(number) for number in facts["reservoir"])
+    if not 0 <= len(arrays["reservoir"]) <= capacity <= MAX_CAPACITY:
+        raise InputError("the reservoir holds more than it can")
+    vectors, keys = arrays["reservoir"].astype(np.float32), arrays["reservoir_keys"].astype(np.float64)
+    return Statistics(
+        model_id=str(facts["model_id"]),
+        codebook_id=str(facts["codebook_id"]),
+        num_quantizers=len(sizes),
+        frame_rate=float(facts["frame_rate"]),
+        frames=int(facts["frames"]),
+        stages=stages,
+        reservoir=Reservoir(vectors, keys, capacity, seen),
+    )
+
+
+def _moments(arrays: Mapping[str, NDArray[Any]], stage: int) -> Moments:
+    mean = arrays["means"][stage].astype(np.float64)
+    upper = np.triu_indices(len(mean))
+    scatter = np.zeros((len(mean), len(mean)))
+    scatter[upper] = arrays["scatters"][stage]
+    scatter.T[upper] = arrays["scatters"][stage]
+    return Moments(int(arrays["latent_counts"][stage]), mean, scatter)
+
+
+def _error(arrays: Mapping[str, NDArray[Any]], stage: int) -> ErrorStatistics:
+    total, squares = (float(number) for number in arrays["error_sums"][stage])
+    histogram = arrays["error_histograms"][stage].astype(np.int64)
+    return ErrorStatistics(int(arrays["error_counts"][stage]), total, squares, histogram)
+
+
+def _check_shapes(arrays: Mapping[str, NDArray[Any]], sizes: list[int], stages: int, dim: int) -> None:
+    held = arrays["reservoir"].shape[0]
+    wanted = {
+        "counts": (sum(sizes),),
+        "bigrams": (len(sizes), BIGRAM_BUCKETS),
+        "repeats": (len(sizes),),
+        "means": (stages, dim),
+        "scatters": (stages, dim * (dim + 1) // 2),
+        "latent_counts": (stages,),
+        "error_sums": (stages, 2),
+        "error_counts": (stages,),
+        "error_histograms": (stages, BINS),
+        "reservoir": (held, dim),
+        "reservoir_keys": (held,),
+    }
+    for name, shape in wanted.items():
+        if arrays[name].shape != shape:
+            raise InputError(f"{name} is {arrays[name].shape}, not {shape}")
+        if not np.isfinite(arrays[name]).all():
+            raise InputError(f"{name} holds values that are not finite numbers")
