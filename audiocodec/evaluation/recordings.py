@@ -129,8 +129,11 @@ def open_sources(
         folders: pairs of kind (noise, music, rir) and folder; noise named here replaces that of the manifest.
 
     Raises:
-        InputError: a folder holds no sound, or the manifest cannot be read.
+        InputError: a folder is not there or holds no sound, or the manifest cannot be read.
     """
+    for kind, folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; name one with sound files of kind {kind}")
     types = read_types()
     replaced = {kind for kind, _ in folders}
     clips = [clip for kind, folder in folders for clip in find_clips(folder, kind)]

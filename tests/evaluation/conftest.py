@@ -53,7 +53,7 @@ class Double:
         if habit == "hang":
             time.sleep(600)
         if habit == "slow":
-            time.sleep(0.2)
+            time.sleep(0.05)
         if habit == "fail":
             raise PeerError("it does not want to")
         if habit == "break":

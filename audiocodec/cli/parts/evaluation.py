@@ -62,8 +62,11 @@ def carry_out(
     started, busy = time.monotonic(), _processor_seconds()
     benchmark = prepare(request, output)
     prepare_folder(folder, resume=resume, force=force)
+    names: dict[str, list[str]] = {}
     for name, reason in benchmark.skipped.items():
-        output.warn(name, f"skipped: {reason}")
+        names.setdefault(reason, []).append(name)
+    for reason, several in names.items():
+        output.warn(", ".join(several), f"skipped: {reason}")
     reused: list[int] = []
     with output.progress("rows", len(benchmark)) as bar:
 
@@ -88,6 +91,7 @@ def prepare(request: Request, output: Output) -> Benchmark:
     Raises:
         AudioCodecError: something asked for is not there; says what there is.
     """
+    from audiocodec import pretrained
     from audiocodec.evaluation.api import find_conditions
     from audiocodec.evaluation.coders import ModelCoder
     from audiocodec.evaluation.plan import choose_metrics, open_coders, plan
@@ -105,7 +109,9 @@ def prepare(request: Request, output: Output) -> Benchmark:
     conditions = find_conditions(
         request.conditions, sources, own_noise=request.noise is not None, has_clean=request.has_clean
     )
-    models: list[Coder] = [ModelCoder(name, request.device) for name in request.models or (None,)]
+    # Workers load by a path that means the same everywhere, whatever the default or the folder is there.
+    paths = [pretrained.find(name).resolve() for name in request.models or (pretrained.default_model(),)]
+    models: list[Coder] = [ModelCoder(str(path), request.device) for path in paths]
     coders, missing = open_coders([*models, *request.peers])
     sources, reason = _with_rooms(sources, conditions, output)
     setup = Setup(coders, metrics, sources, request.has_clean, request.limit_seconds, request.timeout_seconds)

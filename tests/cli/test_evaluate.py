@@ -1,0 +1,110 @@
+import json
+
+import pandas as pd
+import pytest
+import soundfile
+
+from audiocodec.evaluation.engines.local import run_here
+
+
+@pytest.fixture
+def folder(voice, tmp_path):
+    """Two speakers, and a noise."""
+    for seed, name in enumerate(("speech/ann/a.wav", "speech/ben/b.wav", "noise/hum.wav")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / name, voice(1.0, seed=seed)[0], 16000)
+    return tmp_path
+
+
+QUICKLY = ("--bitrates", "600,1500", "--metrics", "stoi,si_sdr", "--jobs", 1, "--conditions", "clean")
+
+
+def test_a_folder_of_results(run, folder, rows, request):
+    chosen = ("--noise", "noise", *QUICKLY, "--conditions", "white_0db")
+    arguments = ("evaluate", "--data", "speech", *chosen, "-o", "out")
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    *found, summary = rows(result)
+    assert len(found) == 8
+    assert (summary["summary"], summary["rows"], summary["failed_rows"]) == (True, 8, 0)
+    frame = pd.read_parquet(folder / "out" / "rows.parquet")
+    assert frame["file"].tolist() == [row["file"] for row in found]
+    assert frame["model"].unique().tolist() == ["tiny"]
+    assert len(pd.read_csv(folder / "out" / "rows.csv")) == 8
+    written = json.loads((folder / "out" / "summary.json").read_text())
+    assert written["run"]["conditions"][1]["name"] == "white_0db"
+    assert (folder / "out" / "report.html").stat().st_size > 1000
+
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "--resume goes on with them, --force replaces them" in result.stderr
+    request.getfixturevalue("here")
+    (folder / "speech" / "cid").mkdir()
+    soundfile.write(
+        folder / "speech" / "cid" / "c.wav", soundfile.read(folder / "noise" / "hum.wav")[0], 16000
+    )
+    summary = rows(run(*arguments, "--resume", "--json"))[-1]
+    assert (summary["rows"], summary["reused_rows"]) == (12, 8)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Workers are slow to start, and tested elsewhere."""
+    monkeypatch.setattr("audiocodec.evaluation.benchmark.run_pool", lambda schedule, jobs: run_here(schedule))
+
+
+def test_what_failed_is_named_and_the_rest_is_done(run, here, folder):
+    (folder / "speech" / "ann" / "bad.wav").write_bytes(b"no sound")
+    peer = "stuck=false {in} {out}"
+    result = run("evaluate", "--data", "speech", *QUICKLY, "--peer", peer, "-o", "out")
+    assert result.exit_code == 1
+    assert "error: ann/bad.wav: " in result.stderr
+    assert "not a sound file" in result.stderr
+    assert "error: stuck: " in result.stderr
+    assert "4 of 12 rows" in result.stderr
+    assert "12 rows (8 failed)" in result.stdout
+    frame = pd.read_parquet(folder / "out" / "rows.parquet")
+    assert frame["stoi_input"].notna().sum() == 4
+
+
+def test_what_is_not_there_is_skipped_with_its_reason(run, here, folder):
+    result = run(
+        "evaluate", "--data", "speech", *QUICKLY, "--conditions", "music_10db", "--peers", "lyra", "-o", "out"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "warning: music_10db: skipped: no recording of kind music" in result.stderr
+    assert "warning: lyra: skipped: " in result.stderr
+    assert set(json.loads((folder / "out" / "summary.json").read_text())["run"]["skipped"]) == {
+        "music_10db",
+        "lyra",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (
+            ("--conditions", "quik"),
+            1,
+            "name a YAML file, one of default, full, quick",
+        ),
+        (("--conditions", "empty.yaml"), 1, "no condition; name at least one"),
+        (("--bitrates", "7"), 1, "choose one of"),
+        (("--bitrates", "x"), 2, "numbers with commas"),
+        (("--metrics", "pesk"), 1, "no metric 'pesk'"),
+        (("--peers", "opsu"), 1, "no codec 'opsu'"),
+        (("--peers", "opus:x"), 2, "bitrates behind a colon"),
+        (("--peer-model", "encodec"), 2, "name=folder"),
+        (("--format", "pdf"), 2, "choose from html, md"),
+        (("--resume", "--force"), 2, "give one of them"),
+        (("--data", "nowhere"), 1, "nowhere: cannot be read"),
+        (("--model", "nothing"), 1, "nothing"),
+        (("--noise", "nowhere"), 1, "nowhere: no such folder"),
+    ],
+)
+def test_wrong_usage_leaves_nothing_behind(run, folder, arguments, status, message):
+    (folder / "empty.yaml").write_text("")
+    result = run("evaluate", "--data", "speech", "-o", "out", *arguments)
+    assert result.exit_code == status, result.stderr
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert not (folder / "out").exists()

@@ -1,0 +1,149 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from audiocodec.evaluation.benchmark import Engine
+from audiocodec.evaluation.conditions import Condition, Grid, expand
+from audiocodec.evaluation.journal import NAME
+from audiocodec.evaluation.plan import plan
+from audiocodec.evaluation.recordings import read_recordings
+
+CONDITIONS = [Condition("clean"), *expand("white", Grid({}, ({"kind": "colored_noise", "snr_db": 5.0},)), {})]
+
+
+@pytest.fixture
+def benchmark(setup_with, double, speech_folder, tmp_path):
+    """Two files, two conditions, one codec that logs what it is asked, two bitrates."""
+
+    def make(*coders, conditions=CONDITIONS, bitrates=(1000.0, 2000.0), **more):
+        setup = setup_with(*(coders or (double(log=str(tmp_path / "log")),)), **more)
+        return plan(setup, read_recordings(speech_folder), conditions, bitrates)
+
+    return make
+
+
+@pytest.fixture
+def calls(tmp_path):
+    """How often the codec was asked since the last time."""
+    seen = [0]
+
+    def since():
+        path = tmp_path / "log"
+        count = len(path.read_text().splitlines()) if path.exists() else 0
+        seen[0], new = count, count - seen[0]
+        return new
+
+    return since
+
+
+def test_rows_come_in_order_whatever_is_done_first(benchmark, speech_folder, voice):
+    rows = benchmark().run(Engine())
+    keys = [(row["file"], row["condition"], row["nominal_bitrate"]) for row in rows]
+    assert keys == [
+        (file, condition, bitrate)
+        for file in ("alice/a.wav", "bob/b.wav")
+        for condition in ("clean", "white")
+        for bitrate in (1000.0, 2000.0)
+    ]
+
+
+def test_a_second_run_does_only_what_is_new(benchmark, calls, tmp_path):
+    shown = []
+    rows = benchmark().run(Engine(), tmp_path, shown.append)
+    assert (calls(), shown[0], shown[-1]) == (8, 0, 8)
+    assert benchmark().run(Engine(), tmp_path, shown.append) == rows
+    assert (calls(), shown[-1]) == (0, 8)
+    more = benchmark(bitrates=(1000.0, 3000.0)).run(Engine(), tmp_path)
+    assert calls() == 4
+    assert [row for row in more if row["nominal_bitrate"] == 1000.0] == rows[::2]
+
+
+def touch(path):
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("change", "new"),
+    [
+        (lambda make, speech: make(metrics=("mel_distance",)), 8),
+        (lambda make, speech: make(limit_seconds=0.5), 8),
+        (lambda make, speech: make(has_clean=False), 8),
+        (lambda make, speech: touch(speech / "alice" / "a.wav") or make(), 4),
+        (
+            lambda make, speech: make(
+                conditions=[
+                    CONDITIONS[0],
+                    *expand("white", Grid({}, ({"kind": "colored_noise", "snr_db": 6.0},)), {}),
+                ]
+            ),
+            4,
+        ),
+    ],
+    ids=["metrics", "limit", "clean", "file", "condition"],
+)
+def test_rows_of_another_configuration_are_not_taken(benchmark, calls, tmp_path, speech_folder, change, new):
+    benchmark().run(Engine(), tmp_path)
+    calls()
+    change(benchmark, speech_folder).run(Engine(), tmp_path)
+    assert calls() == new
+
+
+def test_rows_that_failed_are_done_again(benchmark, double, tmp_path):
+    moody = tmp_path / "moody"
+    moody.touch()
+    coder = double("copy", "fail", str(moody))
+    rows = benchmark(coder).run(Engine(), tmp_path)
+    assert sum("error" in row for row in rows) == 1
+    rows = benchmark(coder).run(Engine(), tmp_path)
+    assert not any("error" in row for row in rows)
+
+
+RUN = """
+import sys
+from pathlib import Path
+from evaluation_doubles import Double
+from audiocodec.effects import Sources
+from audiocodec.evaluation.benchmark import Engine
+from audiocodec.evaluation.conditions import Condition
+from audiocodec.evaluation.plan import plan
+from audiocodec.evaluation.recordings import read_recordings
+from audiocodec.evaluation.tasks import Setup
+from audiocodec.metrics import METRICS
+
+if __name__ == "__main__":
+    folder, speech, log = sys.argv[1:]
+    setup = Setup((Double("slow", "slow", log=log),), (METRICS["si_sdr"],), Sources())
+    rates = tuple(float(rate) for rate in range(10))
+    conditions = [Condition(name, group=name) for name in "abcd"]
+    plan(setup, read_recordings(Path(speech)), conditions, rates).run(Engine("local", 1), Path(folder))
+"""
+
+
+def test_a_run_that_was_killed_goes_on_from_its_rows(double, speech_folder, tmp_path):
+    script, folder, log = tmp_path / "run.py", tmp_path / "out", tmp_path / "log"
+    script.write_text(RUN)
+    folder.mkdir()
+    command = [sys.executable, str(script), str(folder), str(speech_folder), str(log)]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "modules")}
+    first = subprocess.Popen(command, env=environment)
+    while not (folder / NAME).exists() or (folder / NAME).read_bytes().count(b"\n") < 20:
+        assert first.poll() is None
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    worker = int(log.read_text().split()[0])
+    done = {json.loads(line)["key"]: line for line in (folder / NAME).read_text().splitlines()}
+    assert 20 <= len(done) < 80
+    subprocess.run(command, env=environment, check=True, timeout=120)
+    lines = (folder / NAME).read_text().splitlines()
+    assert len({json.loads(line)["key"] for line in lines}) == len(lines) == 80
+    assert lines[: len(done)] == list(done.values())
+    again = [line for line in log.read_text().splitlines() if int(line.split()[0]) != worker]
+    assert len(again) == 80 - len(done)  # nothing that was there is done again
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)  # the worker of the killed run is gone as well

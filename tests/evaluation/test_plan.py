@@ -1,0 +1,76 @@
+import pytest
+
+from audiocodec.errors import BitrateError, InputError, PeerUnavailable
+from audiocodec.evaluation import coders
+from audiocodec.evaluation.coders import ModelCoder, PeerCoder
+from audiocodec.evaluation.conditions import Condition
+from audiocodec.evaluation.plan import DEFAULT_METRICS, choose_metrics, open_coders, plan
+from audiocodec.evaluation.recordings import as_recordings
+from audiocodec.metrics import METRICS
+
+
+def test_metrics_by_name():
+    assert [metric.name for metric in choose_metrics(None)] == list(DEFAULT_METRICS)
+    assert [metric.name for metric in choose_metrics(["stoi", "stoi"])] == ["stoi"]
+    assert len(choose_metrics(["all"])) >= len(DEFAULT_METRICS)
+
+
+def test_metrics_that_are_not_there(monkeypatch):
+    with pytest.raises(InputError, match=r"no metric 'pesk'; choose from pesq_wb, .*, or all"):
+        choose_metrics(["pesk"])
+    monkeypatch.setattr("audiocodec.metrics.table.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="dnsmos needs the package"):
+        choose_metrics(["dnsmos"])
+    assert "dnsmos" not in [metric.name for metric in choose_metrics(["all"])]
+
+
+class Peer:
+    name = "fine"
+    bitrates = None
+
+
+def test_peers_that_are_not_there_are_told_with_the_reason(monkeypatch):
+    def open_peer(spec, options):
+        if spec == "gone":
+            raise PeerUnavailable("install it")
+        return Peer()
+
+    monkeypatch.setattr(coders, "open_peer", open_peer)
+    able, missing = open_coders([PeerCoder("gone"), PeerCoder("fine")])
+    assert [coder.name for coder in able] == ["fine"]
+    assert missing == {"gone": "install it"}
+    with pytest.raises(InputError, match="fine is given twice"):
+        open_coders([PeerCoder("fine"), PeerCoder("fine")])
+
+
+def test_two_models_of_one_name_are_told_apart(codec):
+    able, _ = open_coders([ModelCoder(codec), ModelCoder(codec)])
+    assert able[0].name == "tiny"
+    assert able[1].name.startswith("tiny (")
+
+
+def test_a_model_keeps_to_its_ladder(codec, setup_with, speech_folder):
+    recordings = as_recordings(sorted(speech_folder.rglob("*.wav")))
+    setup = setup_with(ModelCoder(codec))
+    with pytest.raises(BitrateError, match="tiny: bitrate 7 bit/s is not offered"):
+        plan(setup, recordings, [Condition("clean")], [7.0])
+    assert plan(setup, recordings, [Condition("clean")]).units[0].work == ((0, 1500.0),)
+
+
+def test_what_makes_no_run(setup_with, double, speech_folder):
+    recordings = as_recordings([speech_folder / "alice" / "a.wav"])
+    with pytest.raises(InputError, match="no recordings to evaluate"):
+        plan(setup_with(double()), [], [Condition("clean")], [1.0])
+    with pytest.raises(InputError, match=r"a\.wav is listed twice"):
+        plan(setup_with(double()), recordings * 2, [Condition("clean")], [1.0])
+    with pytest.raises(InputError, match="no codec to evaluate"):
+        plan(setup_with(), recordings, [Condition("clean")], [1.0])
+
+
+def test_a_file_that_is_gone_still_has_a_row(setup_with, double, tmp_path):
+    benchmark = plan(setup_with(double()), as_recordings([tmp_path / "x.wav"]), [Condition("clean")], [1.0])
+    assert len(benchmark) == 1
+
+
+def test_metrics_known_here_are_known_there():
+    assert set(DEFAULT_METRICS) <= set(METRICS)

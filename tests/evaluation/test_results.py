@@ -1,0 +1,72 @@
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from audiocodec.errors import InputError
+from audiocodec.evaluation.benchmark import Engine
+from audiocodec.evaluation.conditions import Condition
+from audiocodec.evaluation.journal import NAME
+from audiocodec.evaluation.plan import plan
+from audiocodec.evaluation.recordings import read_recordings
+from audiocodec.evaluation.results import Account, describe_run, plain, prepare_folder, tally, write_summary
+from audiocodec.evaluation.rows import to_frame
+
+
+def test_results_are_not_overwritten_unasked(tmp_path):
+    folder = tmp_path / "out"
+    prepare_folder(folder)
+    prepare_folder(folder)  # empty is fine
+    for name in ("rows.csv", NAME, "notes.txt"):
+        (folder / name).write_text("x")
+    with pytest.raises(InputError, match="--resume goes on with them, --force replaces them"):
+        prepare_folder(folder)
+    prepare_folder(folder, resume=True)
+    assert (folder / NAME).exists()
+    prepare_folder(folder, force=True)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be used"):
+        prepare_folder(tmp_path / "file" / "below")
+
+
+@pytest.fixture
+def run(setup_with, double, speech_folder):
+    setup = setup_with(double(), double("bad", "fail"), metrics=("si_sdr", "pesq_wb"))
+    benchmark = plan(setup, read_recordings(speech_folder), [Condition("clean")], [1000.0, 2000.0])
+    return benchmark, benchmark.run(Engine())
+
+
+def test_what_was_run_is_described(run):
+    benchmark, rows = run
+    account = Account(datetime(2026, 11, 21, tzinfo=UTC), 2.0, 1.5, command=("audiocodec", "evaluate"))
+    about = describe_run(benchmark, rows, "speech", account)
+    assert (about["files"], about["speakers"], about["seconds"]) == (2, 2, pytest.approx(2.4))
+    assert (about["rows"], about["failed_rows"], about["missing"]) == (8, 4, {})
+    assert [codec["bitrates"] for codec in about["codecs"]] == [[1000.0, 2000.0]] * 2
+    assert about["conditions"] == [{"name": "clean", "kind": "clean", "group": "clean", "snr_db": None}]
+    assert about["environment"]["packages"]["numpy"] == np.__version__
+    json.dumps(about, allow_nan=False)
+
+
+def test_means_for_people(run):
+    rows = run[1]
+    table = tally(to_frame(rows))
+    assert [line[:4] for line in table[:2]] == [("copy", 1000, "clean", 533), ("copy", 2000, "clean", 533)]
+    scores = [
+        row["pesq_wb_input"] for row in rows if row["codec"] == "copy" and row["nominal_bitrate"] == 1000
+    ]
+    assert table[0][4] == pytest.approx(np.mean(scores))
+    assert table[2][:5] == ("bad", 1000, "clean", None, None)
+    assert [line[2] for line in tally(to_frame(rows), by_condition=False)] == ["all"] * 4
+
+
+def test_json_is_strict(tmp_path):
+    value = {"a": [float("nan"), np.float64("inf"), np.int64(3), (1.5, None)], 4: {"b": True}}
+    assert plain(value) == {"a": [None, None, 3, [1.5, None]], "4": {"b": True}}
+    write_summary(tmp_path, value)
+    assert json.loads((tmp_path / "summary.json").read_text())["a"][2] == 3
