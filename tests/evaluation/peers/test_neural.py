@@ -89,7 +89,7 @@ def test_length_and_rate_of_the_input_come_back(case, speech):
 
 
 def test_no_weights(tmp_path):
-    with pytest.raises(PeerUnavailable, match=r"no EncodecModel in .*--peer-models encodec=DIR"):
+    with pytest.raises(PeerUnavailable, match=r"no EncodecModel in .*--peer-model encodec=DIR"):
         EncodecPeer(PeerOptions(folders={"encodec": tmp_path}))
 
 
