@@ -1,6 +1,7 @@
 """Measure what adversarial training costs on one thread, beside a step of the codec alone.
 
-Usage: python tools/bench_discriminators.py [--recipe speech-16k] [--kinds light stft] [--seconds 2] [--batch 4]
+Usage: python tools/bench_discriminators.py [--recipe speech-16k] [--kinds light stft] [--seconds 2]
+           [--batch 4] [--crop 0.5]
 
 Each row is forward and backward of one kind of discriminator for the codec and for itself, as a training step
 does it, in milliseconds of processor time for a second of audio in the batch; the first row is the step of
@@ -24,7 +25,6 @@ from audiocodec.model import build_model
 from audiocodec.training.adversarial import AdversarialConfig, Adversary, crop
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.discriminators import DISCRIMINATORS
-from audiocodec.training.discriminators.config import DiscriminatorConfig
 from audiocodec.training.losses import build_loss, weighted_sum
 from audiocodec.training.loudness import LoudnessLoss
 from audiocodec.training.recipes import find_recipe
@@ -107,7 +107,9 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=[*DISCRIMINATORS], choices=[*DISCRIMINATORS])
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--crop", type=float, default=0.5, help="seconds that the recipe or a row `cropped` judges")
+    parser.add_argument(
+        "--crop", type=float, default=0.5, help="seconds that the recipe or a row `cropped` judges"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -122,7 +124,9 @@ def main() -> None:
     def add(name: str, parameters: int, make: Callable[[bool], Callable[[], None]]) -> float:
         times = [milliseconds(make(bfloat16), audio) for bfloat16 in (False, True)]
         step = codec if codec else min(times)
-        table.add_row(name, f"{parameters:,}", *(f"{value:.1f}" for value in times), f"{min(times) / step:.2f}")
+        table.add_row(
+            name, f"{parameters:,}", *(f"{value:.1f}" for value in times), f"{min(times) / step:.2f}"
+        )
         return min(times)
 
     codec = 0.0
@@ -132,7 +136,9 @@ def main() -> None:
     for name, adversarial in kinds_of(config.adversarial, arguments.kinds).items():
         count = sum(p.numel() for p in Adversary(adversarial).parameters())
         whole = not adversarial.crop_seconds
-        crops = {"": 0.0, f", {arguments.crop:g} s": arguments.crop} if whole else {"": adversarial.crop_seconds}
+        crops = (
+            {"": 0.0, f", {arguments.crop:g} s": arguments.crop} if whole else {"": adversarial.crop_seconds}
+        )
         for suffix, seconds in crops.items():
             samples = round(seconds * rate)
             add(name + suffix, count, lambda half, a=adversarial, n=samples: judging(a, wav, n, half))

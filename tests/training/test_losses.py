@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from audiocodec.errors import ConfigError
-from audiocodec.training.losses import EXPONENT, MEL_FLOOR, SpectralLoss, weighted_sum
+from audiocodec.training.config import LossConfig
+from audiocodec.training.losses import (
+    EXPONENT,
+    MEL_FLOOR,
+    RECONSTRUCTION_LOSSES,
+    ReconstructionLoss,
+    SpectralLoss,
+    weighted_sum,
+)
+from audiocodec.training.loudness import LoudnessLoss
 
 RATE = 16000
 
@@ -99,3 +108,17 @@ def test_too_many_bands_for_a_window():
 def test_weights_by_name():
     losses = {"mel": torch.tensor(2.0), "spectrum": torch.tensor(3.0), "commitment": torch.tensor(5.0)}
     assert float(weighted_sum(losses, {"mel": 4.0, "commitment": 0.5})) == 2 * 4 + 5 * 0.5
+
+
+def test_what_has_a_weight_is_computed_and_nothing_else(voice):
+    estimate, reference = (torch.from_numpy(voice(0.5, seed=seed)) for seed in (1, 2))
+    separate = SpectralLoss(RATE, (256, 1024), (40, 64), (256,))(estimate, reference)
+    separate["waveform"] = (estimate - reference).abs().mean()
+    separate["loudness"] = LoudnessLoss(RATE)(estimate, reference)
+    for names in (("mel",), ("spectrum", "loudness"), ("waveform",), (), RECONSTRUCTION_LOSSES):
+        weights = {**dict.fromkeys(RECONSTRUCTION_LOSSES, 0.0), **dict.fromkeys(names, 2.0)}
+        loss = ReconstructionLoss(LossConfig((256, 1024), (40, 64), (256,), weights=weights), RATE)
+        losses = loss(estimate, reference)
+        assert set(losses) == set(names)
+        for name, value in losses.items():
+            torch.testing.assert_close(value, separate[name])
