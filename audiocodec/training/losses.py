@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -57,33 +57,52 @@ class SpectralLoss(nn.Module):
             self.register_buffer(f"bank_{length}", _mel_bank(sample_rate, length, bins), persistent=False)
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
-        """[B, L], [B, L] -> {"mel": [], "spectrum": []}, means over resolutions."""
+        """[B, L], [B, L] -> {"mel": [], "spectrum": []}, means over resolutions; `reference` is fixed."""
         mel, spectrum = estimate.new_zeros(()), estimate.new_zeros(())
-        wavs = torch.cat([estimate, reference])
         for length in self.window_lengths:
-            window: Tensor = getattr(self, f"window_{length}")
-            stft = torch.stft(
-                wavs, length, length // 4, window=window, return_complex=True, pad_mode="constant"
-            )
-            stft = stft / window.square().sum().sqrt()
-            power = stft.real.square() + stft.imag.square() + 1e-8
-            mel = mel + _log_mel_difference(power, getattr(self, f"bank_{length}"))
+            found = self._spectra(estimate, length)
+            with (
+                torch.no_grad()
+            ):  # in one batch, half of the backward pass would be in vain
+                wanted = self._spectra(reference, length)
+            mel = mel + (found.log_mel - wanted.log_mel).abs().mean()
             if length in self.compressed_windows:
-                spectrum = spectrum + self._compressed_difference(stft, power)
+                spectrum = spectrum + self._compressed_difference(found, wanted)
         return {
             "mel": mel / len(self.window_lengths),
             "spectrum": spectrum / max(1, len(self.compressed_windows)),
         }
 
-    def _compressed_difference(self, stft: Tensor, power: Tensor) -> Tensor:
-        magnitude = power ** (EXPONENT / 2)
-        compressed = torch.view_as_real(stft * (magnitude * power.rsqrt()))
+    def _spectra(self, wav: Tensor, length: int) -> _Spectra:
+        window: Tensor = getattr(self, f"window_{length}")
+        stft = torch.stft(wav, length, length // 4, window=window, return_complex=True, pad_mode="constant")
+        stft = stft / window.square().sum().sqrt()
+        power = stft.real.square() + stft.imag.square() + 1e-8
+        bank: Tensor = getattr(self, f"bank_{length}")
+        return _Spectra((bank @ power.sqrt() + MEL_FLOOR).log(), stft, power)
+
+    def _compressed_difference(self, found: _Spectra, wanted: _Spectra) -> Tensor:
+        magnitude, target = found.magnitude(), wanted.magnitude()
         # Two numbers a bin: twice their mean square is comparable with the mean squared magnitude.
-        complex_part = 2 * _difference(compressed).square().mean()
+        complex_part = 2 * (found.compressed(magnitude) - wanted.compressed(target)).square().mean()
         return (
             self.complex_share * complex_part
-            + (1 - self.complex_share) * _difference(magnitude).square().mean()
+            + (1 - self.complex_share) * (magnitude - target).square().mean()
         )
+
+
+class _Spectra(NamedTuple):
+    """Of one window length: log-mel magnitudes, the complex spectrum, its power."""
+
+    log_mel: Tensor
+    stft: Tensor
+    power: Tensor
+
+    def magnitude(self) -> Tensor:
+        return self.power ** (EXPONENT / 2)
+
+    def compressed(self, magnitude: Tensor) -> Tensor:
+        return torch.view_as_real(self.stft * (magnitude * self.power.rsqrt()))
 
 
 class ReconstructionLoss(nn.Module):
@@ -142,13 +161,3 @@ def _mel_bank(sample_rate: int, length: int, bins: int) -> Tensor:
             " some hold no frequency; give fewer"
         )
     return (bank / total).t().contiguous()
-
-
-def _log_mel_difference(power: Tensor, bank: Tensor) -> Tensor:
-    return _difference((bank @ power.sqrt() + MEL_FLOOR).log()).abs().mean()
-
-
-def _difference(pair: Tensor) -> Tensor:
-    """First half of the batch (estimates) minus the second half (references)."""
-    estimate, reference = pair.chunk(2)
-    return estimate - reference
