@@ -1,0 +1,126 @@
+"""The rows of a run as matrices, so that whatever is compared is compared on the same files and conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec.evaluation.rows import Column, columns
+from audiocodec.evaluation.statistics import RESAMPLES, Draws, Estimate, Resampling
+from audiocodec.metrics import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Point = tuple[str, float]
+"""A codec at a nominal bitrate."""
+Mask = NDArray[np.bool_]
+Matrix = NDArray[np.float64]
+
+ALL, CLEAN, DEGRADED = "all", "clean", "degraded"
+_NOT_SCORES = {"seconds", "snr_db", "nominal_bitrate"}
+
+
+class ScoreTable:
+    """A line a unit (a file under a condition), a column a point (a codec at a bitrate).
+
+    Attributes:
+        points: codecs and bitrates.
+        peer: whether a codec is a peer.
+        columns: those with numbers, apart from what the input itself scores.
+        uncoded: those that say what the input itself scores.
+        conditions: name, kind, group and snr_db (NaN without noise) of each.
+        scopes: units of `all`, `degraded` (all but clean) and each condition.
+        languages: of each unit.
+        failed: [units, points] 1 for a row without scores, NaN where there is no row.
+        speakers: [units] who speaks, as `resampling` numbers them.
+    """
+
+    def __init__(self, rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> None:
+        self._rows = rows.assign(speaker=rows["speaker"].fillna(rows["file"]))
+        self._matrices: dict[str, Matrix] = {}
+        self.columns = [one for one in _columns() if self._has_values(one.name)]
+        names = [f"{name}_uncoded" for name in METRICS]
+        self.uncoded = [name for name in names if self._has_values(name)]
+        self._place()
+        units = self._rows.drop_duplicates(["file", "condition"])
+        self.resampling = Resampling(units["speaker"], resamples, seed)
+        self.speakers = self.resampling.numbers(units["speaker"])
+        self.languages = units["language"].fillna("").to_numpy(dtype=str)
+        listed = units.drop_duplicates("condition")[["condition", "kind", "group", "snr_db"]]
+        self.conditions: list[dict[str, Any]] = [
+            {"name": name, "kind": kind, "group": group, "snr_db": float(snr_db)}
+            for name, kind, group, snr_db in listed.itertuples(index=False)
+        ]
+        self.scopes = _scopes(units["condition"].to_numpy(dtype=str), units["kind"].to_numpy(dtype=str))
+        self.failed = self._as_matrix(self._rows["error"].notna().to_numpy(dtype=np.float64))
+
+    def _place(self) -> None:
+        rows = self._rows
+        keys = list(zip(rows["file"], rows["condition"], strict=True))
+        points: list[Point] = list(zip(rows["codec"], rows["nominal_bitrate"], strict=True))
+        unit = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        point = {key: number for number, key in enumerate(dict.fromkeys(points))}
+        self.points = list(point)
+        self.peer = {name: bool(peer) for name, peer in zip(rows["codec"], rows["peer"], strict=True)}
+        self._where = [unit[key] for key in keys], [point[key] for key in points]
+        self._shape = len(unit), len(point)
+
+    def _has_values(self, name: str) -> bool:
+        return name in self._rows.columns and bool(self._rows[name].notna().any())
+
+    def _as_matrix(self, values: Matrix) -> Matrix:
+        matrix = np.full(self._shape, np.nan)
+        matrix[self._where] = values
+        return matrix
+
+    def matrix(self, column: str) -> Matrix:
+        """Values [units, points] of a column; NaN where there is none."""
+        if column not in self._matrices:
+            self._matrices[column] = self._as_matrix(self._rows[column].to_numpy(dtype=np.float64))
+        return self._matrices[column]
+
+    def input_scores(self, column: str) -> Matrix:
+        """Values [units] of a column of `uncoded`, which does not depend on the point."""
+        matrix = self.matrix(column)
+        there = ~np.isnan(matrix)
+        return np.where(there.any(axis=1), matrix[np.arange(len(matrix)), there.argmax(axis=1)], np.nan)
+
+    def draws(self, column: str, point: int, mask: Mask) -> Draws:
+        """Means over the units of a mask: of the data, then of each resample."""
+        return self.resampling.means(self.matrix(column)[mask, point], self.speakers[mask])
+
+    def estimate(self, values: Matrix, mask: Mask) -> Estimate:
+        """Mean of values [units] over a mask, with its interval."""
+        return self.resampling.estimate(values[mask], self.speakers[mask])
+
+    def points_of(self, codec: str) -> list[int]:
+        """Numbers of the points of a codec, by bitrate."""
+        found = [number for number, (name, _) in enumerate(self.points) if name == codec]
+        return sorted(found, key=lambda number: self.points[number][1])
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Codecs to compare with each other, models before peers."""
+        names = dict.fromkeys(name for name, _ in self.points)
+        return list(combinations(sorted(names, key=lambda name: self.peer[name]), 2))
+
+    def having(self, wanted: Sequence[str]) -> list[Column]:
+        """Those of the wanted columns that have values."""
+        return [column for name in wanted for column in self.columns if column.name == name]
+
+
+def _columns() -> list[Column]:
+    numbers = [one for one in columns(METRICS.values()) if one.dtype == "float64"]
+    return [one for one in numbers if one.name not in _NOT_SCORES and not one.name.endswith("_uncoded")]
+
+
+def _scopes(names: NDArray[np.str_], kinds: NDArray[np.str_]) -> dict[str, Mask]:
+    scopes: dict[str, Mask] = {ALL: np.ones(len(names), dtype=bool)}
+    degraded = kinds != CLEAN
+    if degraded.any() and not degraded.all():
+        scopes[DEGRADED] = degraded
+    return scopes | {str(name): names == name for name in dict.fromkeys(names.tolist())}
