@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audiocodec.cli.baseline import baseline
 from audiocodec.cli.bench import bench
 from audiocodec.cli.codebooks import CODEBOOK_COMMANDS
 from audiocodec.cli.decode import decode
@@ -18,6 +19,7 @@ from audiocodec.cli.info import info
 from audiocodec.cli.models import models
 from audiocodec.cli.parts.output import failure
 from audiocodec.cli.prepare import prepare
+from audiocodec.cli.refresh import refresh
 from audiocodec.cli.roundtrip import roundtrip
 from audiocodec.cli.train import train
 from audiocodec.errors import AudioCodecError
@@ -60,7 +62,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for one in (encode, decode, roundtrip, info, models, prepare, train, evaluate, bench):
+for one in (encode, decode, roundtrip, info, models, prepare, train, evaluate, bench, refresh, adapt, baseline):
     app.command()(guarded(one))
 
 codebooks = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

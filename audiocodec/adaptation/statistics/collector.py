@@ -34,10 +34,12 @@ class Collecting:
         reservoir_size: latents kept as a sample.
         sample_every: latents are looked at in every so many-th frame only, codes in all. Neighbouring
             frames are alike, so 4 loses little and costs a live encoder little.
+        residual_moments: also gather the moments of what later stages take in, most of the work.
     """
 
     reservoir_size: int = 4096
     sample_every: int = 1
+    residual_moments: bool = True
 
 
 class StatisticsCollector:
@@ -203,7 +205,8 @@ class StatisticsCollector:
 
     def _fold_chunk(self, latents: Tensor, codes: Tensor) -> None:
         left = latents - self._reconstruction(codes)  # [S, n, D], what each stage leaves
-        inputs = torch.cat([latents[None], left[:-1]])
+        later = left[:-1] if self._options.residual_moments else left[:0]
+        inputs = torch.cat([latents[None], later])
         mean = inputs.mean(dim=1)
         centred = inputs - mean[:, None]
         # Of so few rows, about their mean, single precision is enough; sums over all chunks are double.
@@ -211,8 +214,9 @@ class StatisticsCollector:
         means = mean.double().cpu().numpy()
         errors = left.square().sum(dim=2).cpu().numpy()
         count = len(latents)
-        for stage in range(len(self._steps)):
+        for stage in range(len(inputs)):
             self._moments[stage] = self._moments[stage] + Moments(count, means[stage], scatter[stage])
+        for stage in range(len(self._steps)):
             self._errors[stage] = self._errors[stage] + ErrorStatistics.of(errors[stage])
         self._reservoir = self._reservoir.offer(latents.cpu().numpy(), self._rng)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from audiocodec.adaptation.statistics.code_use import CodeUse
 from audiocodec.adaptation.statistics.error import ErrorStatistics
@@ -17,7 +18,8 @@ class StageStatistics:
 
     Attributes:
         codes: use of the codes of each of its rows; one row, but for products.
-        latents: moments of its input: of the encoder's output for the first stage, else of the residual.
+        latents: moments of its input: of the encoder's output for the first stage, else of the residual;
+            `count` 0 where they were not gathered.
         error: of what it leaves, that is of the next stage's input.
     """
 
@@ -96,6 +98,15 @@ class Statistics:
         """Mean squared error after each stage over the variance of the encoder's output; 0 if unknown."""
         variance = self.variance
         return tuple(stage.error.mean / variance if variance else 0.0 for stage in self.stages)
+
+    @property
+    def error_shares(self) -> tuple[float, ...]:
+        """Share of the energy coming into each stage that it leaves; 0 of codes alone.
+
+        Of the first stage that is the energy about the mean; residuals have hardly any mean.
+        """
+        energies = [self.variance, *(stage.error.mean for stage in self.stages)]
+        return tuple(after / before if before else 0.0 for before, after in pairwise(energies))
 
     def __add__(self, other: Statistics) -> Statistics:
         """Of both.

@@ -1,0 +1,82 @@
+"""`audiocodec baseline`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from audiocodec.audio import find_audio
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.jobs import codec_for
+from audiocodec.cli.parts.output import Output
+from audiocodec.errors import InputError
+
+Target = Annotated[
+    Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it (.safetensors).")
+]
+HeldOut = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="DIR|FILE", help="Audio of the same kind that was not trained on; chance is measured on it."
+    ),
+]
+Name = Annotated[str, typer.Option(metavar="NAME", help="Of the environment.")]
+Windows = Annotated[int, typer.Option(min=50, metavar="N", help="Windows drawn for each length.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Of what is drawn.")]
+
+
+def baseline(
+    inputs: options.Inputs,
+    out: Target,
+    held_out: HeldOut = None,
+    name: Name = "clean",
+    model: options.Model = None,
+    codebook: options.Codebook = None,
+    store: options.Store = None,
+    windows: Windows = 200,
+    seed: Seed = 0,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Describe audio of one kind, so that `monitor` can tell when other audio differs from it.
+
+    Example: audiocodec baseline hall/ -o hall.safetensors --name hall
+    """
+    from audiocodec.adaptation.drift import make_baseline, save_baseline
+    from audiocodec.adaptation.drift.baseline import NullPlan
+    from audiocodec.adaptation.statistics import recordings
+
+    if out.exists() and not force:
+        raise InputError(f"{out}: exists already and is not overwritten unless asked (--force)")
+    output = Output(json, quiet)
+    codec = codec_for(model, device, codebook, store)
+    files, apart = find_audio(inputs), find_audio(held_out or ())
+    with output.progress("baseline", 2) as show:
+        made = make_baseline(
+            codec,
+            recordings(files, show),
+            recordings(apart),
+            rng=np.random.default_rng(seed),
+            name=name,
+            plan=NullPlan(windows=windows),
+            facts={"model": codec.name, "files": len(files), "held_out_files": len(apart)},
+            progress=lambda share: show(1 + share),
+        )
+    save_baseline(out, made, overwrite=force)
+    seconds, lengths = made.statistics.seconds, [n / made.statistics.frame_rate for n in made.null.lengths]
+    record = {
+        "file": str(out),
+        "name": name,
+        "model_id": made.model_id,
+        "codebook_id": made.codebook_id,
+        "seconds": seconds,
+        "window_seconds": lengths,
+        "bytes": out.stat().st_size,
+    }
+    output.result(record, f"{out}: {seconds:.0f} s; windows of {lengths[0]:.0f} to {lengths[-1]:.0f} s")
+    output.finish()
