@@ -30,10 +30,10 @@ LONG: dict[str, tuple[str, dict[str, Any]]] = {
     "ema-split": ("ema", {"dead_codes": "split"}),
     "vector-split": ("vector", {"dead_codes": "split"}),
     "nsvq-split": ("nsvq", {"dead_codes": "split"}),
-    "wasserstein-quarter": ("wasserstein", {"covariance_scale": 0.25}),
-    "wasserstein-split": ("wasserstein", {"dead_codes": "split"}),
+    "wasserstein-rate": ("wasserstein", {"target": "rate"}),
+    "wasserstein-rate-split": ("wasserstein", {"target": "rate", "dead_codes": "split"}),
 }
-"""What runs long: methods that claim full use, and what should help them."""
+"""What runs long, from the data: methods that claim full use, and what should help them."""
 RATES = {"transvq": 1e-3}
 """A transformer learns at the rate of one; all others are codebooks or linear maps."""
 DIMENSIONS = (4, 8, 16)
@@ -91,7 +91,7 @@ def _encode(
 
 
 def single_names() -> list[str]:
-    """Runs `method/size/start`: from the method's own start, for 1024 entries also long or from the data."""
+    """Runs `method/size/start`: from the method's own start, for 1024 entries also from the data, and long."""
     lbg = [f"lbg/{size}/own" for size in SIZES]
     own = [f"{method}/{size}/own" for size in (1024, 256, 8192) for method in sorted(QUANTIZERS)]
     data = [f"{method}/1024/data" for method in sorted(QUANTIZERS)]
@@ -111,7 +111,7 @@ def run_single(name: str, latents: Latents) -> Row:
     name, options = LONG.get(method, (method, {}))
     options = {**_options(name, steps), **options}
     quantizer = build_method(latents.train.shape[1], name, int(size), options)
-    if start == "data":
+    if start in ("data", "long"):
         quantizer.initialise(sample_rows(latents.train, 16384).t()[None])
     began = time.process_time()
     train(quantizer, latents.train, RATES.get(name, RATE), steps)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
+
+from audiocodec.quantizers.rate_distortion import reproduction_variances
 
 
 class Projection(nn.Module):
@@ -51,12 +55,17 @@ def principal_axes(vectors: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]
 
 
 def spread_like(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight [D, H] and bias [D] that give `source` [K, H] mean and covariance of `target` [N, D].
+    """Weight [D, H] and bias [D] that make `source` [K, H] a start for a codebook for `target` [N, D].
 
-    Where the source varies in fewer directions, those of largest variance are matched.
+    Its mean becomes that of the target, its covariance that of the best reproduction with log2 K bits: with
+    the whole covariance, entries in many dimensions would be farther from most vectors than their mean is. No
+    direction gets less than a hundredth of its variance, so that the map has full rank. Where the source
+    varies in fewer directions, those of largest variance count.
     """
     rank = min(source.shape[1], target.shape[1], source.shape[0] - 1)
     mean, axes, deviation = principal_axes(target, rank)
+    reproduced = reproduction_variances(deviation.square(), math.log2(source.shape[0])).sqrt()
+    deviation = torch.maximum(reproduced, 0.1 * deviation)
     source_mean, source_axes, source_deviation = principal_axes(source, rank)
     weight = axes * (deviation / source_deviation) @ source_axes.t()
     return weight, mean - weight @ source_mean

@@ -15,6 +15,7 @@ from audiocodec.quantizers.codebook_quantizer import Terms
 from audiocodec.quantizers.feature_queue import FeatureQueue
 from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.ranks import from_first_rank, gather_rows
+from audiocodec.quantizers.rate_distortion import reproduction_map
 from audiocodec.quantizers.transport import gaussian_wasserstein, mean_discrepancy, sliced_wasserstein
 from audiocodec.quantizers.vector import VectorQuantizer
 
@@ -26,7 +27,9 @@ class Matching:
     Attributes:
         variant: "gaussian", closed form of the first two moments; "sliced", for features of any shape; "mmd",
             a mean discrepancy in its place.
-        target: "features", or "zador": their density f to the power d / (d + 2), the best for squared error.
+        target: "features"; "zador", their density f to the power d / (d + 2), the best for squared error
+            where entries are many; or "rate", features drawn to their mean as far as Shannon's bound for
+            Gaussians at log2 K bits says, where entries are few for the number of dimensions.
         wasserstein_weight: of the distance in the loss; the paper's VQ-VAE has 0.5.
         queue_size: features remembered; the paper's is 65,536.
         projections: random lines of "sliced" a step.
@@ -35,7 +38,7 @@ class Matching:
     """
 
     variant: Literal["gaussian", "sliced", "mmd"] = "gaussian"
-    target: Literal["features", "zador"] = "features"
+    target: Literal["features", "zador", "rate"] = "features"
     wasserstein_weight: float = 0.5
     queue_size: int = 65536
     projections: int = 32
@@ -43,7 +46,10 @@ class Matching:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        for name, allowed in (("variant", ("gaussian", "sliced", "mmd")), ("target", ("features", "zador"))):
+        for name, allowed in (
+            ("variant", ("gaussian", "sliced", "mmd")),
+            ("target", ("features", "zador", "rate")),
+        ):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(allowed)}")
         for name, least in (("queue_size", 2), ("projections", 1)):
@@ -102,27 +108,33 @@ class WassersteinVectorQuantizer(VectorQuantizer):
     def _distance(self, codebook: Tensor) -> Tensor:
         mean, covariance = self.queue.moments()
         scale = covariance.diagonal().max().clamp(min=1e-12).sqrt()
+        shrink = self._shrink(covariance)
         if self.matching.variant == "gaussian":
-            covariance = self.matching.covariance_scale * covariance / scale**2
+            covariance = shrink @ covariance @ shrink / scale**2
             return gaussian_wasserstein(mean / scale, covariance, codebook / scale)
         if self.matching.variant == "mmd":
-            return mean_discrepancy(*(x / scale for x in self._discrepancy_samples(mean, codebook)))
+            return mean_discrepancy(*(x / scale for x in self._discrepancy_samples(mean, shrink, codebook)))
         size = codebook.shape[0]
         count = size * max(1, min(int(self.queue.filled), 4 * size) // size)
-        return sliced_wasserstein(
-            self._sample(count, mean) / scale, codebook / scale, self.matching.projections
-        )
+        features = self._sample(count, mean, shrink)
+        return sliced_wasserstein(features / scale, codebook / scale, self.matching.projections)
 
-    def _sample(self, count: int, mean: Tensor) -> Tensor:
-        """Features [count, D] of all ranks' queue, as far from their mean as `covariance_scale` says."""
-        features = from_first_rank(self.queue.sample(count))
-        return mean.lerp(features, self.matching.covariance_scale**0.5)
+    def _shrink(self, covariance: Tensor) -> Tensor:
+        """Map [D, D] of centred features to those that the codebook shall be like."""
+        whole = self.matching.covariance_scale**0.5 * torch.eye(self.dim, device=covariance.device)
+        if self.matching.target != "rate":
+            return whole
+        return whole @ reproduction_map(covariance, math.log2(self.codebook_sizes[0]))
 
-    def _discrepancy_samples(self, mean: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
+    def _sample(self, count: int, mean: Tensor, shrink: Tensor) -> Tensor:
+        """Features [count, D] of the queue, shrunk to their mean."""
+        return mean + (from_first_rank(self.queue.sample(count)) - mean) @ shrink
+
+    def _discrepancy_samples(self, mean: Tensor, shrink: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
         """As many features and entries as fit a square of distances of one chunk."""
         most = math.isqrt(chunk_rows(1)) // 2
         points = codebook
         if codebook.shape[0] > most:
             picked = torch.randperm(codebook.shape[0], device=codebook.device)[:most]
             points = codebook[from_first_rank(picked)]
-        return self._sample(min(most, int(self.queue.filled)), mean), points
+        return self._sample(min(most, int(self.queue.filled)), mean, shrink), points

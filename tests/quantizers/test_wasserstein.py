@@ -76,6 +76,13 @@ def test_codebook_takes_the_covariance_asked_for() -> None:
     assert spread[0.25] == pytest.approx(1, rel=0.1)
 
 
+@pytest.mark.parametrize("variant", ["gaussian", "sliced"])
+def test_codebook_takes_the_covariance_that_its_bits_can_tell(variant: str) -> None:
+    options = {"target": "rate", "variant": variant, "codebook_weight": 0.0, "commitment_weight": 0.0}
+    spread = _train(options).codebook.detach().var(0).mean().item()
+    assert spread == pytest.approx(4 * (1 - 2 ** (-2 * 6 / 4)), rel=0.1)  # 6 bits for 4 equal dimensions
+
+
 def test_evaluation_needs_and_fills_no_queue() -> None:
     quantizer = WassersteinVectorQuantizer(4, 16).eval()
     output = quantizer(_latents(0))
