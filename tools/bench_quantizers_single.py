@@ -91,7 +91,7 @@ def _encode(
 
 
 def single_names() -> list[str]:
-    """Runs `method/size/start`: from the method's own start, for 1024 entries also from the data, and long."""
+    """Runs `method/size/start`: from the own start, for 1024 entries also from the data, and long."""
     lbg = [f"lbg/{size}/own" for size in SIZES]
     own = [f"{method}/{size}/own" for size in (1024, 256, 8192) for method in sorted(QUANTIZERS)]
     data = [f"{method}/1024/data" for method in sorted(QUANTIZERS)]
