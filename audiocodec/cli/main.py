@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from audiocodec.cli.adapt import adapt
 from audiocodec.cli.baseline import baseline
 from audiocodec.cli.bench import bench
 from audiocodec.cli.codebooks import CODEBOOK_COMMANDS
@@ -62,7 +63,20 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for one in (encode, decode, roundtrip, info, models, prepare, train, evaluate, bench, refresh, adapt, baseline):
+for one in (
+    encode,
+    decode,
+    roundtrip,
+    info,
+    models,
+    prepare,
+    train,
+    evaluate,
+    bench,
+    refresh,
+    adapt,
+    baseline,
+):
     app.command()(guarded(one))
 
 codebooks = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

@@ -1,0 +1,1 @@
+"""Codebooks fitted anew to an environment, judged, and put into use by themselves where that is wanted."""

@@ -1,0 +1,205 @@
+"""Entries, or a map around them, moved along the gradient of the decoded sound; the nets stay frozen.
+
+Codes are chosen anew in every step by the encoder's own search, as entries move under it; given the codes,
+sums of entries go through the frozen decoder and the error of the sound comes back to them. A second term
+keeps the sums near the latents, without which the search and the decoder drift apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from audiocodec.adaptation.repair.loss import SoundLoss
+from audiocodec.adaptation.statistics import encode_latents
+from audiocodec.devices import device_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from audiocodec.adaptation.repair.refit import Fit
+    from audiocodec.adaptation.repair.sound import Clip
+    from audiocodec.adaptation.repair.stack import Stack
+    from audiocodec.model import CodecModel
+
+
+@dataclass(frozen=True)
+class Refining:
+    """How the gradient is followed.
+
+    Attributes:
+        steps: of Adam, with a rate that falls to 0 on a cosine.
+        batch: excerpts in a step.
+        clean_share: of them, from clean speech.
+        excerpt_seconds: length of an excerpt.
+        settling_seconds: of its start that the decoder needs to come to know the past; no error is counted.
+        entry_rate: learning rate of entries, in units of the root mean square of their stage.
+        map_rate: learning rate of the map, in units of the deviation of the latents.
+        latent_weight: of the squared error of the latents, in units of their variance.
+    """
+
+    steps: int = 120
+    batch: int = 6
+    clean_share: float = 1 / 3
+    excerpt_seconds: float = 1.6
+    settling_seconds: float = 0.3
+    entry_rate: float = 0.01
+    map_rate: float = 0.01
+    latent_weight: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """A piece of sound with its latents.
+
+    Attributes:
+        latents: [T, D].
+        wav: [T * hop_length], in step with them; what is missing at the end is silence.
+    """
+
+    latents: Tensor
+    wav: Tensor
+
+
+def lessons(model: CodecModel, clips: Sequence[Clip]) -> list[Lesson]:
+    """Encode pieces of sound."""
+    found: list[Lesson] = []
+    for clip in clips:
+        latents = encode_latents(model, clip.wav, clip.sample_rate)[0].t()
+        wav = torch.zeros(len(latents) * model.hop_length)
+        wav[: len(clip.wav)] = torch.from_numpy(clip.wav)
+        found.append(Lesson(latents.clone().cpu(), wav))
+    return found
+
+
+def refine_entries(
+    model: CodecModel,
+    fit: Fit,
+    environment: Sequence[Lesson],
+    clean: Sequence[Lesson],
+    options: Refining,
+    rng: torch.Generator,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Fit:
+    """Move the movable entries of `fit`."""
+    start, masks = fit.stack.entries, [free[:, None].float() for free in fit.moved]
+    sizes = [entry.square().mean().sqrt() for entry in start]
+    deltas = [torch.zeros_like(entry, requires_grad=True) for entry in start]
+
+    def current() -> Stack:
+        parts = zip(start, deltas, sizes, masks, strict=True)
+        return fit.stack.with_entries([e + size * mask * delta for e, delta, size, mask in parts])
+
+    learner = _Learner(model, current, deltas, options.entry_rate)
+    learner.fit(environment, clean, options, rng, progress)
+    with torch.no_grad():
+        return replace(fit, stack=current())
+
+
+def refine_map(
+    model: CodecModel,
+    stack: Stack,
+    environment: Sequence[Lesson],
+    clean: Sequence[Lesson],
+    options: Refining,
+    rng: torch.Generator,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Stack:
+    """Move scale and shift of the map around `stack`, from where they are."""
+    deviation = torch.cat([lesson.latents for lesson in environment]).std(dim=0)
+    growth = torch.zeros_like(stack.scale, requires_grad=True)
+    offset = torch.zeros_like(stack.shift, requires_grad=True)
+
+    def current() -> Stack:
+        scale, shift = stack.scale * growth.exp(), stack.shift + deviation * offset
+        return replace(stack, scale=scale, shift=shift)
+
+    learner = _Learner(model, current, [growth, offset], options.map_rate)
+    learner.fit(environment, clean, options, rng, progress)
+    with torch.no_grad():
+        return current()
+
+
+def fit_map(stack: Stack, rows: Tensor, clean: Tensor, iterations: int = 4, strength: float = 1.0) -> Stack:
+    """Least squares for scale and shift of each dimension, given codes; codes and map in turn.
+
+    `clean` [M, D] counts as much as `rows` [N, D]; `strength` 0 leaves the map as it is.
+    """
+    weights = torch.ones(len(rows) + len(clean))
+    weights[len(rows) :] = len(rows) / max(len(clean), 1)
+    both = torch.cat([rows, clean])
+    total = weights.sum()
+    for _ in range(iterations):
+        codes = stack.search(both)
+        plain = (stack.sums(codes) - stack.shift) / stack.scale
+        mean_in, mean_out = ((weights[:, None] * part).sum(dim=0) / total for part in (plain, both))
+        centred = plain - mean_in
+        spread = (weights[:, None] * centred.square()).sum(dim=0)
+        slope = (weights[:, None] * centred * (both - mean_out)).sum(dim=0) / spread.clamp(min=1e-9)
+        slope = slope.clamp(0.25, 4.0)
+        scale = stack.scale.lerp(slope, strength)
+        stack = replace(stack, scale=scale, shift=stack.shift.lerp(mean_out - slope * mean_in, strength))
+    return stack
+
+
+class _Learner:
+    """Adam on `parameters`, of which `current` makes the stack."""
+
+    def __init__(
+        self, model: CodecModel, current: Callable[[], Stack], parameters: Sequence[Tensor], rate: float
+    ) -> None:
+        self.model, self.current, self.parameters = model, current, parameters
+        self.optimizer = torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99))
+        self.loss = SoundLoss(model.sample_rate).to(device_of(model))
+
+    def fit(
+        self,
+        environment: Sequence[Lesson],
+        clean: Sequence[Lesson],
+        options: Refining,
+        rng: torch.Generator,
+        progress: Callable[[float], None],
+    ) -> None:
+        """Take all steps."""
+        frames = math.ceil(options.excerpt_seconds * self.model.frame_rate)
+        settling = math.floor(options.settling_seconds * self.model.frame_rate)
+        from_clean = round(options.clean_share * options.batch) if clean else 0
+        rates = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, options.steps)
+        depths = self.current().depths
+        for step in range(options.steps):
+            batch = [_excerpt(clean, frames, rng) for _ in range(from_clean)]
+            batch += [_excerpt(environment, frames, rng) for _ in range(options.batch - from_clean)]
+            depth = depths[int(torch.randint(len(depths), (), generator=rng))]
+            self.optimizer.zero_grad()
+            self._error(batch, depth, settling, options.latent_weight).backward()
+            self.optimizer.step()
+            rates.step()
+            progress((step + 1) / options.steps)
+
+    def _error(self, batch: Sequence[Lesson], depth: int, settling: int, latent_weight: float) -> Tensor:
+        model, stack = self.model, self.current()
+        rows = torch.cat([lesson.latents for lesson in batch])
+        with torch.no_grad():
+            codes = stack.search(rows, depth)
+        sums = stack.sums(codes)
+        variance = (rows - rows.mean(dim=0)).square().mean().clamp(min=1e-9)
+        latent_error = (sums - rows).square().mean() / variance
+        quantized = sums.view(len(batch), -1, sums.shape[1]).transpose(1, 2)
+        decoded = model.decoder(quantized.to(device_of(model)))[:, 0, model.delay :].cpu()
+        wav = torch.stack([lesson.wav for lesson in batch])[:, : decoded.shape[1]]
+        skipped = settling * model.hop_length
+        return self.loss(decoded[:, skipped:], wav[:, skipped:]) + latent_weight * latent_error
+
+
+def _excerpt(pool: Sequence[Lesson], frames: int, rng: torch.Generator) -> Lesson:
+    """A random excerpt of `frames` frames; a shorter lesson is repeated."""
+    lesson = pool[int(torch.randint(len(pool), (), generator=rng))]
+    hop = len(lesson.wav) // len(lesson.latents)
+    start = int(torch.randint(max(1, len(lesson.latents) - frames + 1), (), generator=rng))
+    places = (start + torch.arange(frames)) % len(lesson.latents)
+    wav = lesson.wav.view(-1, hop)[places].reshape(-1)
+    return Lesson(lesson.latents[places], wav)

@@ -1,0 +1,177 @@
+"""Recordings of an environment made ready: read, cut, checked, divided into some to fit and some to judge."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiocodec import audio
+from audiocodec.errors import AudioCodecError, InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+CLIP_SECONDS = 8.0
+"""Longest piece that is coded and scored as one."""
+SHORTEST_SECONDS = 1.0
+"""Of a piece: scores need a second or so."""
+LIMIT_SECONDS = 1800.0
+"""Of sound used; more gains little and takes longer."""
+SILENT_PEAK = 1e-3
+"""Pieces that never pass -60 dB of full scale are left out: no codebook should be fitted to nothing."""
+JUDGED_SHARE = 0.3
+"""Of the pieces that are held out."""
+FEWEST_JUDGED = 6
+"""Held-out pieces: with fewer, an interval of the mean says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A piece of a recording.
+
+    Attributes:
+        name: of the file, and from which second.
+        file: where it comes from.
+        wav: [L] at `sample_rate`.
+        sample_rate: Hz.
+    """
+
+    name: str
+    file: str
+    wav: NDArray[np.float32]
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self.wav) / self.sample_rate
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """Pieces of recordings, and what could not be used.
+
+    Attributes:
+        clips: in the order of the files.
+        skipped: why a file gave none, by its name.
+    """
+
+    clips: tuple[Clip, ...]
+    skipped: dict[str, str]
+
+    @property
+    def seconds(self) -> float:
+        """Duration of all pieces."""
+        return sum(clip.seconds for clip in self.clips)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all samples; names and order of the files do not matter."""
+        pieces = sorted(hashlib.sha256(clip.wav.astype("<f4").tobytes()).digest() for clip in self.clips)
+        return hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+def read_sound(
+    files: Iterable[str | os.PathLike[str]],
+    sample_rate: int,
+    *,
+    limit_seconds: float = LIMIT_SECONDS,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Sound:
+    """Read files, resample to `sample_rate`, and cut them into pieces; channels are pieces of their own.
+
+    A file that cannot be read, is silent or too short is skipped with the reason. Where there is more than
+    `limit_seconds`, every file gives the same share of it.
+    """
+    listed = list(files)
+    clips, skipped = list[Clip](), dict[str, str]()
+    for number, file in enumerate(listed, 1):
+        name = os.fspath(file)
+        try:
+            found = _clips_of(name, sample_rate)
+        except AudioCodecError as error:
+            skipped[name] = str(error).removeprefix(f"{name}: ")
+            continue
+        if not found:
+            skipped[name] = f"silent, or shorter than {SHORTEST_SECONDS:g} s"
+        clips += found
+        progress(number / len(listed))
+    total = sum(clip.seconds for clip in clips)
+    if total > limit_seconds:
+        every = total / limit_seconds
+        clips = [
+            clips[int(k * every)] for k in range(math.ceil(len(clips) / every)) if k * every < len(clips)
+        ]
+    return Sound(tuple(clips), skipped)
+
+
+def divide(sound: Sound, seed: int = 0, share: float = JUDGED_SHARE) -> tuple[Sound, Sound]:
+    """Hold a `share` out to judge with: whole files where there are at least 4, else the ends of all.
+
+    Raises:
+        InputError: too few pieces to hold any out; says how much sound is needed.
+    """
+    files = list(dict.fromkeys(clip.file for clip in sound.clips))
+    wanted = max(FEWEST_JUDGED, round(share * len(sound.clips)))
+    if len(sound.clips) < 2 * FEWEST_JUDGED:
+        raise InputError(
+            f"{sound.seconds:.0f} s of sound make {len(sound.clips)} pieces, at least {2 * FEWEST_JUDGED} are"
+            f" needed; give at least {2 * FEWEST_JUDGED * CLIP_SECONDS:.0f} s that are not silent"
+        )
+    if len(files) >= 4:
+        held = _hold_out_files(sound.clips, files, wanted, seed)
+    else:
+        held = {clip.name for file in files for clip in _ending(sound.clips, file, wanted / len(sound.clips))}
+    return (
+        Sound(tuple(clip for clip in sound.clips if clip.name not in held), sound.skipped),
+        Sound(tuple(clip for clip in sound.clips if clip.name in held), {}),
+    )
+
+
+def find_recordings(paths: Iterable[Path]) -> list[Path]:
+    """Sound files as given, and those in folders.
+
+    Raises:
+        InputError: a folder has none.
+    """
+    return audio.find_audio(paths)
+
+
+def _clips_of(file: str, sample_rate: int) -> list[Clip]:
+    samples, rate = audio.read(file)
+    samples = audio.resample(samples, rate, sample_rate)
+    count = math.ceil(samples.shape[1] / (CLIP_SECONDS * sample_rate))
+    clips: list[Clip] = []
+    for channel, wav in enumerate(samples):
+        start = 0
+        for part in np.array_split(wav, count):
+            suffix = f"/{channel}" if len(samples) > 1 else ""
+            name = f"{file}@{start / sample_rate:.1f}{suffix}"
+            start += len(part)
+            if len(part) >= SHORTEST_SECONDS * sample_rate and np.abs(part).max() > SILENT_PEAK:
+                clips.append(Clip(name, file, np.ascontiguousarray(part, np.float32), sample_rate))
+    return clips
+
+
+def _hold_out_files(clips: Sequence[Clip], files: Sequence[str], wanted: int, seed: int) -> set[str]:
+    """Names of all pieces of as many files, drawn by `seed`, as give `wanted` pieces; two files are left."""
+    rng = np.random.default_rng(seed)
+    held: set[str] = set()
+    for number in rng.permutation(len(files))[:-2]:
+        if len(held) >= wanted:
+            break
+        held |= {clip.name for clip in clips if clip.file == files[number]}
+    return held
+
+
+def _ending(clips: Sequence[Clip], file: str, share: float) -> Sequence[Clip]:
+    mine = [clip for clip in clips if clip.file == file]
+    return mine[len(mine) - math.ceil(share * len(mine)) :]

@@ -1,0 +1,185 @@
+"""`audiocodec refresh`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.jobs import codec_for
+from audiocodec.cli.parts.output import Failure, Output
+from audiocodec.cli.parts.stores import open_store
+
+if TYPE_CHECKING:
+    from audiocodec.adaptation.repair.acceptance import Comparison
+    from audiocodec.adaptation.repair.proposal import Outcome, Plan
+
+DIGITS = 12
+COLUMNS = ("sound", "score", "pieces", "before", "after", "change", "95 % interval", "p")
+
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(metavar="DIR|FILE", help="Recordings of the environment: ten minutes are good."),
+]
+Store = Annotated[
+    Path,
+    typer.Option(metavar="DIR", envvar="AUDIOCODEC_STORE", help="Where revisions are kept; made if new."),
+]
+Stages = Annotated[
+    str | None, typer.Option(metavar="FIRST-LAST", help="Stages to fit, counted from 1; default: all.")
+]
+Fraction = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE", help="Of the entries of a stage that may move; 1 fits them all to the sound."
+    ),
+]
+Method = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="kmeans: where the latents are; gradient: also by ear of the decoder; affine: a map.",
+    ),
+]
+Activate = Annotated[bool, typer.Option("--activate", help="Encode with them from now on, if accepted.")]
+Environment = Annotated[str | None, typer.Option(metavar="NAME", help="Label of the environment.")]
+Clean = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Clean speech that must not lose; default: LibriSpeech of the package."),
+]
+Bitrate = Annotated[
+    float | None, typer.Option(metavar="BIT/S", help="At which both are judged; default: the highest.")
+]
+Tolerance = Annotated[float, typer.Option(metavar="PESQ", help="That clean speech may lose in the mean.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Of everything that is drawn.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Fit and judge, but write nothing.")]
+
+
+def refresh(
+    inputs: Inputs,
+    store: Store,
+    stages: Stages = None,
+    fraction: Fraction = 0.25,
+    method: Method = "kmeans",
+    activate: Activate = False,
+    environment: Environment = None,
+    clean: Clean = None,
+    model: options.Model = None,
+    bitrate: Bitrate = None,
+    clean_tolerance: Tolerance = 0.02,
+    seed: Seed = 0,
+    device: options.Device = "auto",
+    dry_run: DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fit codebooks to an environment, judge them on sound held out, and keep them in a store.
+
+    Encoder and decoder stay, and so do the codebooks in use until others are activated. Accepted is what
+    gains for certain in the environment and does not cost clean speech more than the tolerance; what is
+    refused is kept with its verdict. Exit status 1 when it was refused.
+
+    Example: audiocodec refresh hall/ --store books --environment hall --activate
+    """
+    from audiocodec.adaptation.repair.proposal import propose
+    from audiocodec.adaptation.repair.reference import clean_speech
+    from audiocodec.adaptation.repair.sound import find_recordings, read_sound
+
+    output = Output(json, quiet)
+    plan = plan_of(
+        method,
+        stages,
+        fraction,
+        seed,
+        bitrate,
+        clean_tolerance,
+        environment,
+        f"refresh by {method}",
+        activate,
+        dry_run,
+    )
+    registry = open_store(store, new=True)
+    codec = codec_for(model, device, None, store if store.is_dir() else None)
+    if not store.is_dir() and not dry_run:
+        registry.baseline(codec.model_id, codec.model.quantizer.codebooks(), model=codec.name)
+        codec = codec_for(model, device, None, store)
+    if bitrate is not None:
+        codec.model.num_quantizers_for(bitrate)
+    with output.progress("refresh", 1.0) as show:
+        sound = read_sound(find_recordings(inputs), codec.sample_rate)
+        for name, why in sound.skipped.items():
+            output.error(name, Failure("InputError", why))
+        speech = clean_speech(codec.sample_rate, None if clean is None else [clean])
+        outcome = propose(registry, codec, sound, speech, plan, progress=show)
+    report(output, outcome)
+    if not outcome.verdict.accepted:
+        raise typer.Exit(1)
+    output.finish()
+
+
+def plan_of(
+    method: str,
+    stages: str | None,
+    fraction: float,
+    seed: int,
+    bitrate: float | None,
+    clean_tolerance: float,
+    environment: str | None,
+    reason: str,
+    activate: bool,
+    dry_run: bool,
+) -> Plan:
+    """What the options of a command ask for.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+    from audiocodec.adaptation.repair.acceptance import Acceptance
+    from audiocodec.adaptation.repair.proposal import Plan
+    from audiocodec.adaptation.repair.refresh import RefreshOptions
+
+    fitting: Any = {"method": method, "stages": _stages(stages), "fraction": fraction, "seed": seed}
+    acceptance = Acceptance(bitrate, clean_tolerance, seed=seed)
+    return Plan(RefreshOptions(**fitting), acceptance, environment, reason, activate, dry_run)
+
+
+def report(output: Output, outcome: Outcome) -> None:
+    """Print what came of it."""
+    verdict, revision = outcome.verdict, outcome.revision
+    record = {
+        "accepted": verdict.accepted,
+        "reason": verdict.reason,
+        "codebook": None if revision is None else revision.codebook_id,
+        "active": revision is not None and revision.active,
+        "bytes": None if revision is None else revision.file.get("bytes"),
+        "fingerprint": outcome.fingerprint,
+        "fit": outcome.facts,
+        "verdict": verdict.as_json(),
+    }
+    output.result(record)
+    sides = {"environment": verdict.environment, "clean": verdict.clean}
+    rows = [_row(side, name, found) for side, table in sides.items() for name, found in table.items()]
+    output.table(COLUMNS, rows)
+    word = "accepted" if verdict.accepted else "refused"
+    kept = "nothing written" if revision is None else f"codebook {revision.codebook_id[:DIGITS]}"
+    active = ", now active" if revision is not None and revision.active else ""
+    output.say(f"{word}: {verdict.reason}; {kept}{active}")
+
+
+def _row(side: str, name: str, found: Comparison) -> tuple[Any, ...]:
+    interval = None if found.low is None else f"{found.low:+.4f} to {found.high:+.4f}"
+    change = None if found.change is None else f"{found.change:+.4f}"
+    return (side, name, found.pairs, found.before, found.after, change, interval, found.p_value)
+
+
+def _stages(given: str | None) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    found = re.fullmatch(r"(\d+)(?:-(\d+))?", given.strip())
+    if found is None:
+        raise typer.BadParameter(f"--stages {given!r}: give one number or two, such as 1-4")
+    first = int(found[1])
+    return first, int(found[2] or first)
