@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from audiocodec.errors import InputError
 from audiocodec.evaluation import journal
+from audiocodec.evaluation.report.examples import examples, recoder
+from audiocodec.evaluation.report.markdown import write_markdown
+from audiocodec.evaluation.report.page import write_report
 from audiocodec.evaluation.rows import write_rows
+from audiocodec.evaluation.summary import summarise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,4 +168,10 @@ def write_results(
 ) -> None:
     """Write rows.parquet, rows.csv, summary.json, and the reports in `formats`."""
     write_rows(frame, folder)
-    write_summary(folder, {"run": about})
+    summary = plain(summarise(frame))
+    write_summary(folder, {"run": about, **summary})
+    if "html" in formats:
+        recode = recoder(benchmark.setup, benchmark.units)
+        write_report(summary, about, examples(frame, recode), folder / "report.html")
+    if "md" in formats:
+        write_markdown(summary, about, folder / "report.md")

@@ -142,6 +142,8 @@ class BitrateChange:
         high: upper limit.
         overlap: share of the range of qualities that both reach.
         reason: why there is no number; empty when there is.
+        at_least: in place of a number, where its highest bitrate is worse than the other's lowest.
+        at_most: in place of a number, where its lowest bitrate is better than the other's highest.
     """
 
     percent: float
@@ -149,6 +151,8 @@ class BitrateChange:
     high: float = np.nan
     overlap: float = 0.0
     reason: str = ""
+    at_least: float = np.nan
+    at_most: float = np.nan
 
 
 def bitrate_change(
@@ -176,6 +180,12 @@ def bitrate_change(
     reason = _why_not(bitrates[:, 0], quality[:, 0], other_bitrates[:, 0], other_quality[:, 0])
     if reason:
         return BitrateChange(np.nan, overlap=overlap, reason=reason)
+    if quality[0, 0] >= other_quality[-1, 0]:
+        reason = "its lowest bitrate is better than the other's highest: no quality that both have"
+        return BitrateChange(np.nan, reason=reason, at_most=_percent(bitrates[0, 0], other_bitrates[-1, 0]))
+    if quality[-1, 0] <= other_quality[0, 0]:
+        reason = "its highest bitrate is worse than the other's lowest: no quality that both have"
+        return BitrateChange(np.nan, reason=reason, at_least=_percent(bitrates[-1, 0], other_bitrates[0, 0]))
     low = np.maximum(quality[0], other_quality[0])
     high = np.minimum(quality[-1], other_quality[-1])
     usable = (np.diff(quality, axis=0) > 0).all(axis=0) & (np.diff(other_quality, axis=0) > 0).all(axis=0)
@@ -207,11 +217,11 @@ def _why_not(
             return f"a curve needs two bitrates, and {which} has one"
         if not (np.diff(values) > 0).all():
             return f"{which} quality does not rise with the bitrate"
-    if quality.min() >= other_quality.max():
-        return "its lowest bitrate is better than the other's highest: no quality that both have"
-    if quality.max() <= other_quality.min():
-        return "its highest bitrate is worse than the other's lowest: no quality that both have"
     return ""
+
+
+def _percent(bitrate: float, other: float) -> float:
+    return float(100 * (bitrate / other - 1))
 
 
 def _integral(

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,16 @@ import soundfile
 from audiocodec.effects import Sources
 from audiocodec.evaluation.conditions import Condition
 from audiocodec.evaluation.recordings import read_recordings
+from audiocodec.evaluation.rows import to_frame
 from audiocodec.evaluation.tasks import Setup, Unit
 from audiocodec.metrics import METRICS
 
 CLEAN = Condition("clean")
+CODECS = (
+    ("model", 1, (2000.0, 4000.0, 8000.0)),
+    ("late", 2, (4000.0, 8000.0, 16000.0)),
+    ("far", 16, (16000.0, 32000.0)),
+)
 DOUBLES = '''
 import os, time
 from dataclasses import dataclass
@@ -121,5 +128,35 @@ def units(speech_folder):
             for recording in read_recordings(speech_folder)
             for condition in conditions
         ]
+
+    return make
+
+
+@pytest.fixture
+def made_rows():
+    """Makes a table of eight speakers with two files each, in three conditions, by a model and two peers.
+
+    PESQ is 1 + the logarithm (base 2) of the bitrate in kbit/s, lower by 0.1 a speaker and in noise; the peer
+    `late` needs twice the bits of `model`, and `far` is worse than `model` at four times the bits.
+    """
+
+    def make(change=lambda row: None, conditions=(("clean", None), ("hum_20db", 20.0), ("hum_0db", 0.0))):
+        made = []
+        for speaker, take, (condition, snr_db) in product(range(8), range(2), conditions):
+            for codec, shares, bitrates in CODECS:
+                for bitrate in bitrates:
+                    noise = {None: 0.0, 20.0: 0.1, 0.0: 0.7}[snr_db]
+                    pesq = 1 + np.log2(bitrate / shares / 1000) - 0.1 * speaker - noise - 0.01 * take
+                    row = {
+                        "file": f"s{speaker}_{take}.wav", "speaker": f"s{speaker}", "language": "de" if speaker else "en",
+                        "condition": condition, "kind": "noise" if snr_db is not None else "clean",
+                        "group": condition.split("_")[0], "snr_db": snr_db, "codec": codec, "peer": codec != "model",
+                        "nominal_bitrate": bitrate, "bitrate": bitrate + 8, "payload_bitrate": bitrate,
+                        "pesq_wb_input": pesq, "pesq_wb_clean": pesq - noise, "encode_rtf": 0.1, "decode_rtf": 0.2,
+                        "errors": {},
+                    }  # fmt: skip
+                    change(row)
+                    made.append(row)
+        return to_frame(made)
 
     return make

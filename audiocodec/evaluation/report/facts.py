@@ -1,0 +1,94 @@
+"""What a report looks up in a summary again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from audiocodec.evaluation.report.text import kilobits
+from audiocodec.evaluation.score_table import ALL, CLEAN, DEGRADED
+
+Entry = dict[str, Any]
+Point = tuple[str, float]
+
+
+class Facts:
+    """A summary, as `summarise` makes it, with its entries by name.
+
+    Attributes:
+        summary: all of it.
+        codecs: names, models before peers.
+        points: codecs and nominal bitrates in the order of tables.
+        scopes: wide scopes there are, with their titles: clean speech first.
+    """
+
+    def __init__(self, summary: Entry) -> None:
+        self.summary = summary
+        found: dict[str, Entry] = summary["codecs"]
+        self.codecs = sorted(found, key=lambda name: found[name]["peer"])
+        self.models = [name for name in self.codecs if not found[name]["peer"]]
+        self.points: list[Point] = [
+            (codec, point["nominal_bitrate"]) for codec in self.codecs for point in found[codec]["points"]
+        ]
+        self._measured = {
+            (codec, point["nominal_bitrate"]): point["bitrate"]
+            for codec in self.codecs
+            for point in found[codec]["points"]
+        }
+        self._means = {
+            (entry["scope"], entry["codec"], entry["nominal_bitrate"]): entry for entry in summary["means"]
+        }
+        names = {condition["name"] for condition in summary["conditions"]}
+        others = len(names - {CLEAN})
+        self.scopes: dict[str, str] = {}
+        if CLEAN in names:
+            self.scopes[CLEAN] = "Clean speech"
+        if DEGRADED in summary["uncoded"]:
+            self.scopes[DEGRADED] = f"Mean of {others} other condition{'s' if others > 1 else ''}"
+        if not self.scopes:
+            self.scopes[ALL] = f"Mean of {others} conditions" if others > 1 else "All recordings"
+
+    def color(self, codec: str) -> int:
+        """Number of the colour of a codec."""
+        return self.codecs.index(codec)
+
+    def points_of(self, codec: str) -> list[Point]:
+        """Its points, by bitrate."""
+        return [point for point in self.points if point[0] == codec]
+
+    def bitrate(self, point: Point) -> float:
+        """Measured bit/s; the nominal where nothing was measured."""
+        measured = self._measured[point]
+        return point[1] if measured is None or measured != measured else measured
+
+    def label(self, point: Point) -> str:
+        """Codec and bitrate in kbit/s."""
+        return f"{point[0]} {kilobits(self.bitrate(point))}"
+
+    def mean(self, scope: str, point: Point) -> Entry:
+        """Entry of `means`."""
+        return self._means[scope, *point]
+
+    def estimate(self, scope: str, point: Point, score: str) -> Entry | None:
+        """A score over a scope; None where the table has none."""
+        found = self.mean(scope, point)["scores"].get(score)
+        return found if found and found["n"] else None
+
+    def having(self, wanted: Iterable[str]) -> list[str]:
+        """Those of the wanted scores that there are."""
+        return [name for name in wanted if name in self.summary["scores"]]
+
+    def nearest(self, codec: str, bitrate: float) -> Point:
+        """The point of a codec whose measured bitrate is nearest by ratio."""
+        return min(
+            self.points_of(codec),
+            key=lambda point: max(self.bitrate(point) / bitrate, bitrate / self.bitrate(point)),
+        )
+
+    def find(self, part: str, **wanted: Any) -> list[Entry]:
+        """Entries of a part of the summary with these values."""
+        return [
+            entry
+            for entry in self.summary[part]
+            if all(entry[name] == value for name, value in wanted.items())
+        ]

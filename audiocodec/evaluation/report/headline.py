@@ -1,0 +1,206 @@
+"""The top of the page: what was measured, what came out in a few sentences, and the table of means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+from audiocodec.evaluation.report import text
+from audiocodec.evaluation.report.facts import Entry, Facts, Point
+from audiocodec.evaluation.score_table import CLEAN, DEGRADED
+
+SCORES = ("pesq_wb", "pesq_nb", "stoi", "estoi", "si_sdr", "mel_distance")
+FEW_SPEAKERS = 10
+SMALL_OVERLAP = 0.25
+
+
+def scores_of(facts: Facts, scope: str) -> list[str]:
+    """Columns of the headline table in a scope: against what went in."""
+    wanted = [name for metric in SCORES for name in (metric, f"{metric}_input")]
+    return [
+        name
+        for name in facts.having(wanted)
+        if any(facts.estimate(scope, point, name) for point in facts.points)
+    ]
+
+
+def badges(facts: Facts, meta: Entry) -> str:
+    """How much was measured."""
+    about = facts.summary["about"]
+    languages = meta.get("languages") or []
+    failed = about["failed_rows"]
+    items = [
+        f"{about['files']} files",
+        f"{about['speakers']} speakers",
+        *([f"{len(languages)} languages"] if len(languages) > 1 else []),
+        *([f"{meta['seconds'] / 60:.1f} minutes of sound"] if meta.get("seconds") else []),
+        f"{len(facts.summary['conditions'])} conditions",
+        f"{len(facts.codecs)} codecs",
+        f"{about['rows']} rows",
+    ]
+    failures = f'<li class="{"bad" if failed else ""}">{failed or "no"} failed</li>'
+    return f'<ul class="badges">{"".join(f"<li>{item}</li>" for item in items)}{failures}</ul>'
+
+
+def findings(facts: Facts) -> str:
+    """What the numbers say, in sentences."""
+    said = [*_quality(facts), *_same_files(facts), *_equal_quality(facts), *_noise(facts), *_care(facts)]
+    return (
+        f'<ul class="card says">{"".join(f"<li>{sentence}</li>" for sentence in said)}</ul>' if said else ""
+    )
+
+
+def _judge(facts: Facts) -> str | None:
+    return next(iter(facts.having(["pesq_wb_input", "pesq_nb_input", "stoi_input", "si_sdr"])), None)
+
+
+def _value(estimate: Entry, score: str) -> str:
+    digits = text.digits(score)
+    limits = text.interval(estimate["low"], estimate["high"], digits)
+    return f"{text.number(estimate['value'], digits)}{f' ({limits})' if limits else ''}"
+
+
+def _quality(facts: Facts) -> Iterator[str]:
+    score, scope = _judge(facts), next(iter(facts.scopes))
+    for codec in facts.models or facts.codecs:
+        reached = [
+            f"{_value(found, score)} at {text.kilobits(facts.bitrate(point))}"
+            for point in facts.points_of(codec)
+            if score and (found := facts.estimate(scope, point, score))
+        ]
+        if reached and score:
+            where = "On clean speech" if scope == CLEAN else "Over all recordings"
+            yield f"{where}, {escape(codec)} reaches {text.title(score)} {', '.join(reached)} kbit/s."
+
+
+def _equal_quality(facts: Facts) -> Iterator[str]:
+    score = _judge(facts)
+    for scope in facts.scopes:
+        for codec in facts.models:
+            for entry in facts.find("bitrate_changes", scope=scope, score=score, codec=codec):
+                where = {CLEAN: "on clean speech", DEGRADED: "under the other conditions"}.get(
+                    scope, "overall"
+                )
+                other, name = escape(entry["against"]), escape(codec)
+                if entry["reason"] or entry["overlap"] < SMALL_OVERLAP:
+                    continue
+                percent, limits = entry["percent"], text.interval(entry["low"], entry["high"], 0, sign=True)
+                which = "more" if percent > 0 else "fewer"
+                yield (
+                    f"For the same {text.title(str(score))} {where}, {name} needs {abs(percent):.0f}{text.THIN}%"
+                    f" {which} bits than {other}" + (f" ({limits}{text.THIN}%)." if limits else ".")
+                )
+
+
+def _same_files(facts: Facts) -> Iterator[str]:
+    """The highest bitrate of each model beside the nearest of each other codec."""
+    score = _judge(facts)
+    for codec in facts.models:
+        point = facts.points_of(codec)[-1]
+        for entry in facts.find(
+            "differences", score=score, codec=codec, nominal_bitrate=point[1], nearest=True
+        ):
+            if entry["scope"] != next(iter(facts.scopes)) or not entry["n"]:
+                continue
+            other = (entry["against"], entry["against_bitrate"])
+            yield (
+                f"On the same {entry['n']} files its {text.title(str(score))} at"
+                f" {text.kilobits(facts.bitrate(point))} kbit/s {_compared(entry, str(score))} that of"
+                f" {escape(other[0])} at {text.kilobits(facts.bitrate(other))} kbit/s."
+            )
+
+
+def _compared(entry: Entry, score: str) -> str:
+    digits, value = text.digits(score), entry["value"]
+    low, high = entry["low"], entry["high"]
+    if text.excludes_zero(low, high):
+        size = sorted((abs(low), abs(high)))
+        which = "higher" if value > 0 else "lower"
+        return f"is {text.number(abs(value), digits)} {which} ({text.interval(*size, digits)}) than"
+    limits = text.interval(low, high, digits, sign=True)
+    return f"cannot be told from ({text.number(value, digits, sign=True)}{f', {limits}' if limits else ''})"
+
+
+def _noise(facts: Facts) -> Iterator[str]:
+    score = _judge(facts)
+    if score is None or DEGRADED not in facts.scopes or CLEAN not in facts.scopes:
+        return
+    for codec in facts.models:
+        point = facts.points_of(codec)[-1]
+        clean, rest = (facts.estimate(scope, point, score) for scope in (CLEAN, DEGRADED))
+        means = {
+            one["name"]: found["value"]
+            for one in facts.summary["conditions"]
+            if (found := facts.estimate(one["name"], point, score))
+        }
+        if clean and rest and means:
+            worst = min(means, key=lambda name: means[name])
+            digits = text.digits(score)
+            yield (
+                f"Away from clean speech, {escape(codec)} at {text.kilobits(facts.bitrate(point))} kbit/s goes from"
+                f" {text.title(score)} {text.number(clean['value'], digits)} to"
+                f" {text.number(rest['value'], digits)}; it reproduces"
+                f" {escape(text.condition_title(worst))} worst ({text.number(means[worst], digits)})."
+            )
+
+
+def _care(facts: Facts) -> Iterator[str]:
+    speakers = facts.summary["about"]["speakers"]
+    if speakers < 2:
+        yield "One speaker only: there are no intervals, and nothing here can be generalised."
+    elif speakers < FEW_SPEAKERS:
+        yield f"Intervals rest on {speakers} speakers: read them as too narrow."
+
+
+def table(facts: Facts) -> str:
+    """Means of every codec and bitrate: first on clean speech, then over everything else."""
+    scopes = {scope: scores_of(facts, scope) for scope in facts.scopes}
+    top = "".join(
+        f'<th colspan="{len(scores)}" style="text-align:center">{escape(facts.scopes[scope])}</th>'
+        for scope, scores in scopes.items()
+        if scores
+    )
+    heads = "".join(_head(facts, score) for scores in scopes.values() for score in scores)
+    body = "".join(_line(facts, point, scopes) for point in facts.points)
+    return (
+        '<div class="card wide"><table><thead>'
+        f'<tr><th></th><th></th>{top}<th colspan="2"></th></tr>'
+        f"<tr><th>Codec</th><th>kbit/s</th>{heads}<th>Encode and<br>decode, RTF</th><th>Rows<br>failed</th></tr>"
+        f"</thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _head(facts: Facts, score: str) -> str:
+    about = facts.summary["scores"][score]
+    arrow = {"higher": "↑", "lower": "↓"}.get(about["better"], "")
+    unit = f", {about['unit']}" if about["unit"] in ("dB", "cents", "LU") else ""
+    meaning = f"{about['meaning']} {about['better']} is better".strip()
+    return f'<th title="{escape(meaning)}">{escape(text.title(score))}{unit} {arrow}</th>'
+
+
+def _line(facts: Facts, point: Point, scopes: dict[str, list[str]]) -> str:
+    codec = point[0]
+    first = point == facts.points_of(codec)[0]
+    cells = "".join(
+        text.cell(facts.estimate(scope, point, score), text.digits(score))
+        for scope, scores in scopes.items()
+        for score in scores
+    )
+    failed = sum(facts.mean(scope, point)["failed"] for scope in facts.scopes)
+    rows = sum(facts.mean(scope, point)["rows"] for scope in facts.scopes)
+    return (
+        f'<tr{" class=first" if first else ""}><td class="s{facts.color(codec)}"><i class="key"></i>'
+        f"{escape(codec)}</td><td>{text.kilobits(facts.bitrate(point))}</td>{cells}{_speed(facts, point)}"
+        f"<td{' class=worse' if failed else ''}>{failed}<small>of {rows}</small></td></tr>"
+    )
+
+
+def _speed(facts: Facts, point: Point) -> str:
+    found: list[Any] = [
+        facts.estimate(next(iter(facts.scopes)), point, f"{step}_rtf") for step in ("encode", "decode")
+    ]
+    if not all(found):
+        return f"<td>{text.DASH}</td>"
+    speeds = [f"{one['value']:.2g}" for one in found]
+    return f"<td>{' + '.join(speeds)}</td>"

@@ -1,0 +1,100 @@
+"""Numbers and names as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+THIN = "\N{NARROW NO-BREAK SPACE}"
+
+TITLES = {
+    "pesq_wb": "PESQ-WB",
+    "pesq_nb": "PESQ-NB",
+    "stoi": "STOI",
+    "estoi": "ESTOI",
+    "si_sdr": "SI-SDR",
+    "mel_distance": "Mel distance",
+    "log_spectral_distance": "Log-spectral distance",
+    "token_flip_rate": "Codes flipped",
+}
+AGAINST = {"input": "against what went in", "clean": "against the clean original", "uncoded": "with no codec"}
+
+
+def metric_and_reference(score: str) -> tuple[str, str]:
+    """A column apart: pesq_wb_clean is (pesq_wb, clean); a bare name is against what went in."""
+    name, _, reference = score.rpartition("_")
+    return (name, reference) if reference in AGAINST else (score, "input")
+
+
+def title(score: str) -> str:
+    """Name of a metric without its reference."""
+    name, _ = metric_and_reference(score)
+    return TITLES.get(name, name.replace("_", " ").capitalize())
+
+
+def against(score: str) -> str:
+    """What it compares the decoded sound with."""
+    return AGAINST[metric_and_reference(score)[1]]
+
+
+def digits(score: str) -> int:
+    """Decimals that are worth showing."""
+    name, _ = metric_and_reference(score)
+    if name in ("stoi", "estoi", "token_flip_rate", "usage", "mel_distance", "quantization_error"):
+        return 3
+    return 1 if name in ("si_sdr", "log_spectral_distance", "perplexity") else 2
+
+
+def number(value: float | None, decimals: int, sign: bool = False) -> str:
+    """With so many decimals and a real minus sign; a dash for what is not there."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    text = f"{value:+.{decimals}f}" if sign else f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", MINUS)
+
+
+def interval(low: float | None, high: float | None, decimals: int, sign: bool = False) -> str:
+    """Both limits, or nothing where there is no interval."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{number(low, decimals, sign)} to {number(high, decimals, sign)}"
+
+
+def percent(share: float) -> str:
+    """A share in percent."""
+    return f"{100 * share:.0f}{THIN}%"
+
+
+def kilobits(bitrate: float) -> str:
+    """A bitrate in kbit/s, without its unit."""
+    return number(bitrate / 1000, 2 if bitrate < 1000 else 1)
+
+
+def condition_title(name: str) -> str:
+    """The name of a condition in words: street_10db is street, 10 dB."""
+    head, _, tail = name.rpartition("_")
+    for unit, written in (("db", "dB"), ("hz", "Hz"), ("kbps", "kbit/s")):
+        value = tail.removesuffix(unit)
+        if head and value != tail and value.lstrip("-").replace(".", "").isdigit():
+            return f"{head.replace('_', ' ')}, {value.replace('-', MINUS)}{THIN}{written}"
+    return name.replace("_", " ")
+
+
+def cell(estimate: Mapping[str, Any] | None, decimals: int, sign: bool = False) -> str:
+    """A table's cell: the number, its interval below, and how many values on hovering."""
+    if estimate is None or not estimate["n"]:
+        return f"<td>{DASH}</td>"
+    limits = interval(estimate["low"], estimate["high"], decimals, sign)
+    below = f"<small>{limits}</small>" if limits else ""
+    hint = f"{estimate['n']} values of {estimate['speakers']} speakers"
+    return f'<td title="{escape(hint)}">{number(estimate["value"], decimals, sign)}{below}</td>'
+
+
+def excludes_zero(low: float | None, high: float | None) -> bool:
+    """Whether an interval says which way a difference goes."""
+    return low is not None and high is not None and (low > 0 or high < 0)

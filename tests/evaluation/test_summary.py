@@ -1,0 +1,152 @@
+import json
+
+import numpy as np
+import pytest
+
+from audiocodec.evaluation.results import plain
+from audiocodec.evaluation.summary import summarise
+
+
+def find(entries, **wanted):
+    (entry,) = [one for one in entries if all(one[name] == value for name, value in wanted.items())]
+    return entry
+
+
+@pytest.fixture
+def summary(made_rows):
+    return summarise(made_rows(), resamples=400, pesq_threshold=2.0, pesq_drop=0.3)
+
+
+def test_means_are_those_of_pandas(made_rows, summary):
+    rows = made_rows()
+    chosen = rows[(rows["codec"] == "late") & (rows["nominal_bitrate"] == 8000)]
+    for scope, part in (
+        ("all", chosen),
+        ("degraded", chosen[chosen["condition"] != "clean"]),
+        ("hum_0db", chosen[chosen["condition"] == "hum_0db"]),
+    ):
+        entry = find(summary["means"], scope=scope, codec="late", nominal_bitrate=8000.0)
+        score = entry["scores"]["pesq_wb_clean"]
+        assert score["value"] == pytest.approx(part["pesq_wb_clean"].mean())
+        assert score["low"] < score["value"] < score["high"]
+        assert (score["n"], score["speakers"], entry["rows"], entry["failed"]) == (len(part), 8, len(part), 0)
+    assert "si_sdr" not in summary["scores"]
+    assert summary["about"]["speakers"] == 8
+    assert summary["codecs"]["far"] == {
+        "peer": True,
+        "points": [{"nominal_bitrate": rate, "bitrate": rate} for rate in (16000.0, 32000.0)],
+    }
+
+
+def test_differences_are_paired(summary):
+    entry = find(
+        summary["differences"], scope="all", score="pesq_wb_input", codec="model",
+        nominal_bitrate=4000.0, against="late", against_bitrate=4000.0,
+    )  # fmt: skip
+    assert entry["nearest"]
+    # speakers differ by up to 0.7, their differences not at all
+    assert (entry["value"], entry["low"], entry["high"]) == tuple(pytest.approx(1) for _ in range(3))
+    single = [one for one in summary["differences"] if one["scope"] == "hum_0db"]
+    assert all(one["nearest"] for one in single)
+
+
+def test_a_pair_with_a_failure_is_left_out(made_rows):
+    def fail(row):
+        if row["codec"] == "late" and row["file"] == "s7_0.wav":
+            del row["pesq_wb_input"], row["pesq_wb_clean"]
+            row["error"] = "crashed"
+
+    summary = summarise(made_rows(fail), resamples=100)
+    entry = find(
+        summary["differences"], scope="clean", score="pesq_wb_input", codec="model",
+        nominal_bitrate=4000.0, against="late", against_bitrate=4000.0,
+    )  # fmt: skip
+    assert entry["n"] == 15
+    assert entry["value"] == pytest.approx(1)
+    assert find(summary["means"], scope="clean", codec="late", nominal_bitrate=4000.0)["failed"] == 1
+    assert summary["about"]["failed_rows"] == 9
+    assert {one["condition"]: one["rows"] for one in summary["failures"]} == dict.fromkeys(
+        ("clean", "hum_20db", "hum_0db"), 3
+    )
+    assert summary["failures"][0]["reason"] == "crashed"
+
+
+def test_bits_for_equal_quality(summary):
+    entry = find(
+        summary["bitrate_changes"], scope="degraded", score="pesq_wb_input", codec="model", against="late"
+    )
+    assert [entry[name] for name in ("percent", "low", "high")] == pytest.approx([-50] * 3)
+    assert entry["overlap"] == pytest.approx(1)
+    far = find(summary["bitrate_changes"], scope="clean", score="pesq_wb_input", codec="model", against="far")
+    assert far["reason"].startswith("its lowest bitrate is better")
+    assert far["at_most"] == pytest.approx(100 * (2 / 32 - 1))
+
+
+def test_lower_may_be_better(made_rows):
+    def turn(row):
+        row["mel_distance"] = 5 - row["pesq_wb_input"]
+
+    summary = summarise(made_rows(turn), resamples=50)
+    for score in ("pesq_wb_input", "mel_distance"):
+        entry = find(summary["bitrate_changes"], scope="all", score=score, codec="model", against="late")
+        assert entry["percent"] == pytest.approx(-50)
+
+
+def test_where_pesq_falls(summary):
+    def falls(codec, bitrate):
+        return find(
+            summary["degradation"], group="hum", score="pesq_wb_input", codec=codec, nominal_bitrate=bitrate
+        )
+
+    mean = 1 - 0.35 - 0.005  # of speakers and takes, at 1 kbit/s
+    entry = falls("model", 4000.0)
+    assert [point["snr_db"] for point in entry["points"]] == [20.0, 0.0]
+    assert entry["points"][1]["value"] == pytest.approx(mean + 2 - 0.7)
+    # from mean + 1.9 at 20 dB to mean + 1.3 at 0 dB: below 2 at once or between, below clean - 0.3 at 13.33 dB
+    assert entry["below_threshold"]["snr_db"] == pytest.approx(20 * (2 - (mean + 1.3)) / 0.6)
+    assert entry["below_threshold"]["low"] == "never"  # of some resamples the mean is 2 at 0 dB still
+    assert entry["below_threshold"]["high"] > entry["below_threshold"]["snr_db"]
+    assert [entry["below_clean"][name] for name in ("snr_db", "low", "high")] == pytest.approx([40 / 3] * 3)
+    assert falls("model", 8000.0)["below_threshold"] == {"snr_db": "never", "low": "never", "high": "never"}
+    assert falls("far", 16000.0)["below_threshold"]["snr_db"] == "always"
+
+
+def test_languages_and_missing_scores(made_rows):
+    def lose(row):
+        if row["codec"] == "far":
+            del row["pesq_wb_clean"]
+            row["errors"] = {"pesq_wb_clean": "too short"}
+
+    summary = summarise(made_rows(lose), resamples=50)
+    english = find(summary["languages"], language="en", codec="model", nominal_bitrate=2000.0)
+    assert english["scores"]["pesq_wb_input"]["n"] == 6
+    assert np.isnan(english["scores"]["pesq_wb_input"]["low"])  # one speaker
+    assert summary["missing"] == [
+        {"codec": "far", "column": "pesq_wb_clean", "reason": "too short", "rows": 96}
+    ]
+    entry = find(summary["bitrate_changes"], scope="all", score="pesq_wb_clean", codec="model", against="far")
+    assert entry["reason"] == "scores are missing at one of the other's bitrates"
+
+
+def test_all_rows_failed(made_rows):
+    def fail(row):
+        for name in (
+            "pesq_wb_input",
+            "pesq_wb_clean",
+            "bitrate",
+            "payload_bitrate",
+            "encode_rtf",
+            "decode_rtf",
+        ):
+            del row[name]
+        row["error"] = "no"
+
+    summary = summarise(made_rows(fail), resamples=10)
+    assert summary["scores"] == {}
+    assert summary["about"]["failed_rows"] == summary["about"]["rows"] == 384
+
+
+def test_it_is_json_and_the_seed_decides(made_rows):
+    rows = made_rows()
+    first, again, other = (json.dumps(plain(summarise(rows, resamples=50, seed=seed))) for seed in (1, 1, 2))
+    assert first == again != other
