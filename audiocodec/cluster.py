@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from types import TracebackType
@@ -13,6 +14,10 @@ T = TypeVar("T")
 
 RETRIES = 3
 """Ray does a task again when its worker or machine dies."""
+
+
+USUAL_PRIORITY = ("RAY_worker_niceness", "0")
+"""Workers of this machine are no less important than the processes of `--jobs`; Ray's own value is 15."""
 
 
 class WorkerLost:
@@ -44,12 +49,15 @@ class Cluster(Generic[T]):
         self._mine = not ray.is_initialized()
         if self._mine:
             local: dict[str, Any] = {} if self.address else {"num_cpus": self.num_cpus}
+            os.environ.setdefault(*USUAL_PRIORITY)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     ray.init(self.address, log_to_driver=False, logging_level="ERROR", **local)
-            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                raise InputError(f"no Ray cluster at {self.address}: {error}; check the address") from error
+            except Exception as error:  # Ray raises bare exceptions, too
+                where = "on this machine" if self.address is None else f"at {self.address}"
+                raise InputError(f"no Ray cluster {where}: {' '.join(str(error).split())}") from error
+        self._call = ray.remote(num_cpus=1, max_retries=RETRIES)(call)
         return self
 
     def __exit__(
@@ -73,8 +81,7 @@ class Cluster(Generic[T]):
 
     def submit(self, tag: T, function: Callable[..., Any], *arguments: Any) -> None:
         """Start a task; `function` must be importable by name on every machine."""
-        remote = self._ray.remote(num_cpus=1, max_retries=RETRIES)(function)
-        self._waiting[remote.remote(*arguments)] = tag
+        self._waiting[self._call.remote(function, *arguments)] = tag
 
     def next(self) -> tuple[T, Any | WorkerLost]:
         """Wait for any task to end; gives its tag and its result."""
@@ -84,6 +91,11 @@ class Cluster(Generic[T]):
             return tag, self._ray.get(done[0])
         except self._ray.exceptions.RayError as error:
             return tag, WorkerLost(" ".join(str(error).split())[:300])
+
+
+def call(function: Callable[..., T], *arguments: Any) -> T:
+    """What a worker of the cluster does."""
+    return function(*arguments)
 
 
 def require_ray() -> Any:
