@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from audiocodec.cli.parts import engine as engine_options
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.evaluation import (
     Request,
@@ -71,12 +72,6 @@ Limit = Annotated[
 LimitSeconds = Annotated[
     float | None, typer.Option(min=0.1, metavar="SECONDS", help="Take only the start of each file.")
 ]
-EngineKind = Annotated[
-    Literal["local", "ray"], typer.Option(help="Processes of this machine, or a Ray cluster.")
-]
-Address = Annotated[
-    str | None, typer.Option(metavar="HOST", help="Of the Ray cluster; default: one on this machine.")
-]
 Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; default: one a core.")]
 Timeout = Annotated[float, typer.Option(min=1.0, metavar="SECONDS", help="A row that takes longer fails.")]
 NoClean = Annotated[
@@ -109,8 +104,8 @@ def evaluate(
     limit: Limit = None,
     limit_seconds: LimitSeconds = None,
     no_clean: NoClean = False,
-    engine: EngineKind = "local",
-    address: Address = None,
+    engine: engine_options.Engine = "local",
+    address: engine_options.Address = None,
     jobs: Jobs = None,
     timeout: Timeout = 300.0,
     resume: Resume = False,

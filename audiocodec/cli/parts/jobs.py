@@ -5,17 +5,28 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from audiocodec.cli.parts.engine import run_on_cluster
 from audiocodec.cli.parts.output import Failure, Output, failure
 from audiocodec.cli.parts.stores import open_store
+from audiocodec.cluster import WorkerLost
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Tasks are done on the Ray cluster at `address`; None: on one that is started on this machine."""
+
+    address: str | None = None
+
 
 Work = Callable[[Any, Callable[[float], None]], T]
 """Does one task; told the share that is done through the second argument. Must be importable by name."""
@@ -38,10 +49,24 @@ def codec_for(
 
 
 def run(
-    work: Work[T], tasks: Sequence[Any], names: Sequence[Any], jobs: int, output: Output, title: str
+    work: Work[T],
+    tasks: Sequence[Any],
+    names: Sequence[Any],
+    jobs: int,
+    output: Output,
+    title: str,
+    ray: Ray | None = None,
 ) -> Iterator[tuple[int, T | Failure]]:
     """Do all tasks; gives (number of the task, result or failure) as they end. `names` are for messages."""
     with output.progress(title, len(tasks)) as show:
+        if ray is not None:
+            arguments = [(work, task, name) for task, name in zip(tasks, names, strict=True)]
+            for done, (number, result) in enumerate(run_on_cluster(_try, arguments, ray.address, jobs), 1):
+                if isinstance(result, WorkerLost):
+                    result = Failure("WorkerLost", f"its worker died ({result.reason})")
+                yield number, result
+                show(done)
+            return
         if jobs == 1 or len(tasks) == 1:
             for number, task in enumerate(tasks):
                 yield number, _try(work, task, names[number], lambda share, n=number: show(n + share))
