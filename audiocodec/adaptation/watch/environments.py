@@ -1,0 +1,174 @@
+"""Known environments: which of them a window belongs to, and the codebooks that were made for it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiocodec.adaptation.drift.baseline_file import load_baseline, save_baseline
+from audiocodec.adaptation.drift.distances import gaussian_w2
+from audiocodec.adaptation.drift.null import tail
+from audiocodec.errors import InputError
+
+if TYPE_CHECKING:
+    from audiocodec.adaptation.drift import Baseline
+    from audiocodec.adaptation.statistics import Statistics
+
+FOLDER_NAME = "environments"
+"""Inside a store of codebooks."""
+SUFFIX = ".safetensors"
+UNKNOWN_BELOW = 0.01
+"""A window farther from an environment than all but this share of that environment's own is not of it."""
+MAX_ENVIRONMENTS = 256
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, eq=False)
+class Environment:
+    """One that is known.
+
+    Attributes:
+        name: as people call it.
+        baseline: what its audio looks like.
+    """
+
+    name: str
+    baseline: Baseline
+
+    @property
+    def codebook_id(self) -> str:
+        """Codebooks that its audio was described with, which are those to encode it with."""
+        return self.baseline.codebook_id
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What known environment a window is like.
+
+    Attributes:
+        name: of the nearest environment, or None where even that is too far: the window's is unknown.
+        nearest: name of the nearest environment in any case.
+        distance: Gaussian 2-Wasserstein distance to it, in standard deviations of its latents.
+        p_value: share of its own windows that are as far from it.
+        codebook_id: to encode with; None if unknown.
+        distances: to all environments.
+    """
+
+    name: str | None
+    nearest: str
+    distance: float
+    p_value: float
+    codebook_id: str | None
+    distances: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return asdict(self)
+
+
+class EnvironmentBook:
+    """Environments of one model: those given, and those in a folder, one baseline file each."""
+
+    def __init__(
+        self, model_id: str, folder: str | os.PathLike[str] | None = None, known: Sequence[Baseline] = ()
+    ) -> None:
+        """Read the folder if it is there; baselines of other models in it are left alone.
+
+        Raises:
+            InputError: a file in it is damaged, or two environments have one name.
+        """
+        self.model_id, self.folder = model_id, None if folder is None else Path(folder)
+        found = list(known)
+        if self.folder is not None and self.folder.is_dir():
+            files = sorted(file for file in self.folder.glob(f"*{SUFFIX}") if not file.name.startswith("."))
+            if len(files) > MAX_ENVIRONMENTS:
+                raise InputError(f"{self.folder}: {len(files)} environments, at most {MAX_ENVIRONMENTS}")
+            found += [load_baseline(file) for file in files]
+        self._known: dict[str, Environment] = {}
+        for baseline in found:
+            if baseline.model_id != model_id:
+                continue
+            if baseline.name in self._known:
+                raise InputError(f"two environments are named {baseline.name!r}; rename one")
+            self._known[baseline.name] = Environment(baseline.name, baseline)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """All that are known."""
+        return tuple(self._known.values())
+
+    def get(self, name: str) -> Environment:
+        """The environment of that name.
+
+        Raises:
+            InputError: there is none; lists those there are.
+        """
+        if name not in self._known:
+            known = ", ".join(self._known) or "none"
+            raise InputError(f"environment {name!r} is not known; known are: {known}")
+        return self._known[name]
+
+    def add(self, baseline: Baseline, *, overwrite: bool = False) -> Environment:
+        """Remember an environment, in the folder if the book has one.
+
+        Raises:
+            InputError: it is of another model, its name is taken or cannot be that of a file.
+        """
+        if baseline.model_id != self.model_id:
+            raise InputError(
+                f"environment {baseline.name!r} is of model {baseline.model_id[:32]}, the book of"
+                f" {self.model_id[:32]}"
+            )
+        if not _NAME.fullmatch(baseline.name):
+            raise InputError(
+                f"environment name {baseline.name!r}: use up to 64 letters, digits, dots, dashes, underscores"
+            )
+        if baseline.name in self._known and not overwrite:
+            raise InputError(f"environment {baseline.name!r} is known already; choose another name")
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_baseline(self.folder / f"{baseline.name}{SUFFIX}", baseline, overwrite=overwrite)
+        self._known[baseline.name] = Environment(baseline.name, baseline)
+        return self._known[baseline.name]
+
+    def recognise(self, window: Statistics) -> Recognition:
+        """Find the environment nearest to a window of latents, and whether it is near enough.
+
+        Raises:
+            InputError: no environment is known, or the window is of another model, codes only or too short.
+        """
+        if not self._known:
+            raise InputError("no environment is known; add one with audiocodec baseline --store DIR")
+        if window.model_id != self.model_id or window.codes_only:
+            raise InputError("environments are told by latents of the model they were described with")
+        latents = window.stages[0].latents
+        distances = {
+            name: gaussian_w2(known.baseline.statistics.stages[0].latents, latents)
+            for name, known in self._known.items()
+        }
+        nearest = min(distances, key=lambda name: distances[name])
+        known = self._known[nearest]
+        known.baseline.null.check_frames(window.frames, window.frame_rate)
+        drawn = known.baseline.null.at("w2", window.frames, 1)[:, 0]
+        p_value = tail("w2", distances[nearest], np.asarray(drawn))
+        same = distances[nearest] <= np.quantile(drawn, 1 - UNKNOWN_BELOW)
+        return Recognition(
+            name=nearest if same else None,
+            nearest=nearest,
+            distance=distances[nearest],
+            p_value=p_value,
+            codebook_id=known.codebook_id if same else None,
+            distances=distances,
+        )

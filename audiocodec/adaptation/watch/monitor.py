@@ -1,0 +1,215 @@
+"""Drift of what is encoded, window by window, against a baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiocodec.adaptation.drift.baseline import WINDOW_SAMPLE
+from audiocodec.adaptation.drift.measures import Measures
+from audiocodec.adaptation.statistics import Statistics, StatisticsCollector
+from audiocodec.adaptation.statistics.collector import Collecting
+from audiocodec.adaptation.watch.report import WindowReport
+from audiocodec.adaptation.watch.scoring import Scorer
+from audiocodec.adaptation.watch.sequential import ChangeDetector, SequentialTest, make_detector
+from audiocodec.adaptation.watch.states import State, StateMachine
+from audiocodec.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from audiocodec.adaptation.drift import Baseline
+    from audiocodec.adaptation.watch.environments import EnvironmentBook
+    from audiocodec.codec import Codec
+
+AUDIBLE_SHARE = 0.1
+"""A window of which less can be heard is not judged: silence is not an environment."""
+
+
+@dataclass(frozen=True)
+class MonitorOptions:
+    """How to watch.
+
+    Attributes:
+        window_seconds: of audio that are judged together; shorter is quicker, longer sees smaller drift.
+        false_alarm_rate: alerts a window on audio like the baseline's, by threshold and sequential test.
+        decisive: measures that decide; none for those known to matter.
+        sequential: "page_hinkley", "adwin" (both need river) or "none".
+        recovery_windows: quiet windows before a state is left.
+        sample_every: latents are looked at in every so many-th frame.
+        seed: of the sample of latents.
+    """
+
+    window_seconds: float = 30.0
+    false_alarm_rate: float = 0.01
+    decisive: tuple[str, ...] = ()
+    sequential: SequentialTest = "page_hinkley"
+    recovery_windows: int = 3
+    sample_every: int = 1
+    seed: int = 0
+
+
+class Monitor:
+    """Takes latents and codes as they are made, gives a report for every full window."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        baseline: Baseline,
+        bitrate: float | None = None,
+        options: MonitorOptions | None = None,
+        book: EnvironmentBook | None = None,
+    ) -> None:
+        """Watch what `codec` encodes at `bitrate` (None: the highest).
+
+        Raises:
+            InputError: the baseline is of another model, or an option is out of range.
+        """
+        self.options = options or MonitorOptions()
+        if baseline.model_id != codec.model_id:
+            raise InputError(
+                f"baseline {baseline.name!r} is of model {baseline.model_id[:32]}, not of {codec.name}"
+                f" ({codec.model_id[:32]}); make one with this model (audiocodec baseline)"
+            )
+        rate = codec.model.frame_rate
+        self._window = round(self.options.window_seconds * rate)
+        baseline.null.check_frames(self._window, rate)
+        if self.options.recovery_windows < 1 or self.options.sample_every < 1:
+            raise InputError("recovery_windows and sample_every are 1 or more")
+        self.baseline, self.book, self.frame_rate = baseline, book, rate
+        self._rng = np.random.default_rng(self.options.seed)
+        sampling = Collecting(WINDOW_SAMPLE, self.options.sample_every, residual_moments=False)
+        self._collector = StatisticsCollector.for_codec(codec, bitrate, rng=self._rng, options=sampling)
+        share = 1.0 if self.options.sequential == "none" else 0.5
+        self._scorer = Scorer(
+            baseline.null,
+            max(share * self.options.false_alarm_rate, 1 / baseline.null.windows),
+            self.options.decisive,
+        )
+        self._states = StateMachine(self.options.recovery_windows)
+        self._detector: ChangeDetector | None = None
+        self._sources: list[str] = []
+        self._audible, self._heard = 0.0, False
+        self._done_frames, self._number, self.alerts = 0, 0, 0
+
+    @property
+    def state(self) -> State:
+        """After the last window."""
+        return self._states.state
+
+    @property
+    def windows(self) -> int:
+        """Reported so far."""
+        return self._number
+
+    @property
+    def seconds(self) -> float:
+        """Of audio taken so far, channels added up."""
+        return (self._done_frames + self._collector.frames) / self.frame_rate
+
+    def new_recording(self, source: str = "") -> None:
+        """Say that another recording begins; windows go on across recordings."""
+        self._collector.new_recording()
+        if source:
+            self._sources.append(source)
+
+    def update(
+        self, latents: Tensor | None, codes: Tensor, audible_seconds: float | None = None
+    ) -> list[WindowReport]:
+        """Take codes [B, N, T], their latents [B, D, T] if known, and how much of them can be heard if known.
+
+        Raises:
+            InputError: shapes do not fit, or a latent is not a finite number.
+        """
+        reports: list[WindowReport] = []
+        position, frames = 0, codes.shape[2]
+        while position < frames:
+            room = max(1, -(-(self._window - self._collector.frames) // codes.shape[0]))
+            stop = min(frames, position + room)
+            part = None if latents is None else latents[..., position:stop]
+            self._collector.update(part, codes[..., position:stop])
+            if audible_seconds is not None:
+                self._audible, self._heard = (
+                    self._audible + audible_seconds * (stop - position) / frames,
+                    True,
+                )
+            position = stop
+            if self._collector.frames >= self._window:
+                reports.append(self._close())
+        return reports
+
+    def flush(self) -> list[WindowReport]:
+        """Judge what is left, if it is long enough to be told from chance."""
+        rest = self._collector.frames
+        if rest < max(self.baseline.null.lengths[0], self._window // 2 if self._number else 0):
+            return []
+        return [self._close()]
+
+    def check_enough(self) -> None:
+        """Refuse to have seen too little to judge anything.
+
+        Raises:
+            InputError: says how much audio is needed.
+        """
+        if not self._number:
+            raise InputError(
+                f"too little audio: {self.seconds:.1f} s, at least {self.baseline.shortest_seconds:.0f} s are"
+                " needed to tell drift from chance"
+            )
+
+    def _close(self) -> WindowReport:
+        window = self._collector.statistics()
+        start = self._done_frames / self.frame_rate
+        silent = self._heard and self._audible < AUDIBLE_SHARE * window.seconds
+        judged = {} if silent else self._judge(window)
+        report = WindowReport(
+            number=self._number,
+            sources=tuple(self._sources),
+            start_seconds=start,
+            end_seconds=start + window.seconds,
+            state=self.state,
+            silent=silent,
+            num_quantizers=window.num_quantizers,
+            model_id=window.model_id,
+            codebook_id=window.codebook_id,
+            baseline=self.baseline.name,
+            **judged,
+        )
+        self.alerts += report.state == "alert" and not silent
+        self._done_frames += window.frames
+        self._number += 1
+        self._sources = self._sources[-1:]
+        self._audible, self._heard = 0.0, False
+        self._collector.reset()
+        return report
+
+    def _judge(self, window: Statistics) -> dict[str, object]:
+        measures = self.baseline.compare(window)
+        score = self._scorer.score(measures)
+        changed = self._detect(measures, score.value)
+        self._states.update(score, changed)
+        null = self.baseline.null
+        recognised = self.book.recognise(window) if self.book and not window.codes_only else None
+        return {
+            "score": score.value,
+            "warning_threshold": score.warning,
+            "alert_threshold": score.alert,
+            "decisive": score.measure,
+            "p_value": score.p_value,
+            "change": changed,
+            "measures": measures.table(),
+            "p_values": {
+                name: null.p_value(name, measures) for name in measures.values if name in null.samples
+            },
+            "stages": {name: part.tolist() for name, part in measures.values.items() if len(part) > 1},
+            "environment": recognised.as_json() if recognised else None,
+        }
+
+    def _detect(self, measures: Measures, score: float) -> bool:
+        if self._detector is None:
+            null = self._scorer.null_scores(measures)
+            rate = self.options.false_alarm_rate / 2
+            self._detector = make_detector(self.options.sequential, null, rate, self._rng)
+        return self._detector.update(score)

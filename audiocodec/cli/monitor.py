@@ -1,0 +1,176 @@
+"""`audiocodec monitor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiocodec.audio.files import AUDIO_SUFFIXES, as_file
+from audiocodec.cli.encode import Bitrate
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.jobs import codec_for
+from audiocodec.cli.parts.output import Output, failure
+from audiocodec.cli.parts.paths import expand
+from audiocodec.cli.parts.stores import chosen_codebook, environment_book, find_named_baseline
+
+if TYPE_CHECKING:
+    from audiocodec.adaptation.watch import Monitor, WatchLog, WindowReport
+    from audiocodec.codec import Codec
+
+ALERT_STATUS = 3
+BaselineName = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        metavar="NAME|ID|FILE",
+        help="What to compare with: a file, an environment of the store, or its codebooks.",
+    ),
+]
+Window = Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Audio that is judged together.")]
+Rate = Annotated[float, typer.Option(metavar="SHARE", help="Alerts a window on audio like the baseline's.")]
+Measures = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="Measures that decide; default: those known to matter.")
+]
+Sequential = Annotated[
+    str, typer.Option(metavar="TEST", help="Over many windows: page_hinkley, adwin or none.")
+]
+Log = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Add all reports to it; default: monitor.jsonl in the store."),
+]
+
+
+def monitor(
+    inputs: options.Inputs,
+    baseline: BaselineName = None,
+    store: options.Store = None,
+    model: options.Model = None,
+    codebook: options.Codebook = None,
+    bitrate: Bitrate = None,
+    window: Window = 30.0,
+    false_alarm_rate: Rate = 0.01,
+    measures: Measures = None,
+    sequential: Sequential = "page_hinkley",
+    log: Log = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare sound or .nac files with what the codebooks were fitted to; exit status 3 when it has drifted.
+
+    Example: audiocodec monitor recordings/ --window 30
+    """
+    from audiocodec.adaptation.watch import Monitor, MonitorOptions
+
+    output = Output(json, quiet)
+    found = expand(inputs, AUDIO_SUFFIXES | {".nac"})
+    _check_one_kind([source for source, _, _ in found])
+    codec = codec_for(
+        model, device, chosen_codebook(codec_for(model, device, None, store), codebook, store), store
+    )
+    settings = MonitorOptions(
+        window_seconds=window,
+        false_alarm_rate=false_alarm_rate,
+        decisive=tuple(part.strip() for part in measures.split(",")) if measures else (),
+        sequential=sequential,  # type: ignore[arg-type]  # checked where it is used
+    )
+    known = find_named_baseline(baseline, codec, model, store)
+    watch = Monitor(codec, known, bitrate, settings, environment_book(codec, known, store))
+    journal = _journal(log, store)
+    if journal is not None:
+        journal.start({"model": codec.name, "baseline": known.name, "window_seconds": window})
+    with output.progress("files", len(found)) as show:
+        for number, (source, _, problem) in enumerate(found, 1):
+            try:
+                if problem is not None:
+                    raise problem
+                _watch(codec, watch, source, bitrate, output, journal)
+            except Exception as error:
+                output.error(source, failure(error, source))
+            show(number)
+    _finish(watch, output, journal)
+
+
+def _watch(
+    codec: Codec,
+    watch: Monitor,
+    source: Path,
+    bitrate: float | None,
+    output: Output,
+    journal: WatchLog | None,
+) -> None:
+    from audiocodec.adaptation.watch import monitor_file
+
+    with as_file(source) as file:
+        for report in monitor_file(codec, watch, file, bitrate):
+            _tell(report, output, journal)
+
+
+def _finish(watch: Monitor, output: Output, journal: WatchLog | None) -> None:
+    for report in watch.flush():
+        _tell(report, output, journal)
+    if not output.failed:
+        watch.check_enough()
+    summary = {
+        "summary": True,
+        "state": watch.state,
+        "windows": watch.windows,
+        "alerts": watch.alerts,
+        "seconds": watch.seconds,
+        "failed": output.failed,
+        "baseline": watch.baseline.name,
+    }
+    if journal is not None:
+        journal.end(summary)
+    output.result(
+        summary,
+        f"{watch.state}: {watch.alerts} of {watch.windows} windows in alert, {watch.seconds:.0f} s"
+        f" against {watch.baseline.name!r}",
+    )
+    if watch.alerts:
+        raise typer.Exit(ALERT_STATUS)
+    output.finish()
+
+
+def _tell(report: WindowReport, output: Output, journal: WatchLog | None) -> None:
+    if journal is not None:
+        journal.window(report)
+    output.result(report.as_json(), _line(report))
+
+
+def _line(report: WindowReport) -> str:
+    start = f"{report.start_seconds:7.1f} s  {report.state:7}"
+    if report.silent or report.measures is None:
+        return f"{start}  silence, not judged"
+    told = [f"{name} {report.measures[name]:.3g}" for name in _shown(report.measures)]
+    line = (
+        f"{start}  score {report.score:.1f} (alert above {report.alert_threshold:.1f}, {report.decisive})  "
+    )
+    line += ", ".join(told)
+    if report.environment is not None:
+        name = report.environment["name"]
+        nearest = f"unknown (nearest {report.environment['nearest']})"
+        line += f"  environment {name or nearest}"
+    return line + ("  change" if report.change else "")
+
+
+def _shown(measures: Any) -> list[str]:
+    return [name for name in ("relative_error", "usage", "perplexity", "js", "w2") if name in measures]
+
+
+def _journal(log: Path | None, store: Path | None) -> WatchLog | None:
+    from audiocodec.adaptation.watch.log import LOG_NAME, WatchLog
+
+    if log is None and store is None:
+        return None
+    return WatchLog(log if log is not None else (store or Path()) / LOG_NAME)
+
+
+def _check_one_kind(sources: list[Path]) -> None:
+    kinds = {source.suffix.lower() == ".nac" for source in sources}
+    if len(kinds) > 1:
+        raise typer.BadParameter(
+            "sound files and .nac files cannot share windows, as only sound has latents; watch them apart"
+        )
