@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from audiocodec.errors import BitrateError, ConfigError
 from audiocodec.nn.decoder import Decoder
 from audiocodec.nn.encoder import Encoder, SEANetConfig
+from audiocodec.nn.film import SwitchableNet
 from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEncoder
 from audiocodec.quantizers import Quantizer, build_stack
 
 if TYPE_CHECKING:
+    from audiocodec.nn.film import Switch
     from audiocodec.nn.streaming import StreamState
 
 
@@ -50,11 +52,13 @@ class ModelConfig:
         sample_rate: Hz.
         net: sizes of encoder and decoder; its `kind` names the family, spectral or seanet.
         quantizer: method and size of the quantiser.
+        denoise: "film" for a switch in the encoder that removes noise while it is on, "none" without.
     """
 
     sample_rate: int = 16000
     net: SpectralConfig | SEANetConfig = field(default_factory=SpectralConfig)
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
+    denoise: Literal["none", "film"] = "none"
 
 
 class ModelOutput(NamedTuple):
@@ -104,6 +108,11 @@ class CodecModel(nn.Module):
         self.latency = hop_length + delay
         self.bitrates = tuple(self.frame_rate * quantizer.bits_per_frame(n) for n in quantizer.prefixes)
 
+    @property
+    def can_denoise(self) -> bool:
+        """Whether the encoder has a denoising switch."""
+        return isinstance(self.encoder, SwitchableNet) and self.encoder.film is not None
+
     def num_quantizers_for(self, bitrate: float | None) -> int:
         """Number of quantisers whose bitrate is `bitrate`; None gives the highest.
 
@@ -119,23 +128,38 @@ class CodecModel(nn.Module):
         raise BitrateError(f"bitrate {bitrate:g} bit/s is not offered by this model; choose one of {ladder}")
 
     def encode(
-        self, wav: Tensor, num_quantizers: int | None = None, state: StreamState | None = None
+        self,
+        wav: Tensor,
+        num_quantizers: int | None = None,
+        state: StreamState | None = None,
+        denoise: Switch = False,
     ) -> Tensor:
-        """Wav [B, 1, T * hop_length] -> codes [B, N, T]."""
-        return self.quantizer.encode(self.encoder(wav, state), num_quantizers)
+        """Wav [B, 1, T * hop_length] -> codes [B, N, T]; without noise where `denoise` is on.
+
+        `denoise` is for all, for each example [B] or frame [B, T].
+
+        Raises:
+            InputError: the model has no denoising switch to be on.
+        """
+        return self.quantizer.encode(self.encoder(wav, state, **_if_on(denoise)), num_quantizers)
 
     def decode(self, codes: Tensor, state: StreamState | None = None) -> Tensor:
         """Codes [B, N, T] -> wav [B, 1, T * hop_length], lagging the input by `delay` samples."""
         return self.decoder(self.quantizer.decode(codes), state)
 
     def forward(
-        self, wav: Tensor, num_quantizers: int | Tensor | None = None, *, quantize: bool = True
+        self,
+        wav: Tensor,
+        num_quantizers: int | Tensor | None = None,
+        *,
+        quantize: bool = True,
+        denoise: Switch = False,
     ) -> ModelOutput:
         """Pass wav [B, 1, T * hop_length] through the codec; the output has T * hop_length - delay samples.
 
-        `quantize=False` leaves the quantiser out of the path (it still learns).
+        `quantize=False` leaves the quantiser out of the path (it still learns). `denoise` as in `encode`.
         """
-        latents = self.encoder(wav)
+        latents = self.encoder(wav, **_if_on(denoise))
         with torch.autocast(latents.device.type, enabled=False):
             output = self.quantizer(latents.float(), num_quantizers)
         decoded = self.decoder(output.quantized if quantize else latents)
@@ -171,4 +195,11 @@ def build_model(config: ModelConfig) -> CodecModel:
         encoder, decoder = SpectralEncoder(net), SpectralDecoder(net)
     else:
         encoder, decoder = Encoder(net), Decoder(net)
+    if config.denoise == "film":
+        encoder.add_switch()
     return CodecModel(encoder, quantizer, decoder, config.sample_rate, net.hop_length, net.delay)
+
+
+def _if_on(denoise: Switch) -> dict[str, Switch]:
+    """The argument of an encoder; encoders need not know of switches."""
+    return {} if denoise is False else {"denoise": denoise}

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from audiocodec.nn.blocks import EncoderBlock, SEANetConfig, make_activation
 from audiocodec.nn.conv import CausalConv1d, normalize
+from audiocodec.nn.film import SwitchableNet
 from audiocodec.nn.lstm import SkipLSTM
 
 if TYPE_CHECKING:
+    from audiocodec.nn.film import Switch
     from audiocodec.nn.streaming import StreamState
 
 __all__ = ["ENCODEC", "SOUNDSTREAM", "Encoder", "SEANetConfig"]
@@ -35,11 +37,11 @@ D and the width inside residual units are inferred from that total: units of ful
 """
 
 
-class Encoder(nn.Module):
-    """Samples to latents, causal."""
+class Encoder(SwitchableNet):
+    """Samples to latents, causal; its switch is before the last convolution."""
 
     def __init__(self, config: SEANetConfig) -> None:
-        super().__init__()
+        super().__init__(config.channels << len(config.strides))
         width = config.channels
         self.first = normalize(CausalConv1d(1, width, config.kernel_size), config.norm)
         blocks = [EncoderBlock(width << depth, stride, config) for depth, stride in enumerate(config.strides)]
@@ -49,8 +51,10 @@ class Encoder(nn.Module):
         self.activation = make_activation(config.activation, width)
         self.last = normalize(CausalConv1d(width, config.dim, config.latent_kernel_size), config.norm)
 
-    def forward(self, wav: Tensor, state: StreamState | None = None) -> Tensor:
+    def forward(self, wav: Tensor, state: StreamState | None = None, denoise: Switch = False) -> Tensor:
         """Wav [B, 1, T * hop_length] -> latents [B, D, T]; `state=None` is offline.
+
+        `denoise` is for all, for each example [B] or frame [B, T].
 
         Raises:
             InputError: the length is no multiple of the hop length, or `state` is of another stream.
@@ -60,4 +64,4 @@ class Encoder(nn.Module):
             x = block(x, state)
         if self.lstm is not None:
             x = self.lstm(x, state)
-        return self.last(self.activation(x), state)
+        return self.last(self.switched(self.activation(x), denoise), state)

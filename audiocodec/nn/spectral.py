@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError, InputError
 from audiocodec.nn.convnext import ConvNeXtBlock
+from audiocodec.nn.film import SwitchableNet
 from audiocodec.nn.latent_scale import LatentScale, full_precision
 from audiocodec.nn.streaming import recall
 
 if TYPE_CHECKING:
+    from audiocodec.nn.film import Switch
     from audiocodec.nn.streaming import StreamState
 
 
@@ -174,12 +176,12 @@ class Synthesis(nn.Module):
         return wav[:, None, :ready]
 
 
-class SpectralEncoder(nn.Module):
-    """Samples [B, 1, T * hop_length] to latents [B, D, T]."""
+class SpectralEncoder(SwitchableNet):
+    """Samples [B, 1, T * hop_length] to latents [B, D, T]; its switch is before the projection to latents."""
 
     def __init__(self, config: SpectralConfig) -> None:
         """Sizes from `config`."""
-        super().__init__()
+        super().__init__(config.encoder_channels)
         width = config.encoder_channels
         self.analysis = Analysis(config)
         self.project_in = nn.Linear(config.features, width)
@@ -190,11 +192,12 @@ class SpectralEncoder(nn.Module):
         self.project_out = nn.Linear(width, config.dim)
         self.scale = LatentScale()
 
-    def forward(self, wav: Tensor, state: StreamState | None = None) -> Tensor:
-        """[B, 1, T * hop_length] -> [B, D, T]."""
+    def forward(self, wav: Tensor, state: StreamState | None = None, denoise: Switch = False) -> Tensor:
+        """[B, 1, T * hop_length] -> [B, D, T]; `denoise` is for all, for each example [B] or frame [B, T]."""
         x = self.project_in(self.analysis(wav, state).transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, state)
+        x = self.switched(x, denoise)
         return self.scale(self.project_out(x.transpose(1, 2)).transpose(1, 2))
 
 
