@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from audiocodec.adaptation.repair.stack import Stack, sum_entries
 from audiocodec.quantizers.codebook import (
     chunk_rows,
     cluster_counts,
@@ -32,6 +31,8 @@ from audiocodec.quantizers.codebook import (
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from audiocodec.adaptation.repair.stack import Stack
 
 CLUSTER_ITERATIONS = 5
 LLOYD_ITERATIONS = 2
@@ -84,36 +85,6 @@ def refit(
     return Fit(stack.with_entries(entries), tuple(moved))
 
 
-def fit_jointly(fit: Fit, rows: Tensor, clean: Tensor, sweeps: int = 1) -> Fit:
-    """Move all movable entries once more, given the codes that the encoder's search really chooses.
-
-    Least squares over the stages, one stage after the other (Gauss-Seidel), for the error at several depths
-    of the stack at once: an entry's target is the mean over those depths of what all other entries leave.
-    `clean` counts as much as `rows`, whatever their numbers.
-    """
-    stack, depths = fit.stack, fit.stack.depths
-    vectors = stack.inward(torch.cat([rows, clean]))
-    weights = torch.ones(len(vectors))
-    weights[len(rows) :] = len(rows) / max(len(clean), 1)
-    for _ in range(sweeps):
-        codes = stack.search(torch.cat([rows, clean]))
-        entries = list(stack.entries)
-        sums = {depth: sum_entries(entries, codes[:, :depth]) for depth in depths}
-        for number, free in enumerate(fit.moved):
-            if not bool(free.any()):
-                continue
-            mine = codes[:, number]
-            deep = [depth for depth in depths if depth > number]
-            old = entries[number][mine]
-            target = old + torch.stack([vectors - sums[depth] for depth in deep]).mean(dim=0)
-            entries[number] = _posterior(target, weights, mine, entries[number], free, PRIOR)
-            step = entries[number][mine] - old
-            for depth in deep:
-                sums[depth] += step
-        stack = stack.with_entries(entries)
-    return Fit(stack, fit.moved)
-
-
 def regret(vectors: Tensor, entries: Tensor) -> Tensor:
     """By how much [K] the error of vectors [N, D] grows without an entry: they take the second best."""
     total = torch.zeros(len(entries))
@@ -149,7 +120,7 @@ def _fit_stage(
         )
     for _ in range(LLOYD_ITERATIONS):
         indices = nearest(residual, start)
-        start = _posterior(residual, torch.ones(len(residual)), indices, start, free, PRIOR)
+        start = _posterior(residual, indices, start, free)
     return start, free
 
 
@@ -165,13 +136,10 @@ def _clusters(entries: Tensor, use: Tensor, count: int, rng: torch.Generator) ->
     return middles
 
 
-def _posterior(
-    vectors: Tensor, weights: Tensor, indices: Tensor, present: Tensor, free: Tensor, prior: float
-) -> Tensor:
-    """Free entries at the mean of their vectors and of `prior` copies of where they were; others stay."""
-    sums, _ = cluster_sums(vectors * weights[:, None], indices, len(present))
-    counts = torch.zeros(len(present)).index_add_(0, indices, weights)
-    means = (sums + prior * present) / (counts + prior)[:, None]
+def _posterior(vectors: Tensor, indices: Tensor, present: Tensor, free: Tensor) -> Tensor:
+    """Free entries at the mean of their vectors and of PRIOR copies of where they were; others stay."""
+    sums, counts = cluster_sums(vectors, indices, len(present))
+    means = (sums + PRIOR * present) / (counts + PRIOR)[:, None]
     return torch.where(free[:, None], means, present)
 
 

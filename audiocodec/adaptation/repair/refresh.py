@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from audiocodec.adaptation.repair.refine import Refining, fit_map, lessons, refine_entries, refine_map
-from audiocodec.adaptation.repair.refit import Fit, fit_jointly, refit, thin
+from audiocodec.adaptation.repair.refit import Fit, refit, thin
 from audiocodec.adaptation.repair.stack import Stack
 from audiocodec.errors import InputError
 
@@ -38,7 +38,6 @@ class RefreshOptions:
             gradient of the decoded sound; "affine" leaves the entries and fits a map around the quantiser.
         stages: first and last stage, counted from 1; None: all.
         fraction: of the entries of each stage that may move; 1 fits the whole codebook to the environment.
-        sweeps: joint passes over all stages after each was fitted for itself.
         refining: how gradients are followed.
         seed: of everything that is drawn.
     """
@@ -46,7 +45,6 @@ class RefreshOptions:
     method: Method = "kmeans"
     stages: tuple[int, int] | None = None
     fraction: float = 0.25
-    sweeps: int = 1
     refining: Refining = field(default_factory=Refining)
     seed: int = 0
 
@@ -109,9 +107,11 @@ def refresh(
         fit = Fit(fitted, ())
     else:
         fit = refit(stack, rows, kept, stages, options.fraction, rng, lambda s: progress(share * s))
-        fit = fit_jointly(fit, rows, kept, options.sweeps)
         if options.method == "gradient":
-            show = lambda s: progress(share + (1 - share) * s)  # noqa: E731
+
+            def show(done: float) -> None:
+                progress(share + (1 - share) * done)
+
             fit = refine_entries(codec.model, fit, heard, spoken, options.refining, rng, show)
     facts = {
         "method": options.method,

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import soundfile
+
+from audiocodec.adaptation.registry import Registry
+
+
+@pytest.fixture
+def folders(voice, tmp_path):
+    """hall: a talker beside a machine; quiet: the same kind of talker alone."""
+    for folder, machine in (("hall", 0.08), ("quiet", 0.0)):
+        (tmp_path / folder).mkdir()
+        for number in range(13):
+            wav = voice(2.6, seed=50 * (machine > 0) + number)[0]
+            time = np.arange(len(wav)) / 16000
+            wav += machine * (np.sin(2 * np.pi * 2400 * time) + np.sin(2 * np.pi * 3300 * time + 1))
+            soundfile.write(tmp_path / folder / f"{number}.wav", wav, 16000)
+
+
+def test_refresh_judges_and_keeps_what_came_out(run, rows, folders, codec):
+    result = run(
+        "refresh",
+        "hall",
+        "--store",
+        "books",
+        "--clean",
+        "quiet",
+        "--environment",
+        "hall",
+        "--json",
+        "--activate",
+    )
+    (found,) = rows(result)
+    assert result.exit_code == (0 if found["accepted"] else 1)
+    registry = Registry("books")
+    revision = registry.revision(found["codebook"])
+    assert revision.status == ("published" if found["accepted"] else "refused")
+    assert revision.active == found["active"] == found["accepted"]
+    assert (revision.provenance.environment, revision.parent) == ("hall", codec.codebook_id)
+    assert revision.provenance.fingerprint == found["fingerprint"]
+    assert found["verdict"]["environment"]["quantization_error"]["change"] < 0
+    assert found["fit"]["moved_entries"] == [16] * 8
+    assert set(found["verdict"]["clean"]) == {
+        "pesq_wb",
+        "stoi",
+        "mel_distance",
+        "quantization_error",
+        "bytes",
+    }
+
+
+def test_wrong_use_is_refused_before_any_work(run, folders):
+    cases = [
+        (("--method", "magic"), 1, "choose one of kmeans"),
+        (("--fraction", "1.5"), 1, "fraction 1.5"),
+        (("--stages", "three"), 2, "such as 1-4"),
+        (("--stages", "2-99", "--clean", "quiet"), 1, "this model has 1 to 8"),
+        (("--bitrate", "123"), 1, "choose one of"),
+    ]
+    for arguments, status, message in cases:
+        result = run("refresh", "hall", "--store", "books", *arguments)
+        assert result.exit_code == status
+        assert message in " ".join(result.stderr.split())
+
+
+def test_silence_and_too_little_sound_are_named(run, folders, tmp_path):
+    (tmp_path / "few").mkdir()
+    soundfile.write(tmp_path / "few" / "silent.wav", np.zeros(160000), 16000)
+    result = run("refresh", "few", "--store", "books", "--clean", "quiet")
+    assert result.exit_code == 1
+    assert "silent.wav: silent, or shorter than 1 s" in result.stderr
+    assert "give at least 96 s that are not silent" in result.stderr
