@@ -14,7 +14,7 @@ from audiocodec.cli.parts.output import Output
 
 SHOWN = ("total", "mel", "spectrum", "commitment", "adversarial", "feature", "discriminator")
 SCORES = ("pesq_wb", "stoi")
-"""Of a validation; the log has more."""
+"""Of a validation without noise; the log has more."""
 SPEED = "audio_seconds_per_second"
 VALID = "valid/"
 
@@ -64,7 +64,8 @@ class TrainDisplay:
         elif self.output.quiet:
             return
         elif scores:
-            shown = (f"{name} {v:.3f}" for name, v in scores.items() if name.startswith(SCORES))
+            plain = {name: v for name, v in scores.items() if name.count("/") == 1}
+            shown = (f"{name} {v:.3f}" for name, v in plain.items() if name.startswith(SCORES))
             self._line(f"step {step}  validation: {', '.join(shown)}")
         elif self.bar is not None:
             self.bar.update(self.task, completed=step, description=self._losses(step, scalars))

@@ -131,4 +131,5 @@ def join(device: str, environment: Mapping[str, str] = os.environ) -> Processes:
         ) from error
     found = resolve_device(device)
     state = PartialState(cpu=found.type == "cpu", timeout=PATIENCE)
+    assert state.device is not None, "Accelerate chooses one"
     return Processes(state.process_index, state.num_processes, state.local_process_index, state.device)

@@ -33,6 +33,7 @@ class Recorder:
         self.trainer, self.report = trainer, report
         self.means, self.waited = Means(), 0.0
         self.environments: Counter[str] = Counter()
+        self.switched: list[float] = []
         self.log: RunLog | None = None
         if trainer.processes.first:
             with new_file(trainer.folder / CONFIG_NAME, overwrite=True) as part:
@@ -55,6 +56,8 @@ class Recorder:
         self.means.add(to_floats(scalars), seconds)
         for part in drawn:
             self.environments.update(part.scenes.environments)
+            if part.scenes.denoise is not None:
+                self.switched.append(float(part.scenes.denoise.float().mean()))
 
     def log_training(self, waited_seconds: float) -> None:
         """Log the means since the last time; all steps so far waited `waited_seconds` for their data."""
@@ -69,7 +72,9 @@ class Recorder:
         }
         total = self.environments.total()
         scalars |= {f"environment/{name}": count / total for name, count in sorted(self.environments.items())}
-        self.waited, self.environments = waited_seconds, Counter()
+        if self.switched:
+            scalars["denoise"] = sum(self.switched) / len(self.switched)
+        self.waited, self.environments, self.switched = waited_seconds, Counter(), []
         self._write("train", scalars)
 
     def log_validation(self) -> None:
@@ -87,8 +92,9 @@ class Recorder:
                 save_state(trainer, found.scores.get(trainer.best_score))
 
     def _write_report(self) -> None:
-        trainer = self.trainer
-        write_report(trainer.folder, trainer.config, trainer.device, trainer.data.sampler.skipped)
+        trainer, augmenter = self.trainer, self.trainer.feed.augmenter
+        skipped = dict(trainer.data.sampler.skipped) | (augmenter.sources.unreadable if augmenter else {})
+        write_report(trainer.folder, trainer.config, trainer.device, skipped)
 
     def _write(self, group: str, scalars: Mapping[str, float]) -> None:
         if self.log is not None:

@@ -137,11 +137,11 @@ def _environments(curves: Curves) -> str:
         return ""
     rows: list[str] = []
     prefixes = list(_of_metric(curves, "pesq_wb", environments[0]))
-    for environment in environments:
-        cells = [escape(environment), _share(curves, environment)]
+    for environment in ["", *environments]:
+        cells = [escape(environment) or "as recorded", _share(curves, environment)]
         for metric in METRICS:
             found = _of_metric(curves, metric, environment)
-            cells += [_digits(metric, found[prefix][-1][1]) for prefix in found]
+            cells += [_digits(metric, found[prefix][-1][1]) if prefix in found else "" for prefix in prefixes]
         cells.append(sparkline(_of_metric(curves, "pesq_wb", environment)[prefixes[-1]]))
         rows.append("".join(f"<td>{cell}</td>" for cell in cells))
     group = f'<th colspan="{len(prefixes)}">'
