@@ -69,7 +69,7 @@ class Account:
     processor_seconds: float | None = None
     workers: int = 1
     reused: int = 0
-    command: tuple[str, ...] = field(default_factory=lambda: tuple(sys.argv))
+    command: tuple[str, ...] = field(default_factory=lambda: ("audiocodec", *sys.argv[1:]))
 
 
 def describe_run(benchmark: Benchmark, rows: Sequence[Row], data: str, account: Account) -> dict[str, Any]:

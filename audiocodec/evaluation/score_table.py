@@ -1,4 +1,4 @@
-"""The rows of a run as matrices, so that whatever is compared is compared on the same files and conditions."""
+"""The rows of a run as matrices: whatever is compared is compared on the same files and conditions."""
 
 from __future__ import annotations
 

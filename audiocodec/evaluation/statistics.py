@@ -25,7 +25,7 @@ MIN_SPEAKERS = 2
 MIN_USABLE = 0.9
 """Share of the resamples that must give a value, or there is no interval."""
 NEVER, ALWAYS = -np.inf, np.inf
-"""SNR where a curve falls below its threshold, when it stays above, or is below at the highest SNR already."""
+"""In place of an SNR, where a curve stays above its threshold, or is below at the highest SNR already."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def limits(draws: Draws) -> tuple[float, float]:
 def crossing(snr_db: Sequence[float], values: NDArray[np.float64], threshold: ArrayLike) -> Draws:
     """SNR in dB where a curve falls below `threshold` for the first time, coming from the highest SNR.
 
-    Between two measured SNRs the curve is a straight line. `NEVER` where it stays above down to the lowest SNR,
+    Between two measured SNRs the curve is a straight line. `NEVER` where it stays above down to the lowest,
     `ALWAYS` where it is below at the highest already, NaN where a value is missing.
 
     Args:
@@ -163,8 +163,8 @@ def bitrate_change(
 ) -> BitrateChange:
     """Bjontegaard delta rate of a codec against another, with its interval.
 
-    The logarithm of the bitrate is interpolated over quality by monotone cubics and averaged where both curves
-    are defined (Bjontegaard, VCEG-M33, 2001; piecewise, as in JCTVC-L1100, 2013).
+    The logarithm of the bitrate is interpolated over quality by monotone cubics and averaged where both
+    curves are defined (Bjontegaard, VCEG-M33, 2001; piecewise, as in JCTVC-L1100, 2013).
 
     Args:
         bitrates: bit/s [P, D] of the codec.

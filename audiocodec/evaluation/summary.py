@@ -13,8 +13,9 @@
     failures      why rows have no scores: codec, condition, reason, rows
     missing       why single scores are missing: codec, column, reason, rows
 
-An estimate is {value, low, high, n, speakers}, the limits those of `about.level`. A scope is `all`, `degraded`
-(all but clean) or the name of a condition. What could not be computed is null, with a reason where it is known.
+An estimate is {value, low, high, n, speakers}, the limits those of `about.level`. A scope is `all`,
+`degraded` (all but clean) or the name of a condition. What could not be computed is null, with a reason where
+one is known.
 Where PESQ falls is an SNR in dB, "never" down to the lowest SNR, or "always" from the highest on.
 """
 

@@ -148,13 +148,24 @@ def made_rows():
                     noise = {None: 0.0, 20.0: 0.1, 0.0: 0.7}[snr_db]
                     pesq = 1 + np.log2(bitrate / shares / 1000) - 0.1 * speaker - noise - 0.01 * take
                     row = {
-                        "file": f"s{speaker}_{take}.wav", "speaker": f"s{speaker}", "language": "de" if speaker else "en",
-                        "condition": condition, "kind": "noise" if snr_db is not None else "clean",
-                        "group": condition.split("_")[0], "snr_db": snr_db, "codec": codec, "peer": codec != "model",
-                        "nominal_bitrate": bitrate, "bitrate": bitrate + 8, "payload_bitrate": bitrate,
-                        "pesq_wb_input": pesq, "pesq_wb_clean": pesq - noise, "encode_rtf": 0.1, "decode_rtf": 0.2,
+                        "file": f"s{speaker}_{take}.wav",
+                        "speaker": f"s{speaker}",
+                        "language": "de" if speaker else "en",
+                        "condition": condition,
+                        "kind": "noise" if snr_db is not None else "clean",
+                        "group": condition.split("_")[0],
+                        "snr_db": snr_db,
+                        "codec": codec,
+                        "peer": codec != "model",
+                        "nominal_bitrate": bitrate,
+                        "bitrate": bitrate + 8,
+                        "payload_bitrate": bitrate,
+                        "pesq_wb_input": pesq,
+                        "pesq_wb_clean": pesq - noise,
+                        "encode_rtf": 0.1,
+                        "decode_rtf": 0.2,
                         "errors": {},
-                    }  # fmt: skip
+                    }
                     change(row)
                     made.append(row)
         return to_frame(made)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import pairwise
 from typing import NamedTuple
 
 from audiocodec.evaluation.report.style import COLORS
@@ -190,16 +191,61 @@ class _Frame:
         return f'<path class="band {curve.style}" d="M{" L".join([*upper, *lower])}Z"/>'
 
     def names(self, curves: Sequence[Curve]) -> str:
-        """The name of each curve right of its last point, moved apart where they would overlap."""
+        """The name of each curve beside its last point, where it hides no other."""
         ends = sorted(
             ((self.y(curve.dots[-1].y), self.x(curve.dots[-1].x), curve) for curve in curves),
             key=lambda end: end[0],
         )
-        heights = spread([y for y, _, _ in ends], TOP + 2, HEIGHT - BOTTOM - 2)
+        if ends and max(x for _, x, _ in ends) - min(x for _, x, _ in ends) < 1:
+            heights = spread([y for y, _, _ in ends], TOP + 2, HEIGHT - BOTTOM - 2)
+            places = [(x + 8, height) for (_, x, _), height in zip(ends, heights, strict=True)]
+        else:
+            places = self._free_places([(x, y, len(curve.name)) for y, x, curve in ends], curves)
         return "".join(
-            f'<text class="name {curve.style}" x="{x + 8:.1f}" y="{height + 4:.1f}">{escape(curve.name)}</text>'
-            for (_, x, curve), height in zip(ends, heights, strict=True)
+            f'<text class="name {curve.style}" x="{x:.1f}" y="{y + 4:.1f}">{escape(curve.name)}</text>'
+            for (x, y), (_, _, curve) in zip(places, ends, strict=True)
         )
+
+    def _free_places(
+        self, ends: Sequence[tuple[float, float, int]], curves: Sequence[Curve]
+    ) -> list[tuple[float, float]]:
+        """For names of so many letters, of places around the ends those with the least of curves behind."""
+        ink = [point for curve in curves for point in self._ink(curve)]
+        taken: list[tuple[float, float, float]] = []
+        for x, y, letters in ends:
+            width = _LETTER * letters
+            around = [
+                (x + 8, y),
+                (x + 8, y - 10),
+                (x + 8, y + 10),
+                (x - width / 2, y - 14),
+                (x - width / 2, y + 14),
+            ]
+
+            def hidden(place: tuple[float, float], width: float = width) -> int:
+                left, middle = place
+                lines = sum(left < x < left + width and abs(y - middle) < _LINE / 2 for x, y in ink)
+                names = sum(
+                    left < other + size and other < left + width and abs(y - middle) < _LINE
+                    for other, y, size in taken
+                )
+                outside = left + width > WIDTH or not TOP < middle < HEIGHT - BOTTOM
+                return lines + 30 * names + 60 * outside
+
+            best = min(around, key=hidden)
+            taken.append((*best, width))
+        return [(x, y) for x, y, _ in taken]
+
+    def _ink(self, curve: Curve) -> list[tuple[float, float]]:
+        """Points along a curve and its bars."""
+        found = [(self.x(dot.x), self.y(dot.y)) for dot in curve.dots]
+        for (x, y), (next_x, next_y) in pairwise(found[:]):
+            found += [(x + at / 20 * (next_x - x), y + at / 20 * (next_y - y)) for at in range(1, 20)]
+        for dot in curve.dots:
+            if not math.isnan(dot.low):
+                low, high = self.y(dot.low), self.y(dot.high)
+                found += [(self.x(dot.x), low + at / 8 * (high - low)) for at in range(9)]
+        return found
 
 
 def spread(heights: Sequence[float], top: float, bottom: float) -> list[float]:

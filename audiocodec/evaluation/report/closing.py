@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from audiocodec.evaluation.report import media, text
 from audiocodec.evaluation.report.examples import Example
 from audiocodec.evaluation.report.facts import Entry, Facts
+from audiocodec.evaluation.report.style import codec_cell, table
 
 MAX_SECONDS = 6.0
 MAX_BYTES = 8_000_000
 """Of all sounds and pictures together."""
+MAX_LINES = 40
+"""Of a list of failures."""
 
 
 def worst(examples: Iterable[Example]) -> str:
@@ -35,15 +38,17 @@ def _example(example: Example) -> str:
     loudest = media.loudest(wavs, rate)
     digits = text.digits(found.score)
     figures = "".join(
-        f"<figure><figcaption>{escape(sound.title)}<br><small>{escape(sound.note) or '&nbsp;'}</small></figcaption>"
+        f"<figure><figcaption>{escape(sound.title)}<br>"
+        f"<small>{escape(sound.note) or '&nbsp;'}</small></figcaption>"
         f'<img src="{media.spectrogram_uri(wav, rate, loudest)}" alt="Spectrogram of {escape(sound.title)}">'
         f'<audio controls preload="none" src="{media.sound_uri(wav, rate)}"></audio></figure>'
         for sound, wav in zip(example.sounds, wavs, strict=True)
     )
     return (
-        f'<div class="card"><h3>{escape(text.condition_title(found.condition).capitalize())}: {escape(found.codec)}'
-        f" at {text.kilobits(found.bitrate)} kbit/s</h3>"
-        f'<p class="soft">{escape(found.file)} · {text.title(found.score)} {text.number(found.value, digits)},'
+        f'<div class="card"><h3>{escape(text.condition_title(found.condition).capitalize())}: '
+        f"{escape(found.codec)} at {text.kilobits(found.bitrate)} kbit/s</h3>"
+        f'<p class="soft">{escape(found.file)} · {text.title(found.score)}'
+        f" {text.number(found.value, digits)},"
         f" where the mean of all files is {text.number(found.mean, digits)} ·"
         f" 0 to {rate / 2000:g} kHz, {(part.stop - part.start) / rate:.1f} s</p>"
         f'<div class="sounds">{figures}</div></div>'
@@ -62,14 +67,14 @@ def languages(facts: Facts) -> str:
     }
     heads = "".join(f"<th>{escape(language)}</th>" for language in found)
     lines = "".join(
-        f'<tr><td class="s{facts.color(point[0])}"><i class="key"></i>{escape(facts.label(point))} kbit/s</td>'
+        f"<tr>{codec_cell(f'{escape(facts.label(point))} kbit/s', facts.color(point[0]))}"
         + "".join(text.cell(entries.get((language, *point)), text.digits(score)) for language in found)
         + "</tr>"
         for point in facts.points
     )
     return (
         f'<p class="soft">{text.title(score)} {text.against(score)}, mean over all conditions.</p>'
-        f'<div class="card wide"><table><thead><tr><th></th>{heads}</tr></thead><tbody>{lines}</tbody></table></div>'
+        + table(f"<tr><th></th>{heads}</tr>", lines)
     )
 
 
@@ -95,28 +100,23 @@ def failures(facts: Facts, skipped: dict[str, str]) -> str:
     return "".join(parts)
 
 
-def _reasons(heads: tuple[str, ...], lines: list[tuple[str | int, ...]] | list[tuple[str, str]]) -> str:
+def _reasons(heads: tuple[str, ...], lines: Sequence[Sequence[str | int]]) -> str:
     if not lines:
         return ""
     head = "".join(f"<th{' class=left' if name not in ('Rows',) else ''}>{name}</th>" for name in heads)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{'' if isinstance(value, int) else ' class=wrap' if at == len(line) - 1 else ' class=left'}>{escape(str(value))}</td>"
-            for at, value in enumerate(line)
-        )
-        + "</tr>"
-        for line in lines[:MAX_LINES]
-    )
+    body = "".join(f"<tr>{''.join(_reason_cells(line))}</tr>" for line in lines[:MAX_LINES])
     more = (
         f"<p class=soft>and {len(lines) - MAX_LINES} more, in summary.json</p>"
         if len(lines) > MAX_LINES
         else ""
     )
-    return f'<div class="card wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}</div>'
+    return table(f"<tr>{head}</tr>", body) + more
 
 
-MAX_LINES = 40
+def _reason_cells(line: Sequence[str | int]) -> Iterable[str]:
+    for at, value in enumerate(line):
+        kind = "" if isinstance(value, int) else "wrap" if at == len(line) - 1 else "left"
+        yield f'<td class="{kind}">{escape(str(value))}</td>'
 
 
 def made(facts: Facts, meta: Entry) -> str:
@@ -139,10 +139,10 @@ def made(facts: Facts, meta: Entry) -> str:
         else None,
         "Versions": ", ".join(f"{name} {version}" for name, version in packages.items()),
         "Codecs": "; ".join(_identity(codec) for codec in meta.get("codecs", [])),
-        "Intervals": f"{text.percent(about['level'])}, bootstrap: {about['resamples']} resamples of the {about['speakers']}"
-        f" speakers with all their files, seed {about['seed']}",
-        "Noise and rooms": "drawn from the name of the noise and the content of the file: the same samples on every"
-        " machine, and the same noise at every SNR",
+        "Intervals": f"{text.percent(about['level'])}, bootstrap: {about['resamples']} resamples of the"
+        f" {about['speakers']} speakers with all their files, seed {about['seed']}",
+        "Noise and rooms": "drawn from the name of the noise and the content of the file: the same samples on"
+        " every machine, and the same noise at every SNR",
         "Bitrates": "coded bits divided by seconds, measured, without the headers of files",
     }
     facts_list = "".join(
@@ -168,13 +168,14 @@ def _identity(codec: Entry) -> str:
 
 def _glossary(facts: Facts) -> str:
     terms = {
-        "Against what went in": "The decoded sound is compared with what the codec was given, noise and all: transparency.",
-        "Against the clean original": "It is compared with the speech before noise was added: what a listener gets of it."
-        " No codec can be expected to be above the line “no codec”.",
-        "Bits for the same quality": "Bjontegaard delta rate: the mean difference of the logarithm of the bitrate over the"
-        " qualities both codecs reach, between the measured bitrates by monotone cubics.",
-        "PESQ-WB": "ITU-T P.862.2 at 16 kHz, 1.0 to 4.6. PESQ and STOI follow listeners less closely for neural codecs"
-        " than for those they were made for: use your ears as well.",
+        "Against what went in": "The decoded sound is compared with what the codec was given, noise and all:"
+        " transparency.",
+        "Against the clean original": "It is compared with the speech before noise was added: what a listener"
+        " gets of it. No codec can be expected to be above the line “no codec”.",
+        "Bits for the same quality": "Bjontegaard delta rate: the mean difference of the logarithm of the"
+        " bitrate over the qualities both codecs reach, between the measured bitrates by monotone cubics.",
+        "PESQ-WB": "ITU-T P.862.2 at 16 kHz, 1.0 to 4.6. PESQ and STOI follow listeners less closely for"
+        " neural codecs than for those they were made for: use your ears as well.",
         "RTF": "Processor seconds for a second of sound.",
     }
     found = "".join(f"<dt>{name}</dt><dd>{meaning}</dd>" for name, meaning in terms.items())

@@ -36,7 +36,7 @@ class Worst:
         score: column it is judged by.
         value: of it.
         mean: of the score over all files.
-        against: each other codec on the same at the nearest bitrate: name, nominal and measured bitrate, value.
+        against: each other codec on the same at the nearest bitrate: name, nominal, measured bitrate, score.
     """
 
     file: str

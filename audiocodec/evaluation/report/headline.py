@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from audiocodec.evaluation.report import text
+from audiocodec.evaluation.report import style, text
 from audiocodec.evaluation.report.facts import Entry, Facts, Point
 from audiocodec.evaluation.score_table import CLEAN, DEGRADED
 
@@ -88,8 +88,9 @@ def _equal_quality(facts: Facts) -> Iterator[str]:
                 percent, limits = entry["percent"], text.interval(entry["low"], entry["high"], 0, sign=True)
                 which = "more" if percent > 0 else "fewer"
                 yield (
-                    f"For the same {text.title(str(score))} {where}, {name} needs {abs(percent):.0f}{text.THIN}%"
-                    f" {which} bits than {other}" + (f" ({limits}{text.THIN}%)." if limits else ".")
+                    f"For the same {text.title(str(score))} {where}, {name} needs"
+                    f" {text.percent(abs(percent) / 100)} {which} bits than {other}"
+                    + (f" ({limits}{text.THIN}%)." if limits else ".")
                 )
 
 
@@ -138,8 +139,8 @@ def _noise(facts: Facts) -> Iterator[str]:
             worst = min(means, key=lambda name: means[name])
             digits = text.digits(score)
             yield (
-                f"Away from clean speech, {escape(codec)} at {text.kilobits(facts.bitrate(point))} kbit/s goes from"
-                f" {text.title(score)} {text.number(clean['value'], digits)} to"
+                f"Away from clean speech, {escape(codec)} at {text.kilobits(facts.bitrate(point))} kbit/s"
+                f" goes from {text.title(score)} {text.number(clean['value'], digits)} to"
                 f" {text.number(rest['value'], digits)}; it reproduces"
                 f" {escape(text.condition_title(worst))} worst ({text.number(means[worst], digits)})."
             )
@@ -163,11 +164,11 @@ def table(facts: Facts) -> str:
     )
     heads = "".join(_head(facts, score) for scores in scopes.values() for score in scores)
     body = "".join(_line(facts, point, scopes) for point in facts.points)
-    return (
-        '<div class="card wide"><table><thead>'
+    last = "<th>Encode and<br>decode, RTF</th><th>Rows<br>failed</th>"
+    return style.table(
         f'<tr><th></th><th></th>{top}<th colspan="2"></th></tr>'
-        f"<tr><th>Codec</th><th>kbit/s</th>{heads}<th>Encode and<br>decode, RTF</th><th>Rows<br>failed</th></tr>"
-        f"</thead><tbody>{body}</tbody></table></div>"
+        f"<tr><th>Codec</th><th>kbit/s</th>{heads}{last}</tr>",
+        body,
     )
 
 
@@ -190,8 +191,8 @@ def _line(facts: Facts, point: Point, scopes: dict[str, list[str]]) -> str:
     failed = sum(facts.mean(scope, point)["failed"] for scope in facts.scopes)
     rows = sum(facts.mean(scope, point)["rows"] for scope in facts.scopes)
     return (
-        f'<tr{" class=first" if first else ""}><td class="s{facts.color(codec)}"><i class="key"></i>'
-        f"{escape(codec)}</td><td>{text.kilobits(facts.bitrate(point))}</td>{cells}{_speed(facts, point)}"
+        f"<tr{' class=first' if first else ''}>{style.codec_cell(escape(codec), facts.color(codec))}"
+        f"<td>{text.kilobits(facts.bitrate(point))}</td>{cells}{_speed(facts, point)}"
         f"<td{' class=worse' if failed else ''}>{failed}<small>of {rows}</small></td></tr>"
     )
 

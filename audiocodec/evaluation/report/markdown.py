@@ -26,9 +26,9 @@ def render(summary: Entry, meta: Entry) -> str:
         f"{title}, against what went in:\n\n{_table(facts, scope)}" for scope, title in facts.scopes.items()
     ]
     notes = (
-        f"Means with {about['level']:.0%} intervals (bootstrap over {about['speakers']} speakers); {about['files']}"
-        f" files, {len(summary['conditions'])} conditions, {about['rows']} rows, {about['failed_rows']} failed."
-        " Bitrates are measured."
+        f"Means with {about['level']:.0%} intervals (bootstrap over {about['speakers']} speakers);"
+        f" {about['files']} files, {len(summary['conditions'])} conditions, {about['rows']} rows,"
+        f" {about['failed_rows']} failed. Bitrates are measured."
     )
     source = [
         f"Data: {meta['data']}, {str(meta.get('created', ''))[:10]}." if meta.get("data") else "",

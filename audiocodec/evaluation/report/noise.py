@@ -9,7 +9,7 @@ from audiocodec.evaluation.report import text
 from audiocodec.evaluation.report.charts import Axis, Curve, chart, even_axis, legend
 from audiocodec.evaluation.report.facts import Entry, Facts, Point
 from audiocodec.evaluation.report.rates import dot
-from audiocodec.evaluation.report.style import tabs
+from audiocodec.evaluation.report.style import COLORS, codec_cell, table, tabs
 from audiocodec.evaluation.score_table import CLEAN
 
 SCORES = ("pesq_wb_input", "pesq_wb_clean")
@@ -50,10 +50,11 @@ def _block(facts: Facts, score: str, groups: list[str], points: list[Point]) -> 
     ]
     if not values:
         return ""
-    upright = even_axis(values, text.title(score), 2)
+    name = text.title(score)
+    upright = even_axis(values, name, 2)
     panels = "".join(
         f'<div class="card"><h3>{escape(group.replace("_", " ").capitalize())}</h3>'
-        f"{chart(curves, _snr_axis(facts, group), upright, f'{text.title(score)} over SNR, {group}', bands=True)}</div>"
+        f"{chart(curves, _snr_axis(facts, group), upright, f'{name} over SNR, {group}', bands=True)}</div>"
         for group, curves in shown.items()
     )
     names: list[tuple[str, int | None]] = [
@@ -125,15 +126,12 @@ def _fall_table(facts: Facts, entries: list[Entry], groups: list[str], kind: str
     heads = "".join(f"<th>{escape(group.replace('_', ' '))}</th>" for group in groups)
     found = {(entry["group"], entry["codec"], entry["nominal_bitrate"]): entry for entry in entries}
     lines = "".join(
-        f'<tr{" class=first" if point == facts.points_of(point[0])[0] else ""}><td class="s{facts.color(point[0])}">'
-        f'<i class="key"></i>{escape(facts.label(point))} kbit/s</td>'
+        f"<tr{' class=first' if point == facts.points_of(point[0])[0] else ''}>"
+        f"{codec_cell(f'{escape(facts.label(point))} kbit/s', facts.color(point[0]))}"
         f"{''.join(_fall(found.get((group, *point)), kind) for group in groups)}</tr>"
         for point in facts.points
     )
-    return (
-        f'<div class="card wide"><table><thead><tr><th></th>{heads}</tr></thead>'
-        f"<tbody>{lines}</tbody></table></div>"
-    )
+    return table(f"<tr><th></th>{heads}</tr>", lines)
 
 
 def _fall(entry: Entry | None, kind: str) -> str:
@@ -180,7 +178,7 @@ def _heat(facts: Facts, score: str) -> str:
         return ""
     codecs = list(dict.fromkeys(codec for codec, _ in points))
     spans = "".join(
-        f'<th colspan="{sum(point[0] == codec for point in points)}" class="s{facts.color(codec)}">'
+        f'<th colspan="{sum(point[0] == codec for point in points)}" class="s{facts.color(codec) % COLORS}">'
         f'<i class="key"></i>{escape(codec)}</th>'
         for codec in codecs
     )
@@ -198,10 +196,8 @@ def _heat(facts: Facts, score: str) -> str:
             for point in points
         )
         lines.append(f"<tr><td>{escape(text.condition_title(one['name']))}</td>{cells}</tr>")
-    return (
-        f'<div class="card wide"><table class="heat"><thead><tr><th></th>{spans}</tr>'
-        f"<tr><th>kbit/s</th>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    head = f"<tr><th></th>{spans}</tr><tr><th>kbit/s</th>{heads}</tr>"
+    return table(head, "".join(lines), "heat")
 
 
 def _heat_cell(estimate: Entry | None, score: str, low: float, high: float) -> str:

@@ -43,9 +43,9 @@ def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str
         ),
         (
             "Bits for the same quality",
-            f"How many more (+) or fewer ({text.MINUS}) bits the model needs for the quality of another codec, over"
-            " the range of quality that both reach; coloured where the interval excludes 0. Little that is shared"
-            " means little that is known.",
+            f"How many more (+) or fewer ({text.MINUS}) bits the model needs for the quality of another,"
+            " over the range of quality that both reach; coloured where the interval excludes 0. Where little"
+            " is shared, little is known.",
             rates.equal_quality(facts) + rates.differences(facts),
         ),
         (
@@ -57,7 +57,8 @@ def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str
         ("Languages", "", closing.languages(facts)),
         (
             "Worst files",
-            "Of each condition the file that is furthest below the mean of the same codec, bitrate and condition.",
+            "Of each condition the file furthest below the mean of the same codec and bitrate, in sound and"
+            " picture.",
             closing.worst(examples),
         ),
         ("Failures", "", closing.failures(facts, meta.get("skipped", {}))),
@@ -78,6 +79,6 @@ def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str
 def _intervals(facts: Facts) -> str:
     about = facts.summary["about"]
     return (
-        f"Compared with what went into the codec. Below each mean its {text.percent(about['level'])} interval, by resampling"
-        f" {about['speakers']} speakers; how many values on hovering."
+        f"Compared with what went into the codec. Below each mean its {text.percent(about['level'])} interval by"
+        f" resampling {about['speakers']} speakers; how many values on hovering."
     )

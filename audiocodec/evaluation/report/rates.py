@@ -9,7 +9,7 @@ from audiocodec.evaluation.report import text
 from audiocodec.evaluation.report.charts import Curve, Dot, bitrate_axis, chart, even_axis, legend
 from audiocodec.evaluation.report.facts import Entry, Facts, Point
 from audiocodec.evaluation.report.headline import SMALL_OVERLAP
-from audiocodec.evaluation.report.style import tabs
+from audiocodec.evaluation.report.style import table, tabs
 from audiocodec.evaluation.score_table import CLEAN
 
 CURVES = ("pesq_wb_input", "pesq_nb_input", "stoi_input", "si_sdr", "mel_distance", "dnsmos")
@@ -95,10 +95,7 @@ def _conditions(facts: Facts) -> dict[str, str]:
 
 def _change_table(scores: list[str], lines: str) -> str:
     heads = "".join(f"<th>{escape(text.title(name))}<br>{text.against(name)}</th>" for name in scores)
-    return (
-        f'<div class="card wide"><table><thead><tr><th></th>{heads}</tr></thead>'
-        f"<tbody>{lines}</tbody></table></div>"
-    )
+    return table(f"<tr><th></th>{heads}</tr>", lines)
 
 
 def _change_lines(
@@ -126,7 +123,8 @@ def _change(entry: Entry | None) -> str:
     few = f"{text.percent(entry['overlap'])} shared" if entry["overlap"] < SMALL_OVERLAP else ""
     below = " · ".join(part for part in (limits, few) if part)
     return (
-        f'<td title="{text.percent(entry["overlap"])} of the range of quality is shared"><span class="{kind}">'
+        f'<td title="{text.percent(entry["overlap"])} of the range of quality is shared">'
+        f'<span class="{kind}">'
         f"{text.number(entry['percent'], 0, sign=True)}{text.THIN}%</span><small>{below}</small></td>"
     )
 
@@ -171,10 +169,7 @@ def _difference_table(facts: Facts, scope: str, score: str, codecs: list[str], o
             for other in others
         )
         lines.append(f"<tr><td>{escape(facts.label(point))} kbit/s</td>{cells}</tr>")
-    return (
-        f'<div class="card wide"><table><thead><tr><th></th>{heads}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    return table(f"<tr><th></th>{heads}</tr>", "".join(lines))
 
 
 def _difference(entry: Entry | None, score: str) -> str:

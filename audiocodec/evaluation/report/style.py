@@ -47,7 +47,8 @@ stroke-linejoin:round}
 .none{--own:var(--soft)}.none .curve,.curve.none{stroke-dasharray:2 4}
 .wide{overflow-x:auto;margin:10px 0}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:14px;min-width:100%}
-th,td{padding:5px 9px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;vertical-align:top}
+th,td{padding:5px 9px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;
+vertical-align:top}
 th{color:var(--soft);font-weight:500;font-size:12.5px;vertical-align:bottom}
 td small{display:block;font-size:11.5px;line-height:1.3}
 th:first-child,td:first-child,.left{text-align:left}
@@ -77,9 +78,10 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 18px;margin:8px 0}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 pre{overflow-x:auto;font-size:13px;margin:8px 0;white-space:pre-wrap;overflow-wrap:anywhere}
 summary{cursor:pointer;color:var(--soft);margin:8px 0}
-@media(max-width:560px){body{padding:18px 12px 50px}.card{padding:12px}dl{grid-template-columns:1fr}dd{margin-bottom:6px}
-h1{font-size:21px}th,td{padding:5px 8px}}
-@media print{body{background:#fff;max-width:none}.tab{display:block}.tabs>label{display:none}.card{break-inside:avoid}}
+@media(max-width:560px){body{padding:18px 12px 50px}.card{padding:12px}
+dl{grid-template-columns:1fr}dd{margin-bottom:6px}h1{font-size:21px}th,td{padding:5px 8px}}
+@media print{body{background:#fff;max-width:none}.tab{display:block}.tabs>label{display:none}
+.card{break-inside:avoid}}
 """
 )
 
@@ -92,6 +94,19 @@ def page(title: str, body: str) -> str:
         '<meta name="color-scheme" content="light dark">'
         f"<title>{title}</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
     )
+
+
+def table(heads: str, lines: str, kind: str = "") -> str:
+    """A table in a card, which scrolls by itself on narrow screens; `heads` and `lines` are rows."""
+    return (
+        f'<div class="card wide"><table class="{kind}"><thead>{heads}</thead>'
+        f"<tbody>{lines}</tbody></table></div>"
+    )
+
+
+def codec_cell(label: str, color: int) -> str:
+    """First cell of a row: a codec with its colour; `label` must be escaped."""
+    return f'<td class="s{color % COLORS}"><i class="key"></i>{label}</td>'
 
 
 def tabs(name: str, parts: list[tuple[str, str]]) -> str:

@@ -1,0 +1,162 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from audiocodec.evaluation.report.examples import Example, Sound, Worst
+from audiocodec.evaluation.report.page import render, write_report
+from audiocodec.evaluation.results import plain
+from audiocodec.evaluation.summary import summarise
+
+VOID = {"meta", "img", "input", "br", "path", "circle", "rect"}
+META = {
+    "command": ["audiocodec", "evaluate", "--data", "my speech"],
+    "data": "<speech>",
+    "created": "2026-11-21T13:00:00+00:00",
+    "seconds": 90.0,
+    "languages": ["de", "en"],
+    "skipped": {"lyra": "no files <of> Lyra"},
+    "codecs": [{"name": "model", "peer": False, "model_id": "0123abcd", "codebook": "4567cdef"}],
+    "environment": {"python": "3.11.7", "system": "Linux", "cores": 2, "packages": {"pesq": "0.0.4"}},
+    "elapsed_seconds": 12.0,
+    "workers": 2,
+}
+
+
+class Checker(HTMLParser):
+    """Finds tags that are not closed, what would be fetched, and the text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong, self.links, self.text, self.tags = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append((tag, self.getpos()))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(page):
+    found = Checker()
+    found.feed(page)
+    assert (found.open, found.wrong) == ([], [])
+    assert all(link.startswith("data:") for link in found.links)
+    assert "http" not in page.replace("http-equiv", "")
+    assert not {"script", "link", "iframe"} & set(found.tags)
+    text = "".join(found.text).replace("\N{NARROW NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
+    return " ".join(text.split()), found
+
+
+@pytest.fixture
+def example():
+    wav = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
+    worst = Worst("s1_0.wav", "hum_0db", "model", 2000.0, 1990.0, "pesq_wb_input", 1.1, 1.4)
+    return Example(worst, 16000, (Sound("Clean original", wav), Sound("model", 0.5 * wav, "PESQ-WB 1.10")))
+
+
+def test_a_page_says_what_was_found_and_how(made_rows, example):
+    text, found = read(render(plain(summarise(made_rows(), resamples=100)), META, [example]))
+    assert "How model holds up" in text
+    assert "16 files" in text
+    assert "no failed" in text
+    assert (
+        "For the same PESQ-WB on clean speech, model needs 50 % fewer bits than late (-50 to -50 %)." in text
+    )
+    assert "its PESQ-WB at 8.0 kbit/s is 1.00 higher (1.00 to 1.00) than that of late at 8.0 kbit/s" in text
+    assert "Intervals rest on 8 speakers" in text
+    assert "audiocodec evaluate --data 'my speech'" in text
+    assert "no files <of> Lyra" in text  # escaped, or it were a tag
+    assert "model 0123abcd, codebook 4567cdef" in text
+    assert "100 resamples of the 8 speakers with all their files, seed 0" in text
+    assert (found.tags.count("audio"), found.tags.count("img")) == (2, 2)
+
+
+def test_the_table_holds_the_means(made_rows):
+    summary = plain(summarise(made_rows(), resamples=50))
+    page = render(summary, META)
+    (line,) = re.findall(r"<tr><td class=\"s0\"><i class=\"key\"></i>model</td><td>4\.0</td>.*?</tr>", page)
+    numbers = re.findall(r"<td title=[^>]*>([\d.]+)<small>", line)
+    entry = {(one["scope"], one["codec"], one["nominal_bitrate"]): one for one in summary["means"]}
+    expected = [
+        entry[scope, "model", 4000.0]["scores"]["pesq_wb_input"]["value"] for scope in ("clean", "degraded")
+    ]
+    assert [float(number) for number in numbers] == pytest.approx(expected, abs=0.005)
+
+
+def test_one_speaker_one_condition_one_bitrate(made_rows):
+    rows = made_rows(conditions=(("clean", None),))
+    rows = rows[(rows["file"] == "s0_0.wav") & (rows["codec"] == "model") & (rows["nominal_bitrate"] == 2000)]
+    text, _ = read(render(plain(summarise(rows, resamples=20)), {}))
+    assert "One speaker only" in text
+
+
+def test_no_clean_speech_and_no_models(made_rows):
+    rows = made_rows(conditions=(("hum_20db", 20.0), ("hum_0db", 0.0)))
+    text, _ = read(render(plain(summarise(rows[rows["peer"]], resamples=20)), {}))
+    assert "How late, far holds up" in text
+    assert "Mean of 2 conditions" in text
+
+
+def test_when_all_failed_the_page_says_why(made_rows):
+    def fail(row):
+        for name in (
+            "pesq_wb_input",
+            "pesq_wb_clean",
+            "bitrate",
+            "payload_bitrate",
+            "encode_rtf",
+            "decode_rtf",
+        ):
+            del row[name]
+        row["error"] = "the <disk> is full"
+
+    text, _ = read(render(plain(summarise(made_rows(fail), resamples=10)), {}))
+    assert "384 failed" in text
+    assert "the <disk> is full" in text
+
+
+def test_hostile_names_stay_text(made_rows):
+    def rename(row):
+        row["codec"] = f"<script>{row['codec']}"
+        row["file"] = "<img src=x>" + row["file"]
+        if row["condition"] != "clean":
+            row["group"] = "<b>hum"
+            row["condition"] = row["condition"].replace("hum", "<b>hum")
+
+    read(render(plain(summarise(made_rows(rename), resamples=20)), META))
+
+
+def test_a_page_does_not_grow_without_end(made_rows, example, monkeypatch):
+    summary = plain(summarise(made_rows(), resamples=10))
+    one = len(render(summary, META, [example])) - len(render(summary, META))
+    monkeypatch.setattr("audiocodec.evaluation.report.closing.MAX_BYTES", round(2.5 * one))
+    _, found = read(render(summary, META, [example] * 5))
+    assert found.tags.count("audio") == 4
+
+
+def test_a_page_is_written_whole_or_not_at_all(made_rows, tmp_path):
+    summary = plain(summarise(made_rows(), resamples=10))
+
+    def break_off():
+        yield from ()
+        raise RuntimeError("in the middle")
+
+    path = tmp_path / "report.html"
+    with pytest.raises(RuntimeError):
+        write_report(summary, META, break_off(), path)
+    assert list(tmp_path.iterdir()) == []
+    write_report(summary, META, (), path)
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+    assert path.read_text(encoding="utf-8").endswith("</html>\n")
