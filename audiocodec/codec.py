@@ -19,7 +19,7 @@ from audiocodec.bitstream.header import MAX_NAME_BYTES
 from audiocodec.checkpoint import WEIGHTS_NAME, codebook_id, load_model, model_id, weights_file
 from audiocodec.coding import PacketDecoder, PacketEncoder
 from audiocodec.devices import device_of, resolve_device
-from audiocodec.errors import InputError, RegistryError
+from audiocodec.errors import InputError
 from audiocodec.revisions import CodebookStore, Revisions
 from audiocodec.streaming import StreamDecoder, StreamEncoder
 
@@ -90,10 +90,13 @@ class Codec:
         """Frames in a packet of about a second."""
         return round(self.model.frame_rate)
 
-    def encode(self, wav: Any, sample_rate: int, bitrate: float | None = None) -> EncodedAudio:
+    def encode(
+        self, wav: Any, sample_rate: int, bitrate: float | None = None, *, denoise: bool = False
+    ) -> EncodedAudio:
         """Encode samples [L], [C, L] or [B, C, L], numpy or torch, float in [-1, 1] or integer.
 
         `bitrate` None is the highest. A batch is coded item by item, so each gives the codes it gives alone.
+        `denoise` leaves out the noise, with models that have a switch for it; the decoder need not know.
 
         Raises:
             InputError: the samples cannot be used, or there are none; SampleRateError, BitrateError likewise.
@@ -105,7 +108,7 @@ class Codec:
                 f"samples of shape {samples.shape}: there is nothing to encode; give at least 1 sample"
             )
         header = self.header(sample_rate, batch[0].shape[0], bitrate, length=batch[0].shape[1])
-        codes = [self._codes(item, header) for item in batch]
+        codes = [self._codes(item, header, denoise) for item in batch]
         return EncodedAudio(np.stack(codes) if samples.ndim == 3 else codes[0], header)
 
     def decode(self, encoded: EncodedAudio) -> tuple[Samples, int]:
@@ -130,14 +133,16 @@ class Codec:
         parts = [decoder.push(codes[..., i : i + header.packet_frames].astype(np.int64)) for i in frames]
         return np.concatenate([*parts, decoder.flush()], axis=1), header.sample_rate
 
-    def compress(self, wav: Any, sample_rate: int, bitrate: float | None = None) -> bytes:
+    def compress(
+        self, wav: Any, sample_rate: int, bitrate: float | None = None, *, denoise: bool = False
+    ) -> bytes:
         """Encode samples [L] or [C, L] to the bytes of a `.nac` file; otherwise as `encode`."""
         samples = as_channels(wav, sample_rate)
         if not samples.shape[1]:
             raise InputError("there is nothing to compress; give at least 1 sample")
         file = io.BytesIO()
         header = self.header(sample_rate, samples.shape[0], bitrate, length=samples.shape[1])
-        files.write_blocks(self.model, header, file, files.split_blocks(samples))
+        files.write_blocks(self.model, header, file, files.split_blocks(samples), denoise)
         return file.getvalue()
 
     def decompress(self, data: bytes, *, conceal: bool = False) -> tuple[Samples, int]:
@@ -159,6 +164,7 @@ class Codec:
         *,
         overwrite: bool = False,
         progress: files.Progress | None = None,
+        denoise: bool = False,
     ) -> Header:
         """Encode a sound file to a `.nac` file in bounded memory; nothing is left behind when it fails.
 
@@ -169,7 +175,7 @@ class Codec:
         def header_of(found: audio.AudioInfo, length: int | None) -> Header:
             return self.header(found.sample_rate, found.channels, bitrate, length=length)
 
-        return files.encode_file(self.model, header_of, source, target, overwrite, progress)
+        return files.encode_file(self.model, header_of, source, target, overwrite, progress, denoise)
 
     def decompress_file(
         self,
@@ -200,13 +206,15 @@ class Codec:
         *,
         packet_frames: int | None = None,
         length: int | None = None,
+        denoise: bool = False,
     ) -> StreamEncoder:
         """Start a stream; a packet has `packet_frames` frames (None: about a second; 1 or 2 to talk).
 
-        With `length`, the samples to come, the packets are exactly those of `compress`.
+        With `length`, the samples to come, the packets are exactly those of `compress`. `denoise` can be
+        changed while the stream runs: it is an attribute of the encoder.
         """
         header = self.header(sample_rate, channels, bitrate, packet_frames=packet_frames, length=length)
-        return StreamEncoder(self.model, header)
+        return StreamEncoder(self.model, header, denoise)
 
     def stream_decoder(self, header: Header | None = None) -> StreamDecoder:
         """Receive a stream; give the encoder's `header` if its first packet may be lost."""
@@ -257,8 +265,8 @@ class Codec:
         codec.revisions.origin = self.revisions.origin or self.revisions
         return codec
 
-    def _codes(self, samples: Samples, header: Header) -> NDArray[np.int64]:
-        encoder = PacketEncoder(self.model, header)
+    def _codes(self, samples: Samples, header: Header, denoise: bool) -> NDArray[np.int64]:
+        encoder = PacketEncoder(self.model, header, denoise)
         parts = [codes for block in files.split_blocks(samples) for codes in encoder.push(block)]
         return np.ascontiguousarray(np.concatenate([*parts, *encoder.flush()], axis=2))
 
@@ -282,18 +290,3 @@ def load(
     file = weights_file(path)
     metadata.setdefault("name", file.resolve().parent.name if file.name == WEIGHTS_NAME else file.stem)
     return Codec(model, config, metadata, device_of(model), codebooks)
-
-
-def name_for(header: Header) -> str:
-    """Name of the pretrained model that a file was made with.
-
-    Raises:
-        RegistryError: it is not installed.
-    """
-    name = pretrained.find_by_id(header.model_id)
-    if name is None:
-        raise RegistryError(
-            f"made with model {header.model_name!r} (identity {header.model_id}), which is not installed;"
-            " name its folder (--model)"
-        )
-    return name

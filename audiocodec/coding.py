@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from audiocodec.audio import Resampler
 from audiocodec.audio.concealment import Concealer
 from audiocodec.devices import device_of
+from audiocodec.errors import InputError
+from audiocodec.nn.film import NO_SWITCH
 from audiocodec.nn.streaming import StreamState
 
 if TYPE_CHECKING:
     from audiocodec.bitstream import Header
     from audiocodec.model import CodecModel
+    from audiocodec.nn.film import Switch
 
 LONGEST_SECONDS = 2.0
 """Decoded at once: a file from outside may claim packets of many minutes, which would take gigabytes."""
@@ -30,9 +33,14 @@ Samples = NDArray[np.float32]
 
 
 class PacketEncoder:
-    """One recording on its way to codes: push samples [C, L], get codes [C, N, T] of whole packets."""
+    """One recording on its way to codes: push samples [C, L], get codes [C, N, T] of whole packets.
 
-    def __init__(self, model: CodecModel, header: Header) -> None:
+    Attributes:
+        denoise: the denoising switch, for samples that are pushed from now on; a frame of codes takes what
+            was set when its first sample was pushed. To switch it on is an InputError without such a switch.
+    """
+
+    def __init__(self, model: CodecModel, header: Header, denoise: bool = False) -> None:
         """`header` gives rates, channels, number of quantizers and size of a packet."""
         self._model, self._header = model, header
         self._resampler = Resampler(header.sample_rate, model.sample_rate, header.channels)
@@ -42,8 +50,20 @@ class PacketEncoder:
         self._waiting_length = 0
         self._coded_frames = 0
         self._model_length = 0
+        self._switch = Timeline(model.can_denoise)
         self.length = 0
         """Samples pushed so far."""
+        self.denoise = denoise
+
+    @property
+    def denoise(self) -> bool:
+        """See above."""
+        return self._switch.on
+
+    @denoise.setter
+    def denoise(self, on: bool) -> None:
+        per_frame = self._model.hop_length * self._header.sample_rate
+        self._switch.set(on, -(-self.length * self._model.sample_rate // per_frame))
 
     def push(self, block: Samples) -> list[Codes]:
         """Take samples [C, L], any number of them; give the packets that are full now."""
@@ -88,9 +108,44 @@ class PacketEncoder:
     @torch.inference_mode()
     def _encode(self, samples: Samples) -> Codes:
         wav = torch.from_numpy(np.ascontiguousarray(samples)).to(device_of(self._model))
-        codes = self._model.encode(wav[:, None], self._header.num_quantizers, self._state)
+        on = self._switch.take(self._header.packet_frames)
+        if isinstance(on, torch.Tensor):
+            on = on.to(wav.device).expand(len(wav), -1)
+        codes = self._model.encode(wav[:, None], self._header.num_quantizers, self._state, on)
         self._coded_frames += codes.shape[2]
         return codes.cpu().numpy()
+
+
+class Timeline:
+    """A switch over the frames of one stream: set for frames to come, taken packet by packet."""
+
+    def __init__(self, allowed: bool) -> None:
+        """Start off; `allowed` says whether it may be on."""
+        self.on, self._allowed = False, allowed
+        self._changes: list[tuple[int, bool]] = []
+        self._before, self._start = False, 0
+
+    def set(self, on: bool, frame: int) -> None:
+        """Put it to `on` from `frame` on, which is none before the last change.
+
+        Raises:
+            InputError: it may not be on.
+        """
+        if on and not self._allowed:
+            raise InputError(NO_SWITCH)
+        if on != self.on:
+            self.on = on
+            self._changes = [change for change in self._changes if change[0] < frame] + [(frame, on)]
+
+    def take(self, count: int) -> Switch:
+        """The switch in the next `count` frames: one value, or [1, count] where it changes."""
+        frames = torch.full((1, count), self._before)
+        for start, on in self._changes:
+            frames[:, max(0, start - self._start) :] = on
+        self._start += count
+        self._before = bool(frames[0, -1])
+        self._changes = [change for change in self._changes if change[0] >= self._start]
+        return self._before if bool((frames == self._before).all()) else frames
 
 
 class PacketDecoder:

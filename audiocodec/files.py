@@ -52,9 +52,11 @@ class Part:
     conceal: bool = False
 
 
-def write_blocks(model: CodecModel, header: Header, file: BinaryIO, blocks: Iterable[Samples]) -> int:
+def write_blocks(
+    model: CodecModel, header: Header, file: BinaryIO, blocks: Iterable[Samples], denoise: bool = False
+) -> int:
     """Encode blocks [C, L] of one recording into a container; gives the number of samples."""
-    encoder, writer = PacketEncoder(model, header), ContainerWriter(file, header)
+    encoder, writer = PacketEncoder(model, header, denoise), ContainerWriter(file, header)
     for block in blocks:
         for codes in encoder.push(block):
             writer.write_packet(codes)
@@ -96,6 +98,7 @@ def encode_file(
     target: str | os.PathLike[str],
     overwrite: bool = False,
     progress: Progress | None = None,
+    denoise: bool = False,
 ) -> Header:
     """Encode a sound file; `header_of` makes the header from what it says and its length, if known."""
     found = audio.info(source)
@@ -103,7 +106,7 @@ def encode_file(
     header = header_of(found, None if found.format.startswith(("MP3", "MPEG")) else found.length)
     blocks = watched(audio.blocks(source, BLOCK_LENGTH), found.length, progress)
     with audio.new_file(target, overwrite) as temporary, temporary.open("wb") as file:
-        write_blocks(model, header, file, blocks)
+        write_blocks(model, header, file, blocks, denoise)
     return header
 
 

@@ -6,10 +6,13 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audiocodec.config import from_mapping
 from audiocodec.errors import ConfigError, RegistryError
+
+if TYPE_CHECKING:
+    from audiocodec.bitstream import Header
 
 INDEX_NAME = "index.json"
 INDEX_VERSION = 1
@@ -31,6 +34,7 @@ class PretrainedEntry:
         licence: SPDX name.
         description: one line for people.
         default: whether commands use it when none is named.
+        denoise: whether it has a denoising switch.
     """
 
     folder: str
@@ -44,6 +48,7 @@ class PretrainedEntry:
     licence: str
     description: str = ""
     default: bool = False
+    denoise: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,21 @@ def find(name_or_path: str | Path, root: Path | None = None) -> Path:
 def find_by_id(model_id: str, root: Path | None = None) -> str | None:
     """Name of the pretrained model whose identity starts with `model_id`, if there is one."""
     return next((name for name, entry in models(root).items() if entry.model_id.startswith(model_id)), None)
+
+
+def name_for(header: Header) -> str:
+    """Name of the pretrained model that a file was made with.
+
+    Raises:
+        RegistryError: it is not installed.
+    """
+    name = find_by_id(header.model_id)
+    if name is None:
+        raise RegistryError(
+            f"made with model {header.model_name!r} (identity {header.model_id}), which is not installed;"
+            " name its folder (--model)"
+        )
+    return name
 
 
 def sha256(file: Path) -> str:

@@ -29,16 +29,29 @@ class StreamEncoder:
 
     The first packet starts with the header, the last one ends with the index. Memory grows by one number a
     packet only.
+
+    Attributes:
+        denoise: whether what is pushed from now on is freed of noise; may be set at any time. To switch it on
+            is an InputError for models without a denoising switch.
     """
 
-    def __init__(self, model: CodecModel, header: Header) -> None:
+    def __init__(self, model: CodecModel, header: Header, denoise: bool = False) -> None:
         """Start a stream as `header` describes it."""
         self.header = header
         self._model = model
-        self._encoder = PacketEncoder(model, header)
+        self._encoder = PacketEncoder(model, header, denoise)
         self._outbox = io.BytesIO()
         self._writer = ContainerWriter(self._outbox, header)
         self._flushed = False
+
+    @property
+    def denoise(self) -> bool:
+        """See above."""
+        return self._encoder.denoise
+
+    @denoise.setter
+    def denoise(self, on: bool) -> None:
+        self._encoder.denoise = on
 
     @property
     def latency_seconds(self) -> float:

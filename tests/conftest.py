@@ -72,3 +72,29 @@ def codec(tiny_folder: Path) -> Codec:
     from audiocodec.codec import load
 
     return load(tiny_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def denoising_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a denoising switch that does something, if nothing useful."""
+    from dataclasses import replace
+
+    import torch
+
+    from audiocodec.checkpoint import load_model, save_model
+
+    folder = tmp_path_factory.mktemp("denoising")
+    model, config, _ = load_model(tiny_folder)
+    model.encoder.add_switch()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.encoder.film.parameters():
+        parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+    save_model(folder, model, replace(config, denoise="film"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def denoising(denoising_folder: Path) -> Codec:
+    from audiocodec.codec import load
+
+    return load(denoising_folder, device="cpu")

@@ -9,7 +9,7 @@ import torch
 
 from audiocodec.audio import resample
 from audiocodec.bitstream import ContainerReader
-from audiocodec.codec import Codec, EncodedAudio, load, name_for
+from audiocodec.codec import Codec, EncodedAudio, load
 from audiocodec.errors import (
     BitrateError,
     BitstreamError,
@@ -20,6 +20,7 @@ from audiocodec.errors import (
     SampleRateError,
     Truncated,
 )
+from audiocodec.pretrained import name_for
 
 RATES = [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000]
 
@@ -277,3 +278,24 @@ def test_files_and_memory_give_the_same_bytes(codec, voice, tmp_path):
         wav = soundfile.read(path, dtype="float32", always_2d=True)[0].T
         codec.compress_file(path, out, 600)
         assert out.read_bytes() == codec.compress(wav, rate, 600)
+
+
+def test_denoising_is_a_matter_of_encoding(denoising, codec, voice, tmp_path):
+    """Off, the model is the one without a switch; on, all ways of encoding agree and any decoder will do."""
+    wav = voice(1.3)
+    assert np.array_equal(denoising.encode(wav, 16000).codes, codec.encode(wav, 16000).codes)
+    on = denoising.encode(wav, 16000, denoise=True)
+    assert not np.array_equal(on.codes, codec.encode(wav, 16000).codes)
+    blob = denoising.compress(wav, 16000, denoise=True)
+    assert len(blob) == len(denoising.compress(wav, 16000))
+    soundfile.write(tmp_path / "a.wav", wav.T, 16000, "FLOAT")
+    denoising.compress_file(tmp_path / "a.wav", tmp_path / "a.nac", denoise=True)
+    assert (tmp_path / "a.nac").read_bytes() == blob
+    decoded, _ = denoising.decompress(blob)
+    assert np.array_equal(decoded, denoising.decode(on)[0])
+    for call in (codec.encode, codec.compress):
+        with pytest.raises(InputError, match="no denoising switch"):
+            call(wav, 16000, denoise=True)
+    with pytest.raises(InputError, match="no denoising switch"):
+        codec.compress_file(tmp_path / "a.wav", tmp_path / "b.nac", denoise=True)
+    assert not (tmp_path / "b.nac").exists()

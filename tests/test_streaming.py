@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -179,3 +180,70 @@ def test_a_stream_without_sound_is_an_empty_file(codec):
     packets = codec.stream_encoder(16000).flush()
     assert receive(codec.stream_decoder(), packets).shape == (1, 0)
     assert codec.decompress(b"".join(packets))[0].shape == (1, 0)
+
+
+def toggled(codec, wav, changes, block_length, sample_rate=16000, **options):
+    """Codes [C, N, T] and packets of a stream whose switch is set at samples of `changes`."""
+    encoder = codec.stream_encoder(sample_rate, wav.shape[0], **options)
+    cuts = sorted({*range(0, wav.shape[1], block_length), *changes, wav.shape[1]})
+    packets = []
+    for start, stop in itertools.pairwise(cuts):
+        if start in changes:
+            encoder.denoise = changes[start]
+            assert encoder.denoise == changes[start]
+        packets += encoder.push(wav[:, start:stop])
+    packets += encoder.flush()
+    reader = ContainerReader(io.BytesIO(b"".join(packets)))
+    return np.concatenate([codes for _, codes in reader.packets()], axis=2), packets
+
+
+@pytest.mark.parametrize("packet_frames", [1, 7, None])
+def test_denoising_switched_in_the_middle_is_denoising_of_these_frames(denoising, voice, packet_frames):
+    """A frame takes what was set at its first sample: sample 5000 is in frame 15, 16 is the first one on."""
+    wav, changes = voice(2.2, channels=2), {5000: True, 16000: False, 20480: True}
+    on = torch.zeros(111, dtype=torch.bool)
+    on[16:50] = on[64:] = True
+    padded = torch.zeros(2, 1, 111 * 320)
+    padded[:, 0, : wav.shape[1]] = torch.from_numpy(wav)
+    with torch.inference_mode():
+        expected = denoising.model.encode(padded, denoise=on.expand(2, -1)).numpy()
+    plain, _ = toggled(denoising, wav, {}, 4096, packet_frames=packet_frames)
+    for block_length in (100, 50000):
+        codes, packets = toggled(denoising, wav, changes, block_length, packet_frames=packet_frames)
+        # Packets of other sizes round differently: now and then another entry is as near.
+        assert (codes == expected).mean() > 0.99
+        np.testing.assert_array_equal(codes[..., :16], plain[..., :16])
+        assert len(packets) == -(-111 // (packet_frames or 50))
+        assert receive(denoising.stream_decoder(), packets).shape == wav.shape
+    assert (plain[..., 16:50] != expected[..., 16:50]).mean() > 0.1
+
+
+def test_switches_follow_the_time_of_the_recording(denoising, voice):
+    """Half a second in is frame 25, whatever the sample rate; and blocks of any size give the same."""
+    wav = voice(1.3, 44100)
+    found = [toggled(denoising, wav, {22050: True}, block, 44100)[0] for block in (441, 22050, 1 << 20)]
+    plain = toggled(denoising, wav, {}, 4096, 44100)[0]
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+    assert np.array_equal(found[0][..., :25], plain[..., :25])
+    assert not np.array_equal(found[0][..., 25:30], plain[..., 25:30])
+
+
+def test_denoising_costs_neither_bits_nor_time(denoising, voice):
+    on = denoising.stream_encoder(16000, packet_frames=2, denoise=True)
+    off = denoising.stream_encoder(16000, packet_frames=2)
+    assert on.latency_seconds == off.latency_seconds
+    for block in np.split(voice(1.2), 30, axis=1):
+        assert [len(packet) for packet in on.push(block)] == [len(packet) for packet in off.push(block)]
+    assert [len(packet) for packet in on.flush()] == [len(packet) for packet in off.flush()]
+
+
+def test_a_model_without_switch_cannot_be_switched_on(codec, voice):
+    with pytest.raises(InputError, match="no denoising switch"):
+        codec.stream_encoder(16000, denoise=True)
+    encoder = codec.stream_encoder(16000)
+    encoder.push(voice(1.5))
+    with pytest.raises(InputError, match="no denoising switch"):
+        encoder.denoise = True
+    encoder.denoise = False
+    assert b"".join(encoder.flush())

@@ -61,6 +61,7 @@ def entry(codec: Codec, folder: Path, licence: str, description: str, default: b
         licence=licence,
         description=description,
         default=default,
+        denoise=codec.model.can_denoise,
     )
 
 

@@ -94,7 +94,7 @@ def _codec(source: Path, task: DecodeTask) -> Codec:
     """The model that was named, or the installed one that the file names."""
     if task.model is not None:
         return codec_for(task.model, task.device, None, task.store)
-    from audiocodec.codec import name_for
+    from audiocodec.pretrained import name_for
 
     with open_container(source) as reader:
         return codec_for(name_for(reader.header), task.device, None, task.store)

@@ -13,6 +13,7 @@ from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.bitstream import ContainerReader
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import convert, files
+from audiocodec.cli.parts.denoising import check_denoise
 from audiocodec.cli.parts.describe import describe, summary
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
@@ -35,6 +36,7 @@ class EncodeTask:
     bitrate: float | None
     force: bool
     report: bool
+    denoise: bool
 
 
 def encode(
@@ -44,6 +46,7 @@ def encode(
     bitrate: Bitrate = None,
     codebook: options.Codebook = None,
     store: options.Store = None,
+    denoise: options.Denoise = False,
     report: Report = False,
     jobs: options.Jobs = 1,
     device: options.Device = "auto",
@@ -58,10 +61,12 @@ def encode(
     items = plan(inputs, out, ".nac", AUDIO_SUFFIXES)
     codebook = chosen_codebook(codec_for(model, device, None, store), codebook, store)
     loading = (model, device, codebook, store)
-    codec_for(*loading).model.num_quantizers_for(bitrate)  # one error instead of one a file
+    codec = codec_for(*loading)
+    codec.model.num_quantizers_for(bitrate)  # one error instead of one a file
+    check_denoise(codec, denoise)
 
     def task(item: Item) -> EncodeTask:
-        return EncodeTask(item, loading, bitrate, force, report)
+        return EncodeTask(item, loading, bitrate, force, report, denoise)
 
     convert(encode_file, task, items, jobs, Output(json, quiet), _line)
 
@@ -70,7 +75,9 @@ def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str
     """Encode one file; gives what there is to say about it."""
     codec = codec_for(*task.codec)
     with files(task.item, ".nac") as (source, target):
-        codec.compress_file(source, target, task.bitrate, overwrite=task.force, progress=progress)
+        codec.compress_file(
+            source, target, task.bitrate, overwrite=task.force, progress=progress, denoise=task.denoise
+        )
         with target.open("rb") as file:
             record = describe(ContainerReader(file), target.stat().st_size)
         scored = _report(source, target, task) if task.report else {}

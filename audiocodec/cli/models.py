@@ -25,10 +25,11 @@ def models(json: options.Json = False, quiet: options.Quiet = False) -> None:
             f"{min(entry.bitrates):.0f} to {max(entry.bitrates):.0f} in {len(entry.bitrates)} steps",
             f"{entry.parameters / 1e6:.1f} M",
             entry.latency_ms,
+            "yes" if entry.denoise else "",
             entry.licence,
         )
         for name, entry in known.items()
     ]
-    output.table(("model", "sample rate", "bit/s", "parameters", "latency ms", "licence"), rows)
+    output.table(("model", "sample rate", "bit/s", "parameters", "latency ms", "denoises", "licence"), rows)
     if not known:
         output.say("no pretrained model is installed")

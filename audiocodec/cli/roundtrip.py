@@ -15,6 +15,7 @@ from audiocodec.audio.files import AUDIO_SUFFIXES, as_file
 from audiocodec.bitstream import ContainerReader
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import make_folder
+from audiocodec.cli.parts.denoising import check_denoise
 from audiocodec.cli.parts.describe import describe
 from audiocodec.cli.parts.jobs import codec_for, run
 from audiocodec.cli.parts.output import Failure, Output
@@ -48,6 +49,7 @@ class RoundtripTask:
     keep: bool
     force: bool
     limit_seconds: float | None
+    denoise: bool = False
 
 
 def roundtrip(
@@ -57,6 +59,7 @@ def roundtrip(
     model: options.Model = None,
     codebook: options.Codebook = None,
     store: options.Store = None,
+    denoise: options.Denoise = False,
     limit_seconds: Limit = None,
     jobs: options.Jobs = 1,
     device: options.Device = "auto",
@@ -67,7 +70,8 @@ def roundtrip(
     """Encode and decode, and print bitrate, PESQ and STOI of each file, and the means.
 
     `bitrate` is 8 * bytes / seconds of the whole file, header included, all channels together.
-    `encode_rtf` and `decode_rtf` are processor seconds, of one thread, for a second of sound.
+    `encode_rtf` and `decode_rtf` are processor seconds, of one thread, for a second of sound. Scores are
+    against what went in, so with --denoise the noise that was left out counts against them.
 
     Example: audiocodec roundtrip talk.wav --bitrate 1500,3000,6000 -o decoded
     """
@@ -77,11 +81,15 @@ def roundtrip(
     codebook = chosen_codebook(codec, codebook, store)
     loading = (model, device, codebook, store)
     codec_for(*loading)  # one error instead of one a file
+    check_denoise(codec, denoise)
     bitrates = _choose(bitrate, codec.bitrates)
     for rate in bitrates:
         codec.model.num_quantizers_for(rate)  # one error instead of one a file
     items = [Item(item.source, item.target) if out is None else item for item in items]
-    tasks = [RoundtripTask(item, loading, bitrates, out is not None, force, limit_seconds) for item in items]
+    tasks = [
+        RoundtripTask(item, loading, bitrates, out is not None, force, limit_seconds, denoise)
+        for item in items
+    ]
     rows: list[dict[str, Any]] = []
     for number, result in run(roundtrip_file, tasks, [item.source for item in items], jobs, output, "files"):
         if isinstance(result, Failure):
@@ -135,7 +143,7 @@ def _row(task: RoundtripTask, wav: Any, sample_rate: int, bitrate: float) -> dic
     # Processor time does not depend on what else the machine does; of a GPU it says nothing.
     clock = time.process_time if codec.device.type == "cpu" else time.perf_counter
     started = clock()
-    data = codec.compress(wav, sample_rate, bitrate)
+    data = codec.compress(wav, sample_rate, bitrate, denoise=task.denoise)
     encoded = clock()
     decoded, _ = codec.decompress(data)
     finished = clock()

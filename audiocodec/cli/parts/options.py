@@ -28,6 +28,9 @@ Codebook = Annotated[
         metavar="ID", help="Codebooks to encode with; default: those active in the store, or the model's own."
     ),
 ]
+Denoise = Annotated[
+    bool, typer.Option("--denoise", help="Leave out noise and echo, with a model that has a switch for it.")
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 Jobs = Annotated[
     int, typer.Option(min=1, metavar="N", help="Files at a time, each in a process with one thread.")
