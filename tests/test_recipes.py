@@ -71,8 +71,11 @@ def test_one_step(path, recordings, tmp_path, monkeypatch):
         ramp_steps=0,
         update_share=1.0,
     )
+    pools = dict.fromkeys(("noise", "speech", "music", "rir"), str(recordings / "train"))
+    augment = replace(config.augment, folders=pools if config.augment.environments else {})
     small = replace(
         config,
+        augment=augment,
         model=model,
         data=replace(data, segment_seconds=0.4),
         adversarial=adversarial,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from audiocodec.effects import Scene, Sources, check_environments, pick_environment, read_environments
-from audiocodec.errors import InputError
+from audiocodec.errors import ConfigError, InputError
 from audiocodec.shipped import find_shipped, recipes_folder
 from audiocodec.training.checks import check_names
 
@@ -49,20 +49,24 @@ class AugmentConfig:
             type); empty for `data.manifest` where no folder is named.
         folders: folders of recordings by kind: noise, speech, music, rir.
         types: YAML file of patterns that say the type of a recording; empty for the one that comes along.
+        denoise_probability: share of the examples with the denoising switch on, in models that have one.
     """
 
     environments: str = ""
     manifest: str = ""
     folders: dict[str, str] = field(default_factory=dict[str, str])
     types: str = ""
+    denoise_probability: float = 0.5
 
     def __post_init__(self) -> None:
         """Check names.
 
         Raises:
-            ConfigError: a kind of recordings is unknown.
+            ConfigError: a kind of recordings is unknown, or a share is none.
         """
         check_names("folders", self.folders, KINDS)
+        if not 0 <= self.denoise_probability <= 1:
+            raise ConfigError(f"denoise_probability is {self.denoise_probability}; give a share from 0 to 1")
 
 
 class Scenes(NamedTuple):
@@ -72,22 +76,35 @@ class Scenes(NamedTuple):
         wav: what it hears [B, 1, L].
         target: what it is to give back [B, 1, L].
         environments: name of each example's.
+        denoise: whether the denoising switch is on [B]; None for a model without one.
     """
 
     wav: Tensor
     target: Tensor
     environments: tuple[str, ...]
+    denoise: Tensor | None = None
 
 
 class Augmenter:
-    """Puts the examples of a batch into environments."""
+    """Puts the examples of a batch into environments.
 
-    def __init__(self, environments: Sequence[Environment], sources: Sources, sample_rate: int) -> None:
-        """Take from `sources`, which are decoded now.
+    With a denoising switch, what each environment names as its target is that of examples with the switch on;
+    off, the input itself is to come back. SoundStream trains both on the same noise likewise (section III-F).
+    """
+
+    def __init__(
+        self,
+        environments: Sequence[Environment],
+        sources: Sources,
+        sample_rate: int,
+        denoise_probability: float | None = None,
+    ) -> None:
+        """Take from `sources`, which are decoded now; `denoise_probability` None: there is no switch.
 
         Raises:
             InputError: an environment cannot be made of these sources.
         """
+        self.denoise_probability = denoise_probability
         self.environments, self.sources, self.sample_rate = tuple(environments), sources, sample_rate
         check_environments(environments, sources, sample_rate)
         # Now, not at first use: what cannot be read is known before the first draw, in a resumed run too.
@@ -103,7 +120,11 @@ class Augmenter:
             scenes.append(scene)
             names.append(CLEAN if scene.reason else environment.name)
         wavs, targets = ([getattr(scene, name) for scene in scenes] for name in ("wav", "target"))
-        return Scenes(_stack(wavs), _stack(targets), tuple(names))
+        if self.denoise_probability is None:
+            return Scenes(_stack(wavs), _stack(targets), tuple(names))
+        on = rng.random(len(scenes)) < self.denoise_probability  # last: the scenes are those without a switch
+        targets = [target if asked else wav for wav, target, asked in zip(wavs, targets, on, strict=True)]
+        return Scenes(_stack(wavs), _stack(targets), tuple(names), torch.from_numpy(on))
 
     def scene(self, environment: Environment, wav: NDArray[np.float32], number: int) -> Scene:
         """Put held-out clip `number` [L] into an environment, the same way in every run."""
@@ -124,13 +145,17 @@ class Augmenter:
         return environment.apply(wav, self.sample_rate, drawn, self.sources, strict=False)
 
 
-def open_augmenter(config: AugmentConfig, manifest: str, sample_rate: int) -> Augmenter | None:
+def open_augmenter(
+    config: AugmentConfig, manifest: str, sample_rate: int, switched: bool = False
+) -> Augmenter | None:
     """Open the environments of a recipe and training recordings for them; None for a recipe without.
 
-    `manifest` is where to look when the recipe names no sources of its own.
+    `manifest` is where to look when the recipe names no sources of its own; `switched` says whether the model
+    has a denoising switch.
 
     Raises:
-        ConfigError: the environments, or the patterns of types, cannot be understood.
+        ConfigError: the environments, or the patterns of types, cannot be understood, or a switch would learn
+            nothing from them.
         InputError: sources cannot be read, or hold nothing for an environment.
     """
     if not config.environments:
@@ -138,7 +163,13 @@ def open_augmenter(config: AugmentConfig, manifest: str, sample_rate: int) -> Au
     environments = read_environments(
         find_shipped(config.environments, recipes_folder() / "environments", "list of environments")
     )
-    return Augmenter(environments, _open_sources(config, manifest, "train"), sample_rate)
+    if switched and not any(found.target == "clean" and found.effects for found in environments):
+        raise ConfigError(
+            f"augment.environments {config.environments}: the denoising switch learns from environments with"
+            " target: clean, and there is none; denoise has them"
+        )
+    probability = config.denoise_probability if switched else None
+    return Augmenter(environments, _open_sources(config, manifest, "train"), sample_rate, probability)
 
 
 def held_out_scenes(

@@ -13,8 +13,8 @@ from audiocodec.training.losses import RECONSTRUCTION_LOSSES
 
 LOSSES = (*RECONSTRUCTION_LOSSES, "commitment")
 """Names that `loss.weights` may hold."""
-PARTS = ("encoder", "quantizer", "decoder")
-"""Names that `frozen` may hold."""
+PARTS = ("encoder", "quantizer", "decoder", "denoise")
+"""Names that `frozen` may hold; denoise is the denoising switch, which the encoder does not include."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class TrainConfig:
         autocast: "bfloat16" or "none".
         start: "linear" starts the frame-rate nets as a principal-component codec, "random" as they are built;
             else a pretrained model or model folder to fine-tune.
-        frozen: parts that do not learn: encoder, quantizer, decoder.
+        frozen: parts that do not learn: encoder, quantizer, decoder, denoise (the denoising switch).
         accumulate: batches whose gradients make one step.
         quantizer_inner_steps: further steps of the quantiser alone after each step, on the same latents: the
             alternated optimisation of Huh et al. 2023, https://arxiv.org/abs/2305.08842.
@@ -228,11 +228,18 @@ class TrainConfig:
         """Check names and ranges.
 
         Raises:
-            ConfigError: a part or a number type is unknown, or a number is out of range.
+            ConfigError: a part or a number type is unknown, a number is out of range, or there is nothing
+                that the denoising switch could learn from.
         """
         check_names("frozen", self.frozen, PARTS)
-        if set(PARTS) <= set(self.frozen):
+        switched = self.model.denoise != "none"
+        if {*PARTS} <= {*self.frozen} | (set() if switched else {"denoise"}):
             raise ConfigError("frozen names every part; leave one to learn")
+        if switched and "denoise" not in self.frozen and not self.augment.environments:
+            raise ConfigError(
+                "model.denoise is a switch that learns from noise: name augment.environments, such as"
+                " denoise, or hold it (frozen: [denoise])"
+            )
         if self.autocast not in {"bfloat16", "none"}:
             raise ConfigError(f"autocast is {self.autocast!r}; choose bfloat16 or none")
         if not self.start or not self.name:

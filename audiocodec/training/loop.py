@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from audiocodec.checkpoint import save_model
 from audiocodec.errors import AudioCodecError, CheckpointError, ConfigError
+from audiocodec.training import switch
 from audiocodec.training.augment import open_augmenter
 from audiocodec.training.checks import check_names
 from audiocodec.training.data.opening import TrainingData, open_data
@@ -76,7 +77,9 @@ class Trainer:
         self.objective = Objective(config, self.processes)
         self.optimizer = build_optimizer(self.parameters, config.optim)
         self.average = WeightAverage(self.model, config.optim.weight_ema_decay)
-        augmenter = open_augmenter(config.augment, config.data.manifest, config.model.sample_rate)
+        augmenter = open_augmenter(
+            config.augment, config.data.manifest, config.model.sample_rate, self.model.can_denoise
+        )
         self.feed = Feed(
             config, self.data.sampler, self.model.quantizer.prefixes, self.processes.rank, augmenter
         )
@@ -185,11 +188,14 @@ class Trainer:
     def _pass(self, drawn: Drawn, share: float) -> tuple[ModelOutput, dict[str, Tensor]]:
         """Forward and backward through one batch; what it gives, and its scalars."""
         torch.manual_seed(drawn.seed)
+        wav, target, _, denoise = drawn.scenes
+        on = False if denoise is None else denoise.to(self.device)
         with autocast(self.config, self.device):
-            output = self.model(drawn.scenes.wav.to(self.device), drawn.num_quantizers.to(self.device))
-        target = drawn.scenes.target.to(self.device)
+            output = self.model(wav.to(self.device), drawn.num_quantizers.to(self.device), denoise=on)
+        target = target.to(self.device)
         losses = self.objective.backward(output, target, drawn, self.step_number, share)
-        return output, {name: value.detach() for name, value in (losses | output.metrics).items()}
+        told = switch.si_sdr_by_switch(output.wav, target, on) if isinstance(on, Tensor) else {}
+        return output, {name: value.detach() for name, value in (losses | output.metrics | told).items()}
 
     def _settle_quantizer(self, output: ModelOutput, drawn: Drawn) -> None:
         """Let the quantiser alone learn on, from the latents of the step."""
@@ -209,15 +215,14 @@ class Trainer:
 
     def _freeze(self) -> list[torch.nn.Parameter]:
         """Hold what the recipe calls frozen; gives the parameters that learn."""
-        for part in self.config.frozen:
-            getattr(self.model, part).requires_grad_(False)
+        switch.freeze(self.model, self.config.frozen)
         self._train_mode()
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def _train_mode(self) -> None:
         """Training mode, but for frozen parts: their running statistics and codebooks would move in it."""
         self.model.train()
-        for part in self.config.frozen:
+        for part in {*self.config.frozen} - {switch.PART}:  # which behaves the same in both modes
             getattr(self.model, part).eval()
 
     def _check_finite(self, scalars: Mapping[str, Tensor], drawn: Sequence[Drawn]) -> None:

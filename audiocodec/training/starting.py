@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from audiocodec.model import CodecModel, build_model
 from audiocodec.nn.spectral import SpectralDecoder, SpectralEncoder, start_linear
 from audiocodec.pretrained import find
 from audiocodec.training.engine.processes import Processes
+from audiocodec.training.switch import add_switch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +41,9 @@ def build(config: TrainConfig) -> CodecModel:
     """
     if config.start not in UNTRAINED:
         model, found, _ = load_model(find(config.start))
-        if found != config.model:
+        if found != config.model and replace(found, denoise="film") == config.model:
+            add_switch(model)  # which it can learn without changing anything else
+        elif found != config.model:
             raise CheckpointError(
                 f"{config.start} was built from another `model` than this recipe's;"
                 " copy what its config.yaml says"

@@ -39,11 +39,13 @@ class Clip(NamedTuple):
         wav: what it hears [L].
         target: what it is to give back [L], and is scored against.
         environment: what happened to it; empty for nothing.
+        denoise: whether the denoising switch is on.
     """
 
     wav: NDArray[np.float32]
     target: NDArray[np.float32]
     environment: str = ""
+    denoise: bool = False
 
 
 @dataclass
@@ -67,6 +69,9 @@ def validation_clips(
 ) -> list[Clip]:
     """Held-out recordings as they are, then in each environment of the recipe.
 
+    A denoising switch is on in environments. Those with a target of their own come a second time with it off,
+    as NAME-off, where the input is to come back; and some of the plain ones with it on, as clean-on.
+
     Raises:
         InputError: the recordings of noise and rooms cannot be read.
     """
@@ -74,7 +79,14 @@ def validation_clips(
     if augmenter is None:
         return plain
     scenes = held_out_scenes(augmenter, config.augment, config.data.manifest, clips)
-    return plain + [Clip(scene.wav, scene.target, name) for name, found in scenes.items() for scene in found]
+    switched = augmenter.denoise_probability is not None
+    placed = [(name, scene) for name, found in scenes.items() for scene in found]
+    noisy = [Clip(scene.wav, scene.target, name, switched) for name, scene in placed]
+    if not switched:
+        return plain + noisy
+    off = [Clip(s.wav, s.wav, f"{name}-off") for name, s in placed if not np.array_equal(s.target, s.wav)]
+    count = max(len(found) for found in scenes.values()) if scenes else 0
+    return plain + noisy + off + [Clip(wav, wav, "clean-on", True) for wav in clips[:count]]
 
 
 def score_names(prefixes: Sequence[int], environments: Sequence[str] = ("",)) -> list[str]:
@@ -159,7 +171,8 @@ def _pass(
     model: CodecModel, clip: Clip, prefixes: Sequence[int]
 ) -> tuple[dict[int, NDArray[np.float32]], NDArray[np.int64]]:
     """Decoded wav [L] by number of quantisers, and the codes [N, T] of the most."""
-    latents = model.encoder(_padded(model, clip.wav))
+    wav = _padded(model, clip.wav)
+    latents = model.encoder(wav, denoise=True) if clip.denoise else model.encoder(wav)
     wanted = [*prefixes] if clip.environment else [*prefixes, 0]
     decoded: dict[int, NDArray[np.float32]] = {}
     codes = model.quantizer.encode(latents, max(prefixes))
