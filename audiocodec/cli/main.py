@@ -13,15 +13,18 @@ from audiocodec.cli.adapt import adapt
 from audiocodec.cli.baseline import baseline
 from audiocodec.cli.bench import bench
 from audiocodec.cli.codebooks import CODEBOOK_COMMANDS
+from audiocodec.cli.dashboard import dashboard
 from audiocodec.cli.decode import decode
 from audiocodec.cli.encode import encode
 from audiocodec.cli.evaluate import evaluate
 from audiocodec.cli.info import info
 from audiocodec.cli.models import models
+from audiocodec.cli.monitor import monitor
 from audiocodec.cli.parts.output import failure
 from audiocodec.cli.prepare import prepare
 from audiocodec.cli.refresh import refresh
 from audiocodec.cli.roundtrip import roundtrip
+from audiocodec.cli.tokens import tokens
 from audiocodec.cli.train import train
 from audiocodec.errors import AudioCodecError
 
@@ -67,6 +70,7 @@ for one in (
     encode,
     decode,
     roundtrip,
+    tokens,
     info,
     models,
     prepare,
@@ -76,6 +80,8 @@ for one in (
     refresh,
     adapt,
     baseline,
+    monitor,
+    dashboard,
 ):
     app.command()(guarded(one))
 

@@ -79,6 +79,28 @@ def read_log(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from error
 
 
+def read_new(path: str | os.PathLike[str], position: int) -> tuple[list[dict[str, Any]], int]:
+    """Whole events after byte `position`, and where to read on; from the start if the file became shorter.
+
+    Raises:
+        InputError: there is no such file, or it may not be read.
+    """
+    events: list[dict[str, Any]] = []
+    try:
+        with Path(path).open("rb") as file:
+            if position > file.seek(0, os.SEEK_END):
+                position = 0
+            file.seek(position)
+            while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
+                position += len(line)
+                event = _parse(line)
+                if event is not None:
+                    events.append(event)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from error
+    return events, position
+
+
 def finite(value: Any) -> Any:
     """The same with None in place of numbers that JSON does not know."""
     if isinstance(value, Mapping):

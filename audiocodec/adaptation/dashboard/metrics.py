@@ -1,0 +1,166 @@
+"""The newest state of monitor logs as metrics for Prometheus."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiocodec.adaptation.dashboard.timeline import Window, parse_window
+from audiocodec.adaptation.watch.log import read_new
+from audiocodec.adaptation.watch.states import STATES
+from audiocodec.errors import AudioCodecError, InputError, MissingPackageError
+
+if TYPE_CHECKING:
+    from audiocodec.adaptation.registry import Registry
+
+PREFIX = "audiocodec_"
+
+
+class _Tally:
+    """What one log has told so far; a log is only ever read on from where it was."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.position = path, 0
+        self.windows = dict.fromkeys((*STATES, "silent"), 0)
+        self.seconds = 0.0
+        self.last: Window | None = None
+        self.judged: Window | None = None
+
+    def read(self) -> None:
+        events, self.position = read_new(self.path, self.position)
+        for event in events:
+            window = parse_window(event) if event["event"] == "window" else None
+            if window is None:
+                continue
+            self.windows["silent" if window.silent else window.state] += 1
+            self.seconds += window.seconds
+            self.last = window
+            if window.score is not None:
+                self.judged = window
+
+
+class WatchCollector:
+    """Collects metrics anew at every scrape; what it is asked for it reads from the logs."""
+
+    def __init__(self, logs: Iterable[Path], registry: Registry | None = None) -> None:
+        """Follow logs, which may not be there yet, and a store of codebooks."""
+        self._tallies, self._registry = [_Tally(Path(log)) for log in logs], registry
+        self._lock = threading.Lock()
+
+    def collect(self) -> Iterator[Any]:
+        """Metric families of prometheus_client."""
+        families = _families()
+        with self._lock:
+            for tally in self._tallies:
+                try:
+                    tally.read()
+                except InputError:
+                    continue  # not there yet, or gone: its metrics are missing, which an alert rule can tell
+                _add(families, tally)
+        yield from families.values()
+        if self._registry is not None:
+            yield _revisions(self._registry)
+
+
+def serve_metrics(
+    collector: WatchCollector, port: int, host: str = "127.0.0.1"
+) -> tuple[Any, threading.Thread]:
+    """Answer scrapes at http://host:port/metrics in a thread; port 0 takes a free one.
+
+    Gives the server, whose `shutdown` ends it and whose `server_port` is the port, and its thread.
+
+    Raises:
+        InputError: the port cannot be had.
+        MissingPackageError: prometheus-client is not installed.
+    """
+    client = _client()
+    registry = client.CollectorRegistry()
+    registry.register(collector)
+    try:
+        return client.start_http_server(port, host, registry)
+    except (OSError, OverflowError) as error:
+        raise InputError(f"port {port} of {host} cannot be had ({error}); choose another") from error
+
+
+def _families() -> dict[str, Any]:
+    core = _core()
+    gauge, counter = core.GaugeMetricFamily, core.CounterMetricFamily
+    described = {
+        "state": (gauge, "State of the monitor: 0 ok, 1 warning, 2 alert.", ()),
+        "score": (gauge, "Drift of the last judged window, in spreads of what chance gives.", ()),
+        "threshold": (gauge, "Of the score.", ("level",)),
+        "measure": (gauge, "Drift measures of the last judged window.", ("measure",)),
+        "stage_measure": (gauge, "Drift measures by stage of the codec, from 1.", ("measure", "stage")),
+        "environment": (gauge, "1 for the environment the last judged window is like.", ("environment",)),
+        "codebook": (gauge, "1 for the codebooks in use.", ("codebook", "baseline")),
+        "last_window_timestamp_seconds": (gauge, "When the last window was judged.", ()),
+        "windows": (counter, "Windows by what came out.", ("state",)),
+        "audio_seconds": (counter, "Audio watched.", ()),
+    }
+    return {
+        name: kind(f"{PREFIX}drift_{name}", text, labels=("log", *labels))
+        for name, (kind, text, labels) in described.items()
+    }
+
+
+def _add(families: dict[str, Any], tally: _Tally) -> None:
+    log, last, judged = tally.path.stem, tally.last, tally.judged
+    for state, count in tally.windows.items():
+        families["windows"].add_metric([log, state], count)
+    families["audio_seconds"].add_metric([log], tally.seconds)
+    if last is not None:
+        families["state"].add_metric([log], STATES.index(last.state))
+        families["codebook"].add_metric([log, last.codebook_id[:32], last.baseline], 1)
+        moment = datetime.fromisoformat(last.time).timestamp()
+        families["last_window_timestamp_seconds"].add_metric([log], moment)
+    if judged is not None:
+        families["score"].add_metric([log], judged.score)
+        for level, value in (("warning", judged.warning), ("alert", judged.alert)):
+            if value is not None:
+                families["threshold"].add_metric([log, level], value)
+        for name, value in judged.measures.items():
+            families["measure"].add_metric([log, name], value)
+        for name, values in judged.stages.items():
+            _add_stages(families["stage_measure"], log, name, values)
+        if judged.environment:
+            families["environment"].add_metric([log, judged.environment], 1)
+
+
+def _add_stages(family: Any, log: str, name: str, values: Sequence[float]) -> None:
+    for stage, value in enumerate(values, 1):
+        family.add_metric([log, name, str(stage)], value)
+
+
+def _revisions(registry: Registry) -> Any:
+    """Number of revisions in the store, by what became of them."""
+    family = _core().GaugeMetricFamily(
+        f"{PREFIX}codebook_revisions", "Revisions in the store.", labels=("status", "active")
+    )
+    counts: dict[tuple[str, str], int] = {}
+    try:
+        for revision in registry.revisions():
+            key = (revision.status, str(revision.active).lower())
+            counts[key] = counts.get(key, 0) + 1
+    except AudioCodecError:
+        return family  # a store that is not sound has no numbers
+    for key, count in counts.items():
+        family.add_metric(list(key), count)
+    return family
+
+
+def _core() -> Any:
+    _client()
+    return import_module("prometheus_client.core")
+
+
+def _client() -> Any:
+    try:
+        return import_module("prometheus_client")
+    except ImportError as error:
+        raise MissingPackageError(
+            "metrics need the package prometheus-client: pip install 'audiocodec[adapt]'"
+        ) from error

@@ -1,0 +1,211 @@
+"""Windows of the monitor's logs and events of a store, in order of time, few enough to be drawn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from audiocodec.adaptation.watch.log import read_log
+from audiocodec.adaptation.watch.states import STATES
+from audiocodec.errors import InputError
+
+if TYPE_CHECKING:
+    from audiocodec.adaptation.registry import Registry
+
+MAX_COLUMNS = 600
+"""More windows than that are drawn several to a column."""
+MAX_WINDOWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window, or several that are drawn as one: then means, but the worst state and score.
+
+    Attributes:
+        time: when it was judged, ISO 8601.
+        seconds: of audio in it.
+        state: of the monitor.
+        silent: whether it was not judged.
+        score: drift in one number.
+        warning: threshold of the score.
+        alert: threshold of the score.
+        decisive: measure that made the score.
+        measures: overall values by name.
+        stages: values by stage.
+        environment: name of the one recognised, "unknown", or "" where none was looked for.
+        sources: where its audio came from.
+        codebook_id: of the codebooks in use.
+        baseline: what it was compared with.
+    """
+
+    time: str
+    seconds: float
+    state: str
+    silent: bool
+    score: float | None
+    warning: float | None
+    alert: float | None
+    decisive: str
+    measures: Mapping[str, float]
+    stages: Mapping[str, Sequence[float]]
+    environment: str
+    sources: tuple[str, ...]
+    codebook_id: str
+    baseline: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened to codebooks.
+
+    Attributes:
+        time: ISO 8601.
+        kind: activate, rollback, publish, refuse, ...
+        codebook_id: of which.
+        text: why.
+        position: number of the first window judged after it.
+    """
+
+    time: str
+    kind: str
+    codebook_id: str
+    text: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """All there is to show.
+
+    Attributes:
+        windows: in order of time.
+        marks: in order of time.
+        total: windows before some were drawn together.
+        alerts: of them, windows in alert.
+        seconds: of audio.
+    """
+
+    windows: tuple[Window, ...]
+    marks: tuple[Mark, ...]
+    total: int
+    alerts: int
+    seconds: float
+
+
+def read_timeline(
+    logs: Iterable[str | os.PathLike[str]], registry: Registry | None = None, columns: int = MAX_COLUMNS
+) -> Timeline:
+    """Read logs, and the events of a store.
+
+    Raises:
+        InputError: a log cannot be read, or none has a window.
+        RegistryError: the log of the store is not sound.
+    """
+    listed = [Path(log) for log in logs]
+    windows = [window for log in listed for window in read_windows(log)]
+    if not windows:
+        names = ", ".join(str(log) for log in listed) or "no log"
+        raise InputError(f"{names}: no window; run audiocodec monitor with --log or --store first")
+    windows.sort(key=lambda window: window.time)
+    size = -(-len(windows) // columns)
+    drawn = [_together(windows[i : i + size]) for i in range(0, len(windows), size)]
+    return Timeline(
+        tuple(drawn),
+        tuple(_marks(registry, drawn)) if registry else (),
+        len(windows),
+        sum(window.state == "alert" and not window.silent for window in windows),
+        sum(window.seconds for window in windows),
+    )
+
+
+def read_windows(log: Path) -> list[Window]:
+    """Windows of one log.
+
+    Raises:
+        InputError: it cannot be read, or is far too long.
+    """
+    found: list[Window] = []
+    for event in read_log(log):
+        if event["event"] == "window":
+            window = parse_window(event)
+            if window is not None:
+                found.append(window)
+        if len(found) > MAX_WINDOWS:
+            raise InputError(f"{log}: more than {MAX_WINDOWS} windows; cut the log into parts")
+    return found
+
+
+def parse_window(event: Mapping[str, Any]) -> Window | None:
+    """A window out of a line of a log, or None if it is none."""
+    try:
+        environment = cast("Mapping[str, Any] | None", event.get("environment"))
+        stages = cast("Mapping[str, Sequence[float]]", event.get("stages") or {})
+        return Window(
+            time=str(event["time"]),
+            seconds=float(event["end_seconds"]) - float(event["start_seconds"]),
+            state=STATES[STATES.index(event["state"])],
+            silent=bool(event["silent"]),
+            score=_number(event.get("score")),
+            warning=_number(event.get("warning_threshold")),
+            alert=_number(event.get("alert_threshold")),
+            decisive=str(event.get("decisive") or ""),
+            measures=_numbers(event.get("measures") or {}),
+            stages={str(name): [float(value) for value in values] for name, values in stages.items()},
+            environment="" if environment is None else str(environment.get("name") or "unknown"),
+            sources=tuple(str(source) for source in event.get("sources") or ()),
+            codebook_id=str(event.get("codebook_id", "")),
+            baseline=str(event.get("baseline", "")),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {str(name): float(value) for name, value in values.items() if value is not None}
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _together(windows: Sequence[Window]) -> Window:
+    """Several windows as one."""
+    if len(windows) == 1:
+        return windows[0]
+    judged = [window for window in windows if not window.silent] or list(windows)
+    worst = max(judged, key=lambda window: (STATES.index(window.state), window.score or 0.0))
+    names = {name for window in judged for name in window.measures}
+    means = {
+        name: float(np.mean([window.measures[name] for window in judged if name in window.measures]))
+        for name in sorted(names)
+    }
+    return Window(
+        **{
+            **vars(worst),
+            "time": windows[-1].time,
+            "seconds": sum(window.seconds for window in windows),
+            "measures": means,
+            "sources": tuple(dict.fromkeys(source for window in windows for source in window.sources)),
+        }
+    )
+
+
+def _marks(registry: Registry, windows: Sequence[Window]) -> list[Mark]:
+    marks: list[Mark] = []
+    for event in registry.log():
+        details = event.details
+        provenance = cast("Mapping[str, Any]", details.get("provenance") or {})
+        text = str(details.get("reason") or provenance.get("reason") or "")
+        position = sum(_moment(window.time) < _moment(event.time) for window in windows)
+        marks.append(Mark(event.time, event.kind, event.codebook_id, text, position))
+    return marks
+
+
+def _moment(time: str) -> str:
+    """Comparable as text to the second: both are written in UTC, one with Z and one with +00:00."""
+    return time[:19]

@@ -1,0 +1,76 @@
+"""`audiocodec dashboard`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiocodec.cli.parts import options
+from audiocodec.cli.parts.output import Output
+from audiocodec.cli.parts.stores import open_store
+
+Logs = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="LOG", help="Logs of `monitor`; default: monitor.jsonl in the store."),
+]
+Page = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="The page to write (.html).")
+]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, metavar="N", help="Answer Prometheus there.")]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to answer at.")]
+
+
+def dashboard(
+    logs: Logs = None,
+    store: options.Store = None,
+    page: Page = None,
+    port: Port = None,
+    host: Host = "127.0.0.1",
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Show what `monitor` found over time: as a page, or as metrics for Prometheus until Ctrl-C.
+
+    Example: audiocodec dashboard --store books -o drift.html
+    """
+    from audiocodec.adaptation.dashboard import read_timeline, write_page
+    from audiocodec.adaptation.watch.log import LOG_NAME
+
+    if (page is None) == (port is None):
+        raise typer.BadParameter("name a page with -o, or a port for Prometheus with --port")
+    if not logs and store is None:
+        raise typer.BadParameter("name a log of `monitor`, or a store with --store")
+    output = Output(json, quiet)
+    registry = None if store is None else open_store(store)
+    found = list(logs or [(store or Path()) / LOG_NAME])
+    if page is None:
+        _serve(found, store, port or 0, host, output)
+        return
+    timeline = read_timeline(found, registry)
+    write_page(page, timeline, overwrite=force)
+    record = {
+        "file": str(page),
+        "windows": timeline.total,
+        "alerts": timeline.alerts,
+        "seconds": timeline.seconds,
+        "state": timeline.windows[-1].state,
+    }
+    output.result(record, f"{page}: {timeline.total} windows, {timeline.alerts} in alert")
+    output.finish()
+
+
+def _serve(logs: list[Path], store: Path | None, port: int, host: str, output: Output) -> None:
+    from audiocodec.adaptation.dashboard import WatchCollector, serve_metrics
+
+    server, thread = serve_metrics(
+        WatchCollector(logs, None if store is None else open_store(store)), port, host
+    )
+    address = f"http://{host}:{server.server_port}/metrics"
+    output.result({"address": address, "logs": [str(log) for log in logs]}, f"{address}; Ctrl-C ends it")
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        server.shutdown()
