@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from audiocodec.errors import InputError
 from audiocodec.evaluation import journal
 from audiocodec.evaluation.report.examples import examples, recoder
@@ -142,7 +144,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, float) and not -float("inf") < value < float("inf"):
         return None
-    if hasattr(value, "item"):  # a number of numpy
+    if isinstance(value, np.generic):
         return plain(value.item())
     return value
 
@@ -151,7 +153,7 @@ def tally(frame: pd.DataFrame, by_condition: bool = True) -> list[tuple[Any, ...
     """Means for people to read on a terminal: by codec, bitrate and condition."""
     names = ["codec", "nominal_bitrate", "condition"]
     scores = ["payload_bitrate", "pesq_wb_input", "pesq_wb_clean", "stoi_input", "stoi_clean"]
-    means = frame.groupby(names if by_condition else names[:2], sort=False)[scores].mean()
+    means: Any = frame.groupby(names if by_condition else names[:2], sort=False)[scores].mean()
     return [
         (codec, round(bitrate), condition[0] if condition else "all", *_rounded(cells))
         for (codec, bitrate, *condition), cells in zip(means.index, means.to_numpy(), strict=True)

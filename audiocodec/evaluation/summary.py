@@ -72,10 +72,10 @@ def summarise(
         pesq_drop: the same for falling so far below what the codec reaches without noise.
     """
     table = ScoreTable(rows, resamples, seed)
-    failed = rows[rows["error"].notna()]
+    failed: Any = rows[rows["error"].notna()]
     return {
         "about": {
-            "files": int(rows["file"].nunique()),
+            "files": len(set(rows["file"])),
             "speakers": len(table.resampling.speakers),
             "rows": len(rows),
             "failed_rows": len(failed),

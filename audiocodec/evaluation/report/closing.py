@@ -45,7 +45,7 @@ def _example(example: Example) -> str:
         for sound, wav in zip(example.sounds, wavs, strict=True)
     )
     return (
-        f'<div class="card"><h3>{escape(text.condition_title(found.condition).capitalize())}: '
+        f'<div class="card"><h3>{escape(text.sentence(text.condition_title(found.condition)))}: '
         f"{escape(found.codec)} at {text.kilobits(found.bitrate)} kbit/s</h3>"
         f'<p class="soft">{escape(found.file)} · {text.title(found.score)}'
         f" {text.number(found.value, digits)},"

@@ -86,11 +86,11 @@ def find_worst(rows: pd.DataFrame, count: int = COUNT) -> list[Worst]:
     An absolute order would name the noisiest condition at the lowest bitrate again and again. Each condition
     is named once, and each file, as long as there are others.
     """
-    score = next((name for name in JUDGES if name in rows.columns and rows[name].notna().any()), None)
+    score = next((name for name in JUDGES if name in rows.columns and bool(rows[name].count())), None)
     if score is None:
         return []
-    scored = rows[rows[score].notna()]
-    own = scored[~scored["peer"].astype(bool)]
+    scored: Any = rows[rows[score].notna()]
+    own: Any = scored[~scored["peer"].astype(bool)]
     own = own if len(own) else scored
     means = own.groupby(["codec", "nominal_bitrate", "condition"])[score].transform("mean")
     order = (own[score] - means).sort_values(kind="stable").index
@@ -108,11 +108,12 @@ def find_worst(rows: pd.DataFrame, count: int = COUNT) -> list[Worst]:
     return [_worst(scored, own.loc[index], score, float(means[index])) for index in chosen[:count]]
 
 
-def _worst(scored: pd.DataFrame, row: pd.Series[Any], score: str, mean: float) -> Worst:
+def _worst(scored: Any, row: Any, score: str, mean: float) -> Worst:
     same = scored[(scored["file"] == row["file"]) & (scored["condition"] == row["condition"])]
     others: dict[str, tuple[str, float, float, float]] = {}
     columns = ["codec", "nominal_bitrate", "payload_bitrate", score]
-    near = (np.log(same["payload_bitrate"] / row["payload_bitrate"])).abs().sort_values(kind="stable").index
+    distance: Any = np.log(same["payload_bitrate"] / row["payload_bitrate"])
+    near = distance.abs().sort_values(kind="stable").index
     for codec, nominal, bitrate, value in same.loc[near, columns].itertuples(index=False):
         if codec != row["codec"]:
             others.setdefault(codec, (codec, float(nominal), float(bitrate), float(value)))

@@ -105,22 +105,24 @@ def _same_files(facts: Facts) -> Iterator[str]:
             if entry["scope"] != next(iter(facts.scopes)) or not entry["n"]:
                 continue
             other = (entry["against"], entry["against_bitrate"])
+            whose = f"that of {escape(other[0])} at {text.kilobits(facts.bitrate(other))} kbit/s"
             yield (
                 f"On the same {entry['n']} files its {text.title(str(score))} at"
-                f" {text.kilobits(facts.bitrate(point))} kbit/s {_compared(entry, str(score))} that of"
-                f" {escape(other[0])} at {text.kilobits(facts.bitrate(other))} kbit/s."
+                f" {text.kilobits(facts.bitrate(point))} kbit/s {_compared(entry, str(score), whose)}."
             )
 
 
-def _compared(entry: Entry, score: str) -> str:
+def _compared(entry: Entry, score: str, whose: str) -> str:
     digits, value = text.digits(score), entry["value"]
     low, high = entry["low"], entry["high"]
     if text.excludes_zero(low, high):
-        size = sorted((abs(low), abs(high)))
+        least, most = sorted((abs(low), abs(high)))
         which = "higher" if value > 0 else "lower"
-        return f"is {text.number(abs(value), digits)} {which} ({text.interval(*size, digits)}) than"
+        size = text.number(abs(value), digits)
+        return f"is {size} {which} than {whose} ({text.interval(least, most, digits)})"
     limits = text.interval(low, high, digits, sign=True)
-    return f"cannot be told from ({text.number(value, digits, sign=True)}{f', {limits}' if limits else ''})"
+    found = text.number(value, digits, sign=True)
+    return f"cannot be told apart from {whose} ({found}{f', {limits}' if limits else ''})"
 
 
 def _noise(facts: Facts) -> Iterator[str]:

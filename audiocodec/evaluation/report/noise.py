@@ -53,7 +53,7 @@ def _block(facts: Facts, score: str, groups: list[str], points: list[Point]) -> 
     name = text.title(score)
     upright = even_axis(values, name, 2)
     panels = "".join(
-        f'<div class="card"><h3>{escape(group.replace("_", " ").capitalize())}</h3>'
+        f'<div class="card"><h3>{escape(text.sentence(group.replace("_", " ")))}</h3>'
         f"{chart(curves, _snr_axis(facts, group), upright, f'{name} over SNR, {group}', bands=True)}</div>"
         for group, curves in shown.items()
     )

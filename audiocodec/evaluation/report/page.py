@@ -79,6 +79,6 @@ def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str
 def _intervals(facts: Facts) -> str:
     about = facts.summary["about"]
     return (
-        f"Compared with what went into the codec. Below each mean its {text.percent(about['level'])} interval by"
-        f" resampling {about['speakers']} speakers; how many values on hovering."
+        f"Compared with what went into the codec. Below each mean its {text.percent(about['level'])} interval"
+        f" by resampling {about['speakers']} speakers; how many values on hovering."
     )

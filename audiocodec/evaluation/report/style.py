@@ -30,6 +30,7 @@ h2+p.soft{margin-bottom:12px}
 padding:2px 12px;font-size:13px}
 .badges .bad{border-color:var(--bad);color:var(--bad)}
 ul.says{margin:14px 0 0;padding:14px 18px 14px 34px;max-width:none}ul.says li{margin:3px 0}
+.card p{max-width:none}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;min-width:0}
 .panels{display:grid;gap:14px;grid-template-columns:repeat(auto-fill,minmax(min(100%,350px),1fr))}
 .legend{display:flex;flex-wrap:wrap;gap:3px 18px;margin:10px 0;font-size:13px}

@@ -23,6 +23,11 @@ TITLES = {
 AGAINST = {"input": "against what went in", "clean": "against the clean original", "uncoded": "with no codec"}
 
 
+def sentence(words: str) -> str:
+    """With a capital at the start, and the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
 def metric_and_reference(score: str) -> tuple[str, str]:
     """A column apart: pesq_wb_clean is (pesq_wb, clean); a bare name is against what went in."""
     name, _, reference = score.rpartition("_")

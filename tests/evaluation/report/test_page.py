@@ -74,7 +74,7 @@ def test_a_page_says_what_was_found_and_how(made_rows, example):
     assert (
         "For the same PESQ-WB on clean speech, model needs 50 % fewer bits than late (-50 to -50 %)." in text
     )
-    assert "its PESQ-WB at 8.0 kbit/s is 1.00 higher (1.00 to 1.00) than that of late at 8.0 kbit/s" in text
+    assert "its PESQ-WB at 8.0 kbit/s is 1.00 higher than that of late at 8.0 kbit/s (1.00 to 1.00)" in text
     assert "Intervals rest on 8 speakers" in text
     assert "audiocodec evaluate --data 'my speech'" in text
     assert "no files <of> Lyra" in text  # escaped, or it were a tag
