@@ -72,7 +72,7 @@ def adapt(
 
     Example: audiocodec adapt --watch incoming --store books --cool-down 3600
     """
-    from audiocodec.adaptation.repair.reference import clean_speech
+    from audiocodec.adaptation.repair.reference import clean_reservoir, clean_speech
     from audiocodec.adaptation.repair.service import Service
     from audiocodec.adaptation.repair.trigger import ErrorMonitor
 
@@ -86,8 +86,9 @@ def adapt(
         registry.baseline(own.model_id, own.model.quantizer.codebooks(), model=own.name)
     codec = codec_for(model, device, None, store if store.is_dir() else None)
     speech = clean_speech(codec.sample_rate, None if clean is None else [clean])
+    known = None if clean is not None else clean_reservoir(model, codec.model_id)
     service = Service(
-        registry, codec, watch, speech, ErrorMonitor(threshold, bitrate), plan, window, cool_down
+        registry, codec, watch, speech, ErrorMonitor(threshold, bitrate), plan, window, cool_down, known
     )
     _run(service, output, once, every)
 

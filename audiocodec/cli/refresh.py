@@ -85,7 +85,7 @@ def refresh(
     Example: audiocodec refresh hall/ --store books --environment hall --activate
     """
     from audiocodec.adaptation.repair.proposal import propose
-    from audiocodec.adaptation.repair.reference import clean_speech
+    from audiocodec.adaptation.repair.reference import clean_reservoir, clean_speech
     from audiocodec.adaptation.repair.sound import find_recordings, read_sound
 
     output = Output(json, quiet)
@@ -113,7 +113,8 @@ def refresh(
         for name, why in sound.skipped.items():
             output.error(name, Failure("InputError", why))
         speech = clean_speech(codec.sample_rate, None if clean is None else [clean])
-        outcome = propose(registry, codec, sound, speech, plan, progress=show)
+        known = None if clean is not None else clean_reservoir(model, codec.model_id)
+        outcome = propose(registry, codec, sound, speech, plan, clean_latents=known, progress=show)
     report(output, outcome)
     if not outcome.verdict.accepted:
         raise typer.Exit(1)

@@ -11,7 +11,7 @@ def folders(voice, tmp_path):
     for folder, machine in (("hall", 0.08), ("quiet", 0.0)):
         (tmp_path / folder).mkdir()
         for number in range(13):
-            wav = voice(2.6, seed=50 * (machine > 0) + number)[0]
+            wav = voice(3.2, seed=50 * (machine > 0) + number)[0]
             time = np.arange(len(wav)) / 16000
             wav += machine * (np.sin(2 * np.pi * 2400 * time) + np.sin(2 * np.pi * 3300 * time + 1))
             soundfile.write(tmp_path / folder / f"{number}.wav", wav, 16000)

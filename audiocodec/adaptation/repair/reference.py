@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audiocodec import pretrained
+import torch
+
+from audiocodec import audio, pretrained
+from audiocodec.adaptation.drift import find_baseline
 from audiocodec.adaptation.repair.sound import Sound, read_sound
-from audiocodec.errors import InputError
+from audiocodec.errors import InputError, RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from torch import Tensor
 
 FOLDER = "reference-speech"
 SAMPLE_RATE = 16000
@@ -29,10 +34,23 @@ def clean_speech(sample_rate: int, paths: Iterable[Path] | None = None) -> Sound
                 " name recordings of your own with --clean"
             )
         paths = [pretrained.data_folder() / FOLDER]
-    from audiocodec import audio
-
     found = read_sound(audio.find_audio(paths), sample_rate)
     if not found.clips:
         why = "; ".join(f"{name}: {reason}" for name, reason in found.skipped.items())
         raise InputError(f"no clean speech that can be used ({why}); name recordings with --clean")
     return found
+
+
+def clean_reservoir(model: str | None, model_id: str) -> Tensor | None:
+    """A sample [M, D] of the latents of what a model was trained on, out of the baseline that comes with it.
+
+    None where it has none. With it, far more of clean speech is known than a few pieces can show, and they
+    can all be kept to judge with.
+    """
+    try:
+        baseline = find_baseline(model)
+    except (InputError, RegistryError):
+        return None
+    if baseline.model_id != model_id or not len(baseline.statistics.reservoir.vectors):
+        return None
+    return torch.from_numpy(baseline.statistics.reservoir.vectors.copy())

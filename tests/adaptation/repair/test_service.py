@@ -112,7 +112,7 @@ def test_a_dry_run_writes_nothing(service, tmp_path):
 
 @pytest.mark.parametrize("moment", range(5))
 def test_killed_at_any_step_it_goes_on_and_publishes_once(service, monkeypatch, moment):
-    """A child of this process is killed at the `moment`-th step that reaches the disk; another one follows."""
+    """A child of this process is killed at a step that reaches the disk; another one follows."""
     accept_everything(monkeypatch)
     monkeypatch.setattr("audiocodec.adaptation.repair.acceptance.RESAMPLES", 50)
     service()  # the store is there

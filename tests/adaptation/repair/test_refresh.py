@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from audiocodec.adaptation.repair.refine import Refining, fit_map, lessons, refine_entries
+from audiocodec.adaptation.repair.refit import Fit
+from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh, seconds_needed
+from audiocodec.adaptation.repair.scoring import ERROR, score, with_codebooks
+from audiocodec.adaptation.repair.stack import Stack
+from audiocodec.errors import InputError
+from audiocodec.quantizers import build_stack
+from audiocodec.quantizers.latent_map import LatentMap
+
+QUICK = Refining(steps=8, batch=3, excerpt_seconds=0.8, settling_seconds=0.1)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "gradient", "affine"])
+def test_other_sound_of_the_environment_is_coded_with_less_error(codec, make_sound, method):
+    here, elsewhere = make_sound(12, changed=True, seed=1), make_sound(4, changed=True, seed=2)
+    own = {name: codebook.clone() for name, codebook in codec.model.quantizer.codebooks().items()}
+    options = RefreshOptions(method, refining=QUICK, fraction=0.5)
+    found = refresh(codec, here, make_sound(6, seed=3), options)
+    refreshed = with_codebooks(codec, found.tensors)
+    before, after = (score(c, elsewhere.clips, None).values[ERROR].mean() for c in (codec, refreshed))
+    assert after < (0.995 if method == "affine" else 0.95) * before
+    assert all(
+        torch.equal(own[name], codebook) for name, codebook in codec.model.quantizer.codebooks().items()
+    )
+    assert set(found.extras) == ({"map.scale", "map.shift"} if method == "affine" else set())
+    if method == "affine":
+        assert all(torch.equal(own[name], codebook) for name, codebook in found.codebooks.items())
+        with pytest.raises(InputError, match="s of usable sound"):
+            refresh(codec, make_sound(2), make_sound(2), options)
+    again = refresh(
+        refreshed, here, make_sound(6, seed=3), RefreshOptions("kmeans")
+    )  # and once more from there
+    assert set(again.extras) == set(found.extras)
+
+
+def test_a_gradient_step_moves_movable_entries_only_and_lowers_the_loss(codec, make_sound):
+    stack = Stack.of(codec.model.quantizer)
+    pool = lessons(codec.model, make_sound(3, changed=True).clips)
+    moved = tuple(torch.arange(len(entry)) < 20 for entry in stack.entries)
+    for parameter in codec.model.parameters():
+        assert parameter.grad is None
+    found = refine_entries(codec.model, Fit(stack, moved), pool, [], QUICK, torch.Generator().manual_seed(0))
+    for before, after, free in zip(stack.entries, found.stack.entries, moved, strict=True):
+        assert torch.equal(before[~free], after[~free])
+        assert not torch.equal(before[free], after[free])
+        assert not after.requires_grad
+
+
+def test_the_map_of_scaled_and_shifted_latents_is_found():
+    rng = torch.Generator().manual_seed(0)
+    entries = (torch.randn(64, 4, generator=rng), 0.3 * torch.randn(64, 4, generator=rng))
+    stack = Stack(entries, ("0.codebook", "1.codebook"), 4, torch.ones(4), torch.zeros(4))
+    plain = stack.sums(torch.randint(64, (4000, 2), generator=rng))
+    scale, shift = torch.tensor([1.2, 0.9, 1.1, 1.0]), torch.tensor([0.3, 0.0, -0.2, 0.1])
+    rows = plain * scale + shift
+    found = fit_map(stack, rows, rows[:0], iterations=12)
+    assert found.error(rows) < 0.2 * stack.error(rows)
+    assert torch.allclose(found.scale, scale, atol=0.08)
+    assert torch.allclose(found.shift, shift, atol=0.08)
+
+
+def test_a_stack_searches_and_sums_as_the_quantiser_does(codec, make_sound):
+    quantizer = codec.model.quantizer
+    rows = lessons(codec.model, make_sound(1).clips)[0].latents
+    mapped = LatentMap(quantizer)
+    mapped.scale.fill_(1.25)
+    mapped.shift.fill_(-0.1)
+    for whole in (quantizer, mapped):
+        stack = Stack.of(whole)
+        codes = stack.search(rows)
+        assert torch.equal(codes.t()[None], whole.encode(rows.t()[None]))
+        assert torch.allclose(stack.sums(codes).t()[None], whole.decode(codes.t()[None]), atol=1e-5)
+    assert Stack.of(quantizer).depths == (2, 4, 6, 8)
+
+
+def test_quantisers_without_such_a_stack_are_refused():
+    for quantizer in (build_stack(8, "fsq", 64, 2), build_stack(8, "ema", 16, 2, groups=2)):
+        with pytest.raises(InputError, match="cannot be refreshed"):
+            Stack.of(quantizer)
+
+
+def test_options_are_checked(codec, make_sound):
+    for changes, message in (
+        ({"method": "magic"}, "kmeans, gradient, affine"),
+        ({"fraction": 0.0}, "above 0"),
+        ({"stages": (3, 2)}, "first to last"),
+    ):
+        with pytest.raises(InputError, match=message):
+            RefreshOptions(**changes)
+    with pytest.raises(InputError, match="this model has 1 to 8"):
+        refresh(codec, make_sound(12), make_sound(2), RefreshOptions(stages=(2, 9)))
+    assert seconds_needed(codec, RefreshOptions(fraction=1.0)) == 20

@@ -1,0 +1,343 @@
+"""What a refresh gives back: environments x methods, fitted on some recordings and judged on others.
+
+    python tools/study_refresh.py run CORPUS/manifest.csv -o runs/refresh --model speech-16k --split test
+    python tools/study_refresh.py table runs/refresh/rows.jsonl -o docs/images/refresh.png
+
+`run` can be stopped and started again: every environment x method is one line of rows.jsonl, with the scores
+of every piece of sound. Speech is fitted on the `valid` split and judged on `--split`; noises are those of
+`--split`, half of the recordings of a type to fit, the other half to judge. `--split valid` is for tuning:
+speech to fit is then of the `train` split. `table` prints Markdown and draws the changes with 95 % intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import audiocodec
+from audiocodec import audio
+from audiocodec.adaptation.registry import round_changes
+from audiocodec.adaptation.registry.revision_file import Base, identify, pack, to_arrays
+from audiocodec.adaptation.repair.acceptance import Acceptance, compare
+from audiocodec.adaptation.repair.loss import SoundLoss
+from audiocodec.adaptation.repair.refine import Refining, lessons
+from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh
+from audiocodec.adaptation.repair.scoring import BYTES, ERROR, MEL, PESQ, SCORES, STOI, score, with_codebooks
+from audiocodec.adaptation.repair.sound import Clip, Sound
+from audiocodec.codec import Codec
+from audiocodec.effects import Sources, build_chain
+from audiocodec.effects.clips import Clip as Recording
+from audiocodec.errors import InputError
+
+RATE = 16000
+PIECE_SECONDS = 6.0
+ROOM = {"kind": "room"}
+TELEPHONE = [{"kind": "bandlimit", "low_hz": 300, "high_hz": 3400}, {"kind": "tandem", "codecs": ["mulaw"]}]
+ENVIRONMENTS: dict[str, dict[str, Any]] = {
+    "telephone": {"effects": TELEPHONE},
+    "rain_5db": {"noise": "rain", "effects": [{"kind": "noise", "snr_db": 5.0}]},
+    "rain_0db": {"noise": "rain", "effects": [{"kind": "noise", "snr_db": 0.0}]},
+    "waves_5db": {"noise": "sea_waves", "effects": [{"kind": "noise", "snr_db": 5.0}]},
+    "fire_0db": {"noise": "crackling", "effects": [{"kind": "noise", "snr_db": 0.0}]},
+    "room": {"effects": [ROOM]},
+    "far_field": {"noise": "rain", "effects": [ROOM, {"kind": "noise", "snr_db": 10.0}]},
+    "languages": {"speech": "other", "effects": []},
+    "music": {"speech": "music", "effects": []},
+}
+METHODS: dict[str, dict[str, Any]] = {
+    "kmeans": {"method": "kmeans", "fraction": 0.25},
+    "kmeans_all": {"method": "kmeans", "fraction": 1.0},
+    "gradient": {"method": "gradient", "fraction": 0.25},
+    "affine": {"method": "affine"},
+}
+PRESENT, DECODER = "present", "decoder"
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run")
+    run.add_argument("manifest", type=Path)
+    run.add_argument("-o", "--output", type=Path, required=True)
+    run.add_argument("--model", default="speech-16k")
+    run.add_argument("--split", choices=["valid", "test"], default="test")
+    run.add_argument("--environments", default=",".join(ENVIRONMENTS))
+    run.add_argument("--methods", default=",".join([*METHODS, DECODER]))
+    run.add_argument("--bitrate", type=float, default=6000.0)
+    run.add_argument("--fit-seconds", type=float, default=400.0)
+    run.add_argument(
+        "--pieces", type=int, default=24, help="of each environment, and of clean speech, to judge"
+    )
+    run.add_argument("--steps", type=int, default=80, help="of gradient methods")
+    table = commands.add_parser("table")
+    table.add_argument("rows", type=Path)
+    table.add_argument("-o", "--output", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if given.command == "run":
+        study(given)
+    else:
+        show(read_rows(given.rows), given.output)
+
+
+def study(given: argparse.Namespace) -> None:
+    """Make the rows that are missing."""
+    codec = audiocodec.load(given.model, "cpu")
+    corpus = Corpus(given.manifest, given.split)
+    given.output.mkdir(parents=True, exist_ok=True)
+    path = given.output / "rows.jsonl"
+    clean_fit = corpus.sound({"effects": [], "speech": "librispeech"}, True, 100.0, 10_000)
+    clean_judged = corpus.sound({"effects": [], "speech": "librispeech"}, False, 1e9, given.pieces)
+    for name in given.environments.split(","):
+        spec = ENVIRONMENTS[name]
+        fitted: list[Sound] = []  # made when first needed
+        judged = corpus.sound(spec, False, 1e9, given.pieces)
+        for method in [PRESENT, *given.methods.split(",")]:
+            done = {
+                (row["model"], row["environment"], row["method"], row["bitrate"]) for row in read_rows(path)
+            }
+            if (codec.model_id, name, method, given.bitrate) in done:
+                continue
+            if not fitted and method != PRESENT:
+                fitted.append(corpus.sound(spec, True, given.fit_seconds, 10_000))
+            started = time.process_time()
+            make = partial(candidate, codec, method, fitted[0] if fitted else judged, clean_fit, given.steps)
+            other, facts, sent = (codec, {}, 0) if method == PRESENT else make()
+            row: Row = {"model": codec.model_id, "name": codec.name, "environment": name, "method": method}
+            row |= {"bitrate": given.bitrate, "fit": facts, "sent_bytes": sent}
+            row["fit_seconds"] = round(time.process_time() - started, 1)
+            for side, sound in (("environment_scores", judged), ("clean_scores", clean_judged)):
+                found = score(other, sound.clips, given.bitrate)
+                values = {
+                    key: [None if np.isnan(v) else float(v) for v in found.values[key]] for key in SCORES
+                }
+                row[side] = {**values, "usage": float(np.mean(found.usage))}
+                row[side]["perplexity"] = float(np.mean(found.perplexity))
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            sys.stdout.write(f"{name} {method}: {row['fit_seconds']} s\n")
+            sys.stdout.flush()
+
+
+def candidate(
+    codec: Codec, method: str, sound: Sound, clean: Sound, steps: int
+) -> tuple[Codec, dict[str, Any], int]:
+    """A codec refreshed by a method, what was done, and bytes for the receiver."""
+    refining = Refining(steps=steps)
+    options = RefreshOptions(refining=refining, **METHODS.get(method, METHODS["kmeans"]))
+    found = refresh(codec, sound, clean, options)
+    own = codec.model.quantizer.codebooks()
+    tensors = round_changes(own, found.tensors)
+    refreshed = with_codebooks(codec, tensors)
+    base = to_arrays(own)
+    sent = len(pack(codec.model_id, to_arrays(tensors), Base(identify(base), base, 0))[0])
+    if method == DECODER:
+        retrain_decoder(refreshed, sound, clean, replace(refining, steps=2 * steps))
+        sent += 2 * sum(weight.numel() for weight in refreshed.model.decoder.parameters())
+    return refreshed, found.facts, sent
+
+
+def retrain_decoder(codec: Codec, sound: Sound, clean: Sound, options: Refining, rate: float = 2e-4) -> None:
+    """The upper bound: the decoder learns the environment too, and must be sent (16 bits a weight)."""
+    model = codec.model
+    model.decoder = copy.deepcopy(model.decoder)
+    loss, rng = SoundLoss(model.sample_rate), torch.Generator().manual_seed(0)
+    heard, spoken = lessons(model, sound.clips), lessons(model, clean.clips)
+    frames = round(options.excerpt_seconds * model.frame_rate)
+    optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=rate)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=options.steps)
+    for _ in range(options.steps):
+        latents, wavs = list[torch.Tensor](), list[torch.Tensor]()
+        for place in range(options.batch):
+            pool = spoken if place < round(options.clean_share * options.batch) else heard
+            lesson = pool[int(torch.randint(len(pool), (), generator=rng))]
+            start = int(torch.randint(max(1, len(lesson.latents) - frames + 1), (), generator=rng))
+            places = (start + torch.arange(frames)) % len(lesson.latents)
+            latents.append(lesson.latents[places].t())
+            wavs.append(lesson.wav.view(-1, model.hop_length)[places].flatten())
+        with torch.no_grad():
+            quantized = model.quantizer.decode(model.quantizer.encode(torch.stack(latents)))
+        decoded = model.decoder(quantized)[:, 0, model.delay :]
+        optimizer.zero_grad()
+        loss(decoded, torch.stack(wavs)[:, : decoded.shape[1]]).backward()
+        torch.nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
+        optimizer.step()
+        rates.step()
+
+
+class Corpus:
+    """Speech, noise, rooms and music of a corpus, divided into what is fitted to and what is judged on."""
+
+    def __init__(self, manifest: Path, split: str) -> None:
+        """`split` gives what is judged, and noise and rooms; speech to fit is of the split before it."""
+        with manifest.open(newline="", encoding="utf-8") as file:
+            self.rows = sorted(csv.DictReader(file), key=lambda row: row["path"])
+        self.root, self.split = manifest.parent, split
+        self.fit_split = {"valid": "train", "test": "valid"}[split]
+
+    def sound(self, spec: dict[str, Any], fit: bool, seconds: float, pieces: int) -> Sound:
+        """Recordings in an environment, at most so many `seconds` and `pieces`, each with noise of its own."""
+        chain = build_chain(spec["effects"])
+        sources = self._sources(spec.get("noise", ""), fit)
+        rng = np.random.default_rng(int(fit))
+        clips = list[Clip]()
+        for row, wav in self._recordings(spec.get("speech", ""), fit):
+            if len(clips) >= pieces or sum(clip.seconds for clip in clips) >= seconds:
+                break
+            try:
+                drawn = chain.draw(rng, len(wav), RATE, sources, row["speaker"] or None)
+                heard = chain.apply(wav, RATE, drawn, sources)
+            except InputError:  # an SNR of silence
+                continue
+            heard = heard * np.float32(min(1.0, 0.99 / max(float(np.abs(heard).max()), 1e-9)))
+            clips.append(Clip(row["path"], row["path"], heard.astype(np.float32), RATE))
+        return Sound(tuple(clips), {})
+
+    def _recordings(self, kind: str, fit: bool) -> Iterator[tuple[dict[str, str], np.ndarray]]:
+        """One piece of each recording; twice over where `fit`, so that speech meets more noise."""
+        split = self.fit_split if fit else self.split
+        if kind == "music":
+            music = [row for row in self.rows if row["kind"] == "music"]
+            found = [row for number, row in enumerate(music) if number % 2 == int(fit)]
+        else:
+            found = [row for row in self.rows if row["kind"] == "speech" and row["split"] == split]
+        keep: Callable[[dict[str, str]], bool] = {
+            "other": lambda row: row["language"] != "en",
+            "librispeech": lambda row: row["source"] == "librispeech",
+        }.get(kind, lambda row: True)
+        found = [row for row in found if keep(row)]
+        np.random.default_rng(0).shuffle(found)  # type: ignore[arg-type]
+        for start in (0.0, PIECE_SECONDS) if fit else (0.0,):
+            for row in found:
+                wav, rate = audio.read(self.root / row["path"])
+                wav = audio.resample(wav.mean(axis=0, keepdims=True), rate, RATE)[0]
+                wav = wav[round(start * RATE) :][: round(PIECE_SECONDS * RATE)]
+                if len(wav) >= 2 * RATE and np.abs(wav).max() > 1e-2:
+                    yield row, wav
+
+    def _sources(self, noise: str, fit: bool) -> Sources:
+        noises = [
+            r for r in self.rows if (r["kind"], r["split"]) == ("noise", self.split) and noise in r["path"]
+        ]
+        rooms = [row for row in self.rows if (row["kind"], row["split"]) == ("rir", self.split)]
+        chosen = [row for number, row in enumerate(noises) if number % 2 == int(fit)] + rooms
+        return Sources([Recording(r["path"], self.root / r["path"], r["kind"], r["kind"]) for r in chosen])
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows so far; a last line that was cut off is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def changes(rows: Sequence[Row]) -> Iterator[tuple[Row, Row, dict[str, Any]]]:
+    """Every refreshed row with the one before refreshing, and comparisons by side and score."""
+    before = {(r["model"], r["environment"], r["bitrate"]): r for r in rows if r["method"] == PRESENT}
+    for row in rows:
+        old = before.get((row["model"], row["environment"], row["bitrate"]))
+        if row["method"] == PRESENT or old is None:
+            continue
+        found = {
+            (side, name): compare(_array(old[side][name]), _array(row[side][name]), Acceptance())
+            for side in ("environment_scores", "clean_scores")
+            for name in SCORES
+        }
+        yield row, old, found
+
+
+def show(rows: Sequence[Row], picture: Path | None) -> None:
+    """Print tables; draw the changes."""
+    head = ("model", "environment", "method", "error", "PESQ", "STOI", "mel", "bytes", "usage", "perplexity")
+    head = (*head, "clean PESQ", "clean error", "CPU s", "sent bytes")
+    sys.stdout.write("| " + " | ".join(head) + " |\n|" + "---|" * len(head) + "\n")
+    table = list(changes(rows))
+    for row, old, found in table:
+        here = {name: found["environment_scores", name] for name in SCORES}
+        clean = {name: found["clean_scores", name] for name in SCORES}
+        sides = old["environment_scores"], row["environment_scores"]
+        cells = [
+            row["name"],
+            row["environment"],
+            row["method"],
+            f"{here[ERROR].before:.3f} {_percent(here[ERROR])}",
+            f"{here[PESQ].before:.2f} {_change(here[PESQ])}" if here[PESQ].pairs else "-",
+            f"{here[STOI].before:.3f} {_change(here[STOI])}" if here[STOI].pairs else "-",
+            f"{here[MEL].before:.3f} {_change(here[MEL])}",
+            _percent(here[BYTES]),
+            f"{sides[0]['usage']:.2f} to {sides[1]['usage']:.2f}",
+            f"{sides[0]['perplexity']:.0f} to {sides[1]['perplexity']:.0f}",
+            _change(clean[PESQ]),
+            _percent(clean[ERROR]),
+            f"{row['fit_seconds']:.0f}",
+            f"{row['sent_bytes']}",
+        ]
+        sys.stdout.write("| " + " | ".join(cells) + " |\n")
+    if picture is not None:
+        draw(table, picture)
+
+
+def draw(table: Sequence[tuple[Row, Row, dict[str, Any]]], path: Path) -> None:
+    """Change of PESQ in each environment and of clean speech, by method, with intervals."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    names = list(dict.fromkeys(row["environment"] for row, _, _ in table))
+    methods = list(dict.fromkeys(row["method"] for row, _, _ in table))
+    figure, axes = plt.subplots(1, 2, figsize=(11, 0.6 * len(names) + 1.6), sharey=True)
+    sides = (("environment_scores", "environment"), ("clean_scores", "clean speech"))
+    for axis, (side, title) in zip(axes, sides, strict=True):
+        for row, _, found in table:
+            change = found[side, PESQ]
+            if change.low is None:
+                continue
+            number = methods.index(row["method"])
+            place = names.index(row["environment"]) + 0.8 * ((number + 0.5) / len(methods) - 0.5)
+            axis.plot([change.low, change.high], [place, place], color=f"C{number}", lw=2)
+            axis.plot(change.change, place, "o", color=f"C{number}", ms=5)
+        axis.axvline(0, color="gray", lw=0.8)
+        axis.set_yticks(range(len(names)), names)
+        axis.set_xlabel("change of PESQ, 95 % interval")
+        axis.set_title(title)
+        axis.grid(axis="x", alpha=0.3)
+    axes[0].invert_yaxis()
+    handles = [plt.Line2D([], [], marker="o", color=f"C{n}", label=m) for n, m in enumerate(methods)]
+    figure.legend(handles=handles, loc="lower center", ncols=len(methods), frameon=False)
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
+    figure.savefig(path, dpi=130)
+
+
+def _array(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values])
+
+
+def _percent(found: Any) -> str:
+    return f"{100 * found.change / found.before:+.1f} %"
+
+
+def _change(found: Any) -> str:
+    return f"{found.change:+.3f} ({found.low:+.3f} to {found.high:+.3f})" if found.low is not None else "-"
+
+
+if __name__ == "__main__":
+    main()
