@@ -106,7 +106,6 @@ def require_ray() -> Any:
     """
     try:
         import ray
-        import ray.exceptions
     except ImportError as error:
         raise MissingPackageError("a cluster needs Ray: pip install 'audiocodec[ray]'") from error
     return ray

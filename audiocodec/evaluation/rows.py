@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -172,7 +173,8 @@ def require_pandas() -> Any:
     """
     try:
         import pandas as pd
-        import pyarrow  # noqa: F401
+
+        import_module("pyarrow")
     except ImportError as error:
         raise MissingPackageError(
             "tables need pandas and pyarrow: pip install 'audiocodec[evaluate]'"

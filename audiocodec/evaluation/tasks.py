@@ -5,7 +5,7 @@ The degraded sound, its latents and the codes of the clean original are made onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -242,7 +242,7 @@ def _code_statistics(
     row: Row, coder: ModelCoder, codes: Codes, take: Take, bitrate: float, latents: Any
 ) -> None:
     sizes = coder.codec.model.quantizer.codebook_sizes[: len(codes)]
-    found: Mapping[str, Callable[[], Sequence[float]]] = {
+    found: dict[str, Callable[[], Sequence[float]]] = {
         "perplexity": lambda: stage_perplexity(codes, sizes),
         "usage": lambda: stage_usage(codes, sizes),
     }

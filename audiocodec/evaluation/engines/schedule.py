@@ -66,12 +66,13 @@ class Schedule:
     def crashed(self, job: Job, reason: str, timed_out: bool = False) -> None:
         """Do a job again, row by row; a row tried twice alone, or that hung alone, gets the reason."""
         work = job.unit.work
+        number, _ = work[0]
         if len(work) > 1:
             self._waiting.extendleft(Job(replace(job.unit, work=(one,))) for one in reversed(work))
         elif job.attempt == 0 and not timed_out:
             self._waiting.appendleft(replace(job, attempt=1))
         else:
-            self._count(work[0][0], reason)
+            self._count(number, reason)
             self._fail(job.unit, work, [reason])
 
     def _count(self, number: int, reason: str) -> None:

@@ -1,0 +1,64 @@
+import pytest
+
+from audiocodec.cli.parts import engine
+from audiocodec.cli.parts.engine import WAITING_FOR_EACH, run_on_cluster
+from audiocodec.cli.parts.jobs import Ray, run
+from audiocodec.cli.parts.output import Failure, Output
+from audiocodec.cluster import WorkerLost
+
+
+class Here:
+    """Stands for a cluster of two workers: does the newest task first, and loses every third."""
+
+    slots = 2
+    most = 0
+
+    def __init__(self, address, jobs):
+        Here.asked = (address, jobs)
+        self.waiting = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def __len__(self):
+        return len(self.waiting)
+
+    def submit(self, tag, function, *arguments):
+        self.waiting.append((tag, function, arguments))
+        Here.most = max(Here.most, len(self))
+
+    def next(self):
+        tag, function, arguments = self.waiting.pop()
+        return tag, WorkerLost("it was killed") if tag % 3 == 2 else function(*arguments)
+
+
+@pytest.fixture(autouse=True)
+def cluster(monkeypatch):
+    monkeypatch.setattr(engine, "Cluster", Here)
+    Here.most = 0
+
+
+def test_every_call_ends_once_and_few_wait_at_a_time():
+    found = list(run_on_cluster(pow, [(number, 2) for number in range(20)], "head:1", 3))
+    assert Here.asked == ("head:1", 3)
+    assert Here.most == 2 * WAITING_FOR_EACH
+    assert sorted(tag for tag, _ in found) == list(range(20))
+    assert all(result == tag**2 for tag, result in found if tag % 3 != 2)
+
+
+def double(task, progress):
+    progress(1.0)
+    if task == 3:
+        raise ValueError("three")
+    return 2 * task
+
+
+def test_files_that_fail_or_lose_their_worker_do_not_stop_the_others():
+    names = [f"f{number}" for number in range(5)]
+    found = dict(run(double, range(5), names, 2, Output(quiet=True), "files", Ray()))
+    assert [found[number] for number in (0, 1, 4)] == [0, 2, 8]
+    assert found[2] == Failure("WorkerLost", "its worker died (it was killed)")
+    assert "three" in found[3].problem
