@@ -1,12 +1,12 @@
 """What a refresh gives back: environments x methods, fitted on some recordings and judged on others.
 
-    python tools/study_refresh.py run CORPUS/manifest.csv -o runs/refresh --model speech-16k --split test
-    python tools/study_refresh.py table runs/refresh/rows.jsonl -o docs/images/refresh.png
+    python tools/study_refresh.py CORPUS/manifest.csv -o runs/refresh --model speech-16k --split test
+    python tools/study_refresh_report.py runs/refresh/rows.jsonl -o docs/images/refresh.png
 
-`run` can be stopped and started again: every environment x method is one line of rows.jsonl, with the scores
+It can be stopped and started again: every environment x method is one line of rows.jsonl, with the scores
 of every piece of sound. Speech is fitted on the `valid` split and judged on `--split`; noises are those of
 `--split`, half of the recordings of a type to fit, the other half to judge. `--split valid` is for tuning:
-speech to fit is then of the `train` split. `table` prints Markdown and draws the changes with 95 % intervals.
+speech to fit is then of the `train` split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,11 +30,10 @@ import audiocodec
 from audiocodec import audio
 from audiocodec.adaptation.registry import round_changes
 from audiocodec.adaptation.registry.revision_file import Base, identify, pack, to_arrays
-from audiocodec.adaptation.repair.acceptance import Acceptance, compare
 from audiocodec.adaptation.repair.loss import SoundLoss
 from audiocodec.adaptation.repair.refine import Refining, lessons
 from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh
-from audiocodec.adaptation.repair.scoring import BYTES, ERROR, MEL, PESQ, SCORES, STOI, score, with_codebooks
+from audiocodec.adaptation.repair.scoring import SCORES, score, with_codebooks
 from audiocodec.adaptation.repair.sound import Clip, Sound
 from audiocodec.codec import Codec
 from audiocodec.effects import Sources, build_chain
@@ -71,30 +70,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run")
-    run.add_argument("manifest", type=Path)
-    run.add_argument("-o", "--output", type=Path, required=True)
-    run.add_argument("--model", default="speech-16k")
-    run.add_argument("--split", choices=["valid", "test"], default="test")
-    run.add_argument("--environments", default=",".join(ENVIRONMENTS))
-    run.add_argument("--methods", default=",".join([*METHODS, DECODER]))
-    run.add_argument("--bitrate", type=float, default=6000.0)
-    run.add_argument("--fit-seconds", type=float, default=400.0)
-    run.add_argument(
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--model", default="speech-16k")
+    parser.add_argument("--split", choices=["valid", "test"], default="test")
+    parser.add_argument("--environments", default=",".join(ENVIRONMENTS))
+    parser.add_argument("--methods", default=",".join([*METHODS, DECODER]))
+    parser.add_argument("--bitrate", type=float, default=6000.0)
+    parser.add_argument("--fit-seconds", type=float, default=400.0)
+    parser.add_argument(
         "--pieces", type=int, default=24, help="of each environment, and of clean speech, to judge"
     )
-    run.add_argument("--steps", type=int, default=80, help="of gradient methods")
-    table = commands.add_parser("table")
-    table.add_argument("rows", type=Path)
-    table.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--steps", type=int, default=80, help="of gradient methods")
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    if given.command == "run":
-        study(given)
-    else:
-        show(read_rows(given.rows), given.output)
+    study(given)
 
 
 def study(given: argparse.Namespace) -> None:
@@ -193,7 +184,7 @@ class Corpus:
         self.fit_split = {"valid": "train", "test": "valid"}[split]
 
     def sound(self, spec: dict[str, Any], fit: bool, seconds: float, pieces: int) -> Sound:
-        """Recordings in an environment, at most so many `seconds` and `pieces`, each with noise of its own."""
+        """Recordings in an environment, at most so many seconds and pieces, each with noise of its own."""
         chain = build_chain(spec["effects"])
         sources = self._sources(spec.get("noise", ""), fit)
         rng = np.random.default_rng(int(fit))
@@ -247,96 +238,6 @@ def read_rows(path: Path) -> list[Row]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [json.loads(line) for line in lines]
-
-
-def changes(rows: Sequence[Row]) -> Iterator[tuple[Row, Row, dict[str, Any]]]:
-    """Every refreshed row with the one before refreshing, and comparisons by side and score."""
-    before = {(r["model"], r["environment"], r["bitrate"]): r for r in rows if r["method"] == PRESENT}
-    for row in rows:
-        old = before.get((row["model"], row["environment"], row["bitrate"]))
-        if row["method"] == PRESENT or old is None:
-            continue
-        found = {
-            (side, name): compare(_array(old[side][name]), _array(row[side][name]), Acceptance())
-            for side in ("environment_scores", "clean_scores")
-            for name in SCORES
-        }
-        yield row, old, found
-
-
-def show(rows: Sequence[Row], picture: Path | None) -> None:
-    """Print tables; draw the changes."""
-    head = ("model", "environment", "method", "error", "PESQ", "STOI", "mel", "bytes", "usage", "perplexity")
-    head = (*head, "clean PESQ", "clean error", "CPU s", "sent bytes")
-    sys.stdout.write("| " + " | ".join(head) + " |\n|" + "---|" * len(head) + "\n")
-    table = list(changes(rows))
-    for row, old, found in table:
-        here = {name: found["environment_scores", name] for name in SCORES}
-        clean = {name: found["clean_scores", name] for name in SCORES}
-        sides = old["environment_scores"], row["environment_scores"]
-        cells = [
-            row["name"],
-            row["environment"],
-            row["method"],
-            f"{here[ERROR].before:.3f} {_percent(here[ERROR])}",
-            f"{here[PESQ].before:.2f} {_change(here[PESQ])}" if here[PESQ].pairs else "-",
-            f"{here[STOI].before:.3f} {_change(here[STOI])}" if here[STOI].pairs else "-",
-            f"{here[MEL].before:.3f} {_change(here[MEL])}",
-            _percent(here[BYTES]),
-            f"{sides[0]['usage']:.2f} to {sides[1]['usage']:.2f}",
-            f"{sides[0]['perplexity']:.0f} to {sides[1]['perplexity']:.0f}",
-            _change(clean[PESQ]),
-            _percent(clean[ERROR]),
-            f"{row['fit_seconds']:.0f}",
-            f"{row['sent_bytes']}",
-        ]
-        sys.stdout.write("| " + " | ".join(cells) + " |\n")
-    if picture is not None:
-        draw(table, picture)
-
-
-def draw(table: Sequence[tuple[Row, Row, dict[str, Any]]], path: Path) -> None:
-    """Change of PESQ in each environment and of clean speech, by method, with intervals."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    names = list(dict.fromkeys(row["environment"] for row, _, _ in table))
-    methods = list(dict.fromkeys(row["method"] for row, _, _ in table))
-    figure, axes = plt.subplots(1, 2, figsize=(11, 0.6 * len(names) + 1.6), sharey=True)
-    sides = (("environment_scores", "environment"), ("clean_scores", "clean speech"))
-    for axis, (side, title) in zip(axes, sides, strict=True):
-        for row, _, found in table:
-            change = found[side, PESQ]
-            if change.low is None:
-                continue
-            number = methods.index(row["method"])
-            place = names.index(row["environment"]) + 0.8 * ((number + 0.5) / len(methods) - 0.5)
-            axis.plot([change.low, change.high], [place, place], color=f"C{number}", lw=2)
-            axis.plot(change.change, place, "o", color=f"C{number}", ms=5)
-        axis.axvline(0, color="gray", lw=0.8)
-        axis.set_yticks(range(len(names)), names)
-        axis.set_xlabel("change of PESQ, 95 % interval")
-        axis.set_title(title)
-        axis.grid(axis="x", alpha=0.3)
-    axes[0].invert_yaxis()
-    handles = [plt.Line2D([], [], marker="o", color=f"C{n}", label=m) for n, m in enumerate(methods)]
-    figure.legend(handles=handles, loc="lower center", ncols=len(methods), frameon=False)
-    figure.tight_layout(rect=(0, 0.07, 1, 1))
-    figure.savefig(path, dpi=130)
-
-
-def _array(values: Sequence[float | None]) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in values])
-
-
-def _percent(found: Any) -> str:
-    return f"{100 * found.change / found.before:+.1f} %"
-
-
-def _change(found: Any) -> str:
-    return f"{found.change:+.3f} ({found.low:+.3f} to {found.high:+.3f})" if found.low is not None else "-"
 
 
 if __name__ == "__main__":
