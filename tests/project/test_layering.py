@@ -15,7 +15,7 @@ LAYERS = {
     "checkpoint": 4, "coding": 4,
     "pretrained": 5, "streaming": 5, "files": 5, "revisions": 5,
     "codec": 6,
-    "training": 7, "evaluation": 7, "adaptation": 7,
+    "training": 7, "evaluation": 7, "adaptation": 7, "tokens": 7,
     "cli": 8,
     "__init__": 9, "__main__": 9,
 }  # fmt: skip
