@@ -1,13 +1,10 @@
 import io
-import json
 import os
-import shutil
 
 import numpy as np
 import pytest
 import soundfile
 
-from audiocodec import pretrained
 from audiocodec.bitstream import ContainerReader
 
 
@@ -274,29 +271,3 @@ def test_what_nobody_expected_is_reported_and_the_others_done(run, speech, voice
         "error: talk.wav: internal error: ZeroDivisionError: a bug of ours; please report it"
     ]
     assert (tmp_path / "two.nac").exists()
-
-
-def test_denoising(run, speech, denoising, denoising_folder):
-    assert run("encode", "talk.wav", "--model", denoising_folder, "--denoise").exit_code == 0
-    wav = soundfile.read(speech, dtype="float32")[0]
-    data = speech.with_suffix(".nac").read_bytes()
-    assert data == denoising.compress(wav, 16000, denoise=True)
-    assert data != denoising.compress(wav, 16000)
-
-
-def test_denoising_with_a_model_that_cannot(run, speech, tmp_path, installed, monkeypatch):
-    result = run("encode", "talk.wav", "--denoise")
-    assert result.exit_code == 1
-    assert error_lines(result) == [
-        "error: model 'tiny' has no denoising switch; installed models with one: none; leave out --denoise,"
-        " or name one of these or a folder (--model)"
-    ]
-    assert not (tmp_path / "talk.nac").exists()
-    index = json.loads((installed / "index.json").read_text())
-    index["models"]["quiet"] = {**index["models"]["tiny"], "denoise": True}
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root" / "index.json").write_text(json.dumps(index))
-    shutil.copytree(installed / "tiny", tmp_path / "root" / "tiny")
-    monkeypatch.setattr(pretrained, "data_folder", lambda: tmp_path / "root")
-    assert "installed models with one: quiet;" in run("encode", "talk.wav", "--denoise").stderr
-    assert " yes " in run("models").stdout
