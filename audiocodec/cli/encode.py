@@ -11,11 +11,13 @@ import typer
 
 from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.bitstream import ContainerReader
+from audiocodec.cli.parts import engine as engine_options
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import convert, files
 from audiocodec.cli.parts.denoising import check_denoise
 from audiocodec.cli.parts.describe import describe, summary
-from audiocodec.cli.parts.jobs import codec_for
+from audiocodec.cli.parts.engine import fit_for_cluster, whole_path
+from audiocodec.cli.parts.jobs import Ray, codec_for
 from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.paths import Item, plan
 from audiocodec.cli.parts.stores import chosen_codebook
@@ -49,6 +51,8 @@ def encode(
     denoise: options.Denoise = False,
     report: Report = False,
     jobs: options.Jobs = 1,
+    engine: engine_options.Engine = "local",
+    address: engine_options.Address = None,
     device: options.Device = "auto",
     force: options.Force = False,
     json: options.Json = False,
@@ -59,6 +63,10 @@ def encode(
     Example: audiocodec encode talk.wav -o talk.nac --bitrate 3000
     """
     items = plan(inputs, out, ".nac", AUDIO_SUFFIXES)
+    ray = None
+    if engine == "ray":
+        items, ray = [fit_for_cluster(item, force) for item in items], Ray(address)
+        model, store, force = whole_path(model), store and store.resolve(), True
     codebook = chosen_codebook(codec_for(model, device, None, store), codebook, store)
     loading = (model, device, codebook, store)
     codec = codec_for(*loading)
@@ -68,7 +76,7 @@ def encode(
     def task(item: Item) -> EncodeTask:
         return EncodeTask(item, loading, bitrate, force, report, denoise)
 
-    convert(encode_file, task, items, jobs, Output(json, quiet), _line)
+    convert(encode_file, task, items, jobs, Output(json, quiet), _line, ray)
 
 
 def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from audiocodec.audio.files import as_file
-from audiocodec.cli.parts.jobs import Work, run
+from audiocodec.cli.parts.jobs import Ray, Work, run
 from audiocodec.cli.parts.output import Failure, Output, failure
 from audiocodec.cli.parts.paths import PIPE, Item
 from audiocodec.errors import AudioCodecError, InputError
@@ -62,6 +62,7 @@ def convert(
     jobs: int,
     output: Output,
     line: Callable[[dict[str, Any]], str],
+    ray: Ray | None = None,
 ) -> None:
     """Do `work` on the task of every item, print a line or JSON object for each, and set the exit status."""
     if any(item.target == PIPE for item in items):
@@ -73,7 +74,7 @@ def convert(
             output.error(item.source, failure(item.problem, item.source))
     todo = [item for item in items if item.problem is None]
     names = [item.source for item in todo]
-    for number, result in run(work, [task(item) for item in todo], names, jobs, output, "files"):
+    for number, result in run(work, [task(item) for item in todo], names, jobs, output, "files", ray):
         if isinstance(result, Failure):
             output.error(names[number], result)
         else:

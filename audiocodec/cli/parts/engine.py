@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
+from audiocodec.cli.parts.paths import PIPE, Item
 from audiocodec.cluster import Cluster, WorkerLost
+from audiocodec.errors import InputError
 
 T = TypeVar("T")
 
@@ -21,6 +24,24 @@ Address = Annotated[
 
 WAITING_FOR_EACH = 4
 """Tasks handed to Ray for each of its CPUs."""
+
+
+def fit_for_cluster(item: Item, force: bool) -> Item:
+    """The same file by whole paths; one whose output exists is refused here, unless `force`.
+
+    Workers then always replace: one that does a file again, because another died of it, finds its output.
+    """
+    if PIPE in (item.source, item.target):
+        raise typer.BadParameter("a pipe cannot be read on a cluster; name files, and a folder with -o")
+    problem = item.problem
+    if problem is None and item.target.exists() and not force:
+        problem = InputError(f"{item.target}: exists already; replace it with --force")
+    return Item(item.source.resolve(), item.target.resolve(), problem)
+
+
+def whole_path(name: str | None) -> str | None:
+    """The name of a pretrained model as it is, a path from the root on."""
+    return str(Path(name).resolve()) if name is not None and Path(name).exists() else name
 
 
 def run_on_cluster(
