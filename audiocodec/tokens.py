@@ -125,18 +125,15 @@ def load_tokens(path: str | Path) -> EncodedAudio:
     arrays = _read(path)
     try:
         if int(arrays["version"]) != VERSION:
-            raise InputError(
-                f"{path}: version {int(arrays['version'])}, this package reads {VERSION}; update it"
-            )
-        order, length = str(arrays["order"]), int(arrays["length"])
-        if order not in get_args(Order):
-            raise InputError(f"{path}: order {order!r} is none of {', '.join(get_args(Order))}")
+            raise InputError(f"version {arrays['version']}, this package reads {VERSION}; update it")
+        order, length = _order(str(arrays["order"])), int(arrays["length"])
         tokens, sizes = arrays["tokens"], [int(size) for size in arrays["codebook_sizes"]]
         if tokens.dtype.kind not in "iu":
-            raise InputError(f"{path}: tokens are {tokens.dtype}, not integers")
+            raise InputError(f"tokens are {tokens.dtype}, not integers")
+        told: dict[str, Any] = {name: int(arrays[name]) for name in _NUMBERS}
+        told |= {name: str(arrays[name]) for name in _NAMES}
         header = Header(
-            **{name: int(arrays[name]) for name in _NUMBERS},
-            **{name: str(arrays[name]) for name in _NAMES},
+            **told,
             channels=tokens.shape[0] if tokens.ndim else 0,
             length=None if length == UNKNOWN else length,
             codebook_sizes=tuple(sizes),
@@ -145,8 +142,7 @@ def load_tokens(path: str | Path) -> EncodedAudio:
     except KeyError as error:
         raise InputError(f"{path}: has no array {error}; keep all that `audiocodec tokens` wrote") from error
     except InputError as error:
-        text = str(error)
-        raise InputError(text if text.startswith(f"{path}: ") else f"{path}: {text}") from error
+        raise InputError(f"{path}: {error}") from error
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: not written by `audiocodec tokens` ({error})") from error
 
@@ -158,6 +154,13 @@ _NAMES = ("model_id", "codebook_id", "model_name")
 def _offsets(sizes: Sequence[int]) -> NDArray[np.int64]:
     """[N, 1]: where each stage starts to count."""
     return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)[:, None]
+
+
+def _order(name: str) -> Order:
+    for order in get_args(Order):
+        if name == order:
+            return order
+    raise InputError(f"order {name!r} is none of {', '.join(get_args(Order))}")
 
 
 def _read(path: str | Path) -> dict[str, NDArray[Any]]:

@@ -137,11 +137,13 @@ def _encode(source: Path, task: TokensTask, progress: Callable[[float], None]) -
 
 def _about(task: TokensTask, encoded: EncodedAudio) -> dict[str, Any]:
     header, (channels, rows, frames) = encoded.header, encoded.codes.shape
-    known = header.length is not None
+    seconds = frames / header.frame_rate
+    if header.length is not None:
+        seconds = header.length / header.sample_rate
     return {
         "file": str(task.item.source),
         "output": str(task.item.target),
-        "seconds": header.length / header.sample_rate if known else frames / header.frame_rate,
+        "seconds": seconds,
         "sample_rate": header.sample_rate,
         "channels": channels,
         "num_quantizers": rows,
