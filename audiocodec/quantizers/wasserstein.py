@@ -51,7 +51,7 @@ class Matching:
             ("target", ("features", "zador", "rate")),
         ):
             if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(allowed)}")
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {', '.join(allowed)}")
         for name, least in (("queue_size", 2), ("projections", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed are whole numbers from {least}")

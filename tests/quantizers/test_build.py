@@ -80,8 +80,8 @@ def test_an_option_leaves_the_other_defaults_of_the_method() -> None:
         ({"method": "fsq", "codebook_size": 3}, r"codebook_size is 3; levels of 5 and more need at least 5"),
         ({"method": "fsq", "options": {"levels": "8;5"}}, r"levels is '8;5'; write whole numbers from 2"),
         (
-            {"method": "wasserstein", "options": {"variant": "mmd"}},
-            r"variant is 'mmd'; choose gaussian or sliced",
+            {"method": "wasserstein", "options": {"variant": "energy"}},
+            r"variant is 'energy'; choose gaussian, sliced, mmd",
         ),
         ({"method": "wasserstein", "options": {"queue_size": 1}}, r"queue_size is 1; allowed"),
         ({"method": "nsvq", "options": {"tau": 0.0}}, r"tau, tau_floor and tau_decay must be above 0"),
