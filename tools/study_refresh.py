@@ -17,7 +17,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -209,11 +209,10 @@ class Corpus:
             found = [row for number, row in enumerate(music) if number % 2 == int(fit)]
         else:
             found = [row for row in self.rows if row["kind"] == "speech" and row["split"] == split]
-        keep: Callable[[dict[str, str]], bool] = {
-            "other": lambda row: row["language"] != "en",
-            "librispeech": lambda row: row["source"] == "librispeech",
-        }.get(kind, lambda row: True)
-        found = [row for row in found if keep(row)]
+        if kind == "other":
+            found = [row for row in found if row["language"] != "en"]
+        elif kind == "librispeech":
+            found = [row for row in found if row["source"] == "librispeech"]
         np.random.default_rng(0).shuffle(found)  # type: ignore[arg-type]
         for start in (0.0, PIECE_SECONDS) if fit else (0.0,):
             for row in found:

@@ -41,7 +41,7 @@ Method = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="kmeans: where the latents are; gradient: also by ear of the decoder; affine: a map.",
+        help="kmeans: to where latents are; gradient: then by decoded sound; affine: a map; online: slowly.",
     ),
 ]
 Activate = Annotated[bool, typer.Option("--activate", help="Encode with them from now on, if accepted.")]

@@ -118,16 +118,14 @@ def judge(
             raise InputError(
                 f"{len(sound.clips)} pieces of {what} to judge with; give at least {FEWEST_PAIRS}"
             )
-    scored: list[Scored] = []
-    for number, (codec, sound) in enumerate(
-        ((present, environment), (candidate, environment), (present, clean), (candidate, clean))
-    ):
-        scored.append(
-            score(codec, sound.clips, options.bitrate, lambda share, n=number: progress((n + share) / 4))
-        )
-    return decide(
-        *scored, options, present.model.bitrates[-1] if options.bitrate is None else options.bitrate
-    )
+    rounds = ((present, environment), (candidate, environment), (present, clean), (candidate, clean))
+
+    def run(number: int) -> Scored:
+        codec, sound = rounds[number]
+        return score(codec, sound.clips, options.bitrate, lambda share: progress((number + share) / 4))
+
+    bitrate = present.model.bitrates[-1] if options.bitrate is None else options.bitrate
+    return decide(run(0), run(1), run(2), run(3), options, bitrate)
 
 
 def decide(
@@ -207,7 +205,8 @@ def _wilcoxon(change: NDArray[np.float64]) -> float:
 
     if not np.any(change):
         return 1.0
-    return float(wilcoxon(change, zero_method="zsplit", method="approx").pvalue)
+    found: Any = wilcoxon(change, zero_method="zsplit", method="approx")
+    return float(found.pvalue)
 
 
 def _no_gain(criterion: str, found: Mapping[str, Comparison]) -> str:

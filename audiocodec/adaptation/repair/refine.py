@@ -7,6 +7,7 @@ keeps the sums near the latents, without which the search and the decoder drift 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -153,6 +154,8 @@ class _Learner:
         self, model: CodecModel, current: Callable[[], Stack], parameters: Sequence[Tensor], rate: float
     ) -> None:
         self.model, self.current, self.parameters = model, current, parameters
+        # A copy without gradients: the model in use is not touched, and nothing is computed in vain.
+        self.decoder = copy.deepcopy(model.decoder).requires_grad_(False)
         self.optimizer = torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99))
         self.loss = SoundLoss(model.sample_rate).to(device_of(model))
 
@@ -189,7 +192,7 @@ class _Learner:
         variance = (rows - rows.mean(dim=0)).square().mean().clamp(min=1e-9)
         latent_error = (sums - rows).square().mean() / variance
         quantized = sums.view(len(batch), -1, sums.shape[1]).transpose(1, 2)
-        decoded = model.decoder(quantized.to(device_of(model)))[:, 0, model.delay :].cpu()
+        decoded = self.decoder(quantized.to(device_of(model)))[:, 0, model.delay :].cpu()
         wav = torch.stack([lesson.wav for lesson in batch])[:, : decoded.shape[1]]
         skipped = settling * model.hop_length
         return self.loss(decoded[:, skipped:], wav[:, skipped:]) + latent_weight * latent_error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from audiocodec.adaptation.repair.online import follow
 from audiocodec.adaptation.repair.refine import Refining, fit_map, lessons, refine_entries, refine_map
 from audiocodec.adaptation.repair.refit import Fit, refit, thin
 from audiocodec.adaptation.repair.stack import Stack
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from audiocodec.adaptation.repair.sound import Sound
     from audiocodec.codec import Codec
 
-Method = Literal["kmeans", "gradient", "affine"]
-METHODS: tuple[Method, ...] = ("kmeans", "gradient", "affine")
+Method = Literal["kmeans", "gradient", "affine", "online"]
+METHODS: tuple[Method, ...] = ("kmeans", "gradient", "affine", "online")
 FRAMES_PER_ENTRY = 8
 """Frames of the environment for each entry that is to move, at least."""
 MOST_FRAMES = 60_000
@@ -35,7 +36,8 @@ class RefreshOptions:
 
     Attributes:
         method: "kmeans" moves entries to where the latents are; "gradient" does that and then follows the
-            gradient of the decoded sound; "affine" leaves the entries and fits a map around the quantiser.
+            gradient of the decoded sound; "affine" leaves the entries and fits a map around the quantiser;
+            "online" lets entries follow the sound piece by piece, in bounded steps.
         stages: first and last stage, counted from 1; None: all.
         fraction: of the entries of each stage that may move; 1 fits the whole codebook to the environment.
         refining: how gradients are followed.
@@ -105,6 +107,9 @@ def refresh(
         fitted = fit_map(stack, rows, kept)
         fitted = refine_map(codec.model, fitted, heard, spoken, options.refining, rng, progress)
         fit = Fit(fitted, ())
+    elif options.method == "online":
+        windows = [lesson.latents for lesson in heard]
+        fit = follow(stack, windows, kept, stages, options.fraction, progress)
     else:
         fit = refit(stack, rows, kept, stages, options.fraction, rng, lambda s: progress(share * s))
         if options.method == "gradient":

@@ -103,7 +103,7 @@ def _score_clip(
 ) -> tuple[dict[str, float], NDArray[np.int64]]:
     data = codec.compress(clip.wav, clip.sample_rate, bitrate)
     reader = ContainerReader(io.BytesIO(data))
-    packets = [packet for _, packet in reader.packets() if packet is not None]
+    packets = [packet for _, packet in reader.packets()]
     codes = np.concatenate(packets, axis=2)  # [1, N, T]
     decoded, _ = codec.decode(
         EncodedAudio(codes, codec.header(clip.sample_rate, 1, bitrate, length=len(clip.wav)))
