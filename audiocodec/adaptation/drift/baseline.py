@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MIN_SECONDS = 30.0
 """Audible audio that a baseline needs."""
+BASELINE_SAMPLE = 2500
+"""Latents that a baseline keeps: with them it stays below 2 MB."""
 WINDOW_SAMPLE = 1024
 """Latents of a window that are kept for distances of samples."""
 WINDOW_OPTIONS = Collecting(reservoir_size=WINDOW_SAMPLE, residual_moments=False)
@@ -104,14 +106,15 @@ def make_baseline(
     parts = list(encode_frames(codec, wavs))
     check_enough(parts)
     judged = list(encode_frames(codec, held_out))
-    everything = statistics_of(codec, parts, rng)
+    sampling = Collecting(reservoir_size=BASELINE_SAMPLE)
+    everything = statistics_of(codec, parts, rng, sampling)
     if judged:
         check_enough(judged)
         sides = [(everything, Frames.join(judged))]
     else:
         first, second = _halves(parts)
         sides = [
-            (statistics_of(codec, one, rng), Frames.join(other))
+            (statistics_of(codec, one, rng, sampling), Frames.join(other))
             for one, other in ((first, second), (second, first))
         ]
     null = draw_null(codec, sides, plan, rng, progress)

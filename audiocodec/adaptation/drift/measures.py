@@ -56,16 +56,16 @@ class Measures:
 
     def overall(self, name: str) -> float:
         """One number: the mean over the rows of codes, the last stage of errors."""
-        return overall(name, self.values[name])
+        return float(overall(name, self.values[name]))
 
     def table(self) -> dict[str, float]:
         """All overall numbers."""
         return {name: self.overall(name) for name in self.values}
 
 
-def overall(name: str, values: Values) -> float:
-    """One number for the values [..., stages] of a measure, as in `Measures.overall`."""
-    return float(values[-1] if name in ERROR_MEASURES else values.mean())
+def overall(name: str, values: Values) -> Values:
+    """One number for each of the values [..., stages] of a measure, as in `Measures.overall`."""
+    return values[..., -1] if name in ERROR_MEASURES else values.mean(axis=-1)
 
 
 def compare(baseline: Statistics, window: Statistics) -> Measures:

@@ -60,7 +60,7 @@ class NullDistribution:
 
     def overall_at(self, name: str, frames: int, stages: int) -> NDArray[np.float64]:
         """Samples [windows] of the overall measure over the first `stages`."""
-        return np.array([overall(name, row) for row in self.at(name, frames, stages)])
+        return overall(name, self.at(name, frames, stages))
 
     def check_frames(self, frames: int, frame_rate: float) -> None:
         """Refuse windows shorter than any that was drawn.

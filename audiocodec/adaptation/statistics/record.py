@@ -103,7 +103,7 @@ class Statistics:
     def error_shares(self) -> tuple[float, ...]:
         """Share of the energy coming into each stage that it leaves; 0 of codes alone.
 
-        Of the first stage that is the energy about the mean; residuals have hardly any mean.
+        For the first stage energy is counted about the mean, for residuals about zero.
         """
         energies = [self.variance, *(stage.error.mean for stage in self.stages)]
         return tuple(after / before if before else 0.0 for before, after in pairwise(energies))

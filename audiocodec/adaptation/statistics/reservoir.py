@@ -2,7 +2,7 @@
 
 Weighted sampling without replacement by random keys: Efraimidis and Spirakis 2006,
 https://doi.org/10.1016/j.ipl.2005.11.003. Whoever has the smallest keys stays, so it does not matter in which
-order, or on which machine, vectors came.
+order, or on which machine, vectors came; the random numbers of parts that are joined must differ.
 """
 
 from __future__ import annotations

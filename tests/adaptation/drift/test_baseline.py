@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from audiocodec.adaptation.drift import make_baseline
+from audiocodec.adaptation.drift.baseline import NullPlan, draw_window
+from audiocodec.adaptation.statistics import collect
+from audiocodec.adaptation.statistics.frames import Frames
+from audiocodec.errors import InputError
+
+
+def test_what_it_describes(baseline, codec):
+    assert (baseline.model_id, baseline.codebook_id) == (codec.model_id, codec.codebook_id)
+    assert baseline.null.lengths == (100, 200)
+    assert baseline.null.samples["js"].shape == (2, 50, 8)
+    assert baseline.null.samples["w2"].shape == (2, 50, 1)
+    assert baseline.facts == {"seconds": pytest.approx(48.1, abs=0.2), "files": 6}
+    assert baseline.shortest_seconds == 2
+
+
+def test_longer_windows_differ_less_by_chance(baseline):
+    for name in ("js", "w2", "kl"):
+        short, long = (np.median(baseline.null.overall_at(name, frames, 8)) for frames in (100, 200))
+        assert long < short
+
+
+def test_clean_windows_are_not_suspicious_and_noisy_ones_are(baseline, codec, voice):
+    rng = np.random.default_rng(5)
+    p_values = {"clean": [], "noisy": []}
+    for seed in range(20, 26):
+        wav = voice(4.0, seed=seed)
+        noisy = (wav + 0.03 * rng.standard_normal(wav.shape)).astype(np.float32)
+        for name, sound in (("clean", wav), ("noisy", noisy)):
+            measures = baseline.compare(collect(codec, [(sound, 16000)], rng=rng))
+            p_values[name].append(baseline.null.p_value("relative_error", measures))
+    assert max(p_values["noisy"]) <= 0.04
+    assert np.median(p_values["clean"]) > 0.1
+
+
+def test_halves_of_one_recording_serve_where_nothing_is_held_out(codec, voice):
+    plan = NullPlan((1.0, 500.0), 50)
+    made = make_baseline(codec, [(voice(40.0), 16000)], rng=np.random.default_rng(0), plan=plan)
+    assert made.null.lengths == (50,)  # 500 s are more than half of it
+    assert made.null.windows == 50
+
+
+def test_too_little_or_only_silence(codec, voice):
+    with pytest.raises(InputError, match=r"s that can be heard; a baseline needs 30 s"):
+        make_baseline(codec, [(voice(9.0), 16000)], rng=np.random.default_rng(0))
+    silence = np.zeros((1, 40 * 16000), np.float32)
+    with pytest.raises(InputError, match="only silence"):
+        make_baseline(codec, [(silence, 16000)], rng=np.random.default_rng(0))
+
+
+def test_a_window_is_of_stretches_as_long_as_can_be():
+    import torch
+
+    frames = Frames(torch.zeros(2, 400), torch.arange(400)[None], 0.0)
+    rng = np.random.default_rng(0)
+    assert [len(part) for part in draw_window(frames, 80, rng)] == [80]
+    assert [len(part) for part in draw_window(frames, 250, rng)] == [84, 83, 83]
+    (part,) = draw_window(frames, 100, rng)
+    steps = np.diff(part.codes[0].numpy()) % 400
+    assert (steps == 1).all()
