@@ -1,0 +1,23 @@
+"""A baseline of the tiny model, and sound like it and unlike it."""
+
+import numpy as np
+import pytest
+
+from audiocodec.adaptation.drift import make_baseline
+from audiocodec.adaptation.drift.baseline import NullPlan
+
+
+@pytest.fixture(scope="package")
+def baseline(codec, voice):
+    wavs = [(voice(8.0, seed=seed), 16000) for seed in range(6)]
+    held_out = [(voice(8.0, seed=seed), 16000) for seed in range(6, 12)]
+    return make_baseline(codec, wavs, held_out, rng=np.random.default_rng(0), plan=NullPlan((2.0,), 60))
+
+
+@pytest.fixture(scope="package")
+def noisy(voice):
+    def make(seconds, seed=0, level=0.05):
+        wav = voice(seconds, seed=seed)
+        return (wav + level * np.random.default_rng(seed).standard_normal(wav.shape)).astype(np.float32)
+
+    return make
