@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.bitstream import ContainerReader
 from audiocodec.cli.parts import engine as engine_options
 from audiocodec.cli.parts import options
+from audiocodec.cli.parts.automatic import AUTO, recognise_file
 from audiocodec.cli.parts.convert import convert, files
 from audiocodec.cli.parts.denoising import check_denoise
 from audiocodec.cli.parts.describe import describe, summary
@@ -21,6 +22,10 @@ from audiocodec.cli.parts.jobs import Ray, codec_for
 from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.paths import Item, plan
 from audiocodec.cli.parts.stores import chosen_codebook
+from audiocodec.errors import InputError
+
+if TYPE_CHECKING:
+    from audiocodec.codec import Codec
 
 Bitrate = Annotated[
     float | None,
@@ -39,6 +44,7 @@ class EncodeTask:
     force: bool
     report: bool
     denoise: bool
+    automatic: bool = False
 
 
 def encode(
@@ -67,14 +73,15 @@ def encode(
     if engine == "ray":
         items, ray = [fit_for_cluster(item, force) for item in items], Ray(address)
         model, store, force = whole_path(model), store and store.resolve(), True
-    codebook = chosen_codebook(codec_for(model, device, None, store), codebook, store)
+    automatic = codebook == AUTO
+    codebook = chosen_codebook(codec_for(model, device, None, store), None if automatic else codebook, store)
     loading = (model, device, codebook, store)
     codec = codec_for(*loading)
     codec.model.num_quantizers_for(bitrate)  # one error instead of one a file
     check_denoise(codec, denoise)
 
     def task(item: Item) -> EncodeTask:
-        return EncodeTask(item, loading, bitrate, force, report, denoise)
+        return EncodeTask(item, loading, bitrate, force, report, denoise, automatic)
 
     convert(encode_file, task, items, jobs, Output(json, quiet), _line, ray)
 
@@ -82,14 +89,31 @@ def encode(
 def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str, Any]:
     """Encode one file; gives what there is to say about it."""
     codec = codec_for(*task.codec)
+    chosen: dict[str, Any] = {}
     with files(task.item, ".nac") as (source, target):
+        if task.automatic:
+            codec, chosen = _for_environment(task, source)
         codec.compress_file(
             source, target, task.bitrate, overwrite=task.force, progress=progress, denoise=task.denoise
         )
         with target.open("rb") as file:
             record = describe(ContainerReader(file), target.stat().st_size)
         scored = _report(source, target, task) if task.report else {}
-    return {"file": str(task.item.source), "output": str(task.item.target), **record, **scored}
+    return {"file": str(task.item.source), "output": str(task.item.target), **record, **chosen, **scored}
+
+
+def _for_environment(task: EncodeTask, source: Path) -> tuple[Codec, dict[str, Any]]:
+    """The codec with the codebooks made for a file's environment, or as it is if none is known to fit."""
+    model, device, _, store = task.codec
+    own, codec = codec_for(model, device, None, store), codec_for(*task.codec)
+    try:
+        found = recognise_file(own, model, store, source)
+    except InputError as error:
+        return codec, {"environment": None, "warnings": [f"environment not recognised: {error}"]}
+    if found.codebook_id is None:
+        text = f"unknown environment (nearest: {found.nearest}); codebooks as without auto"
+        return codec, {"environment": None, "warnings": [text]}
+    return codec_for(model, device, found.codebook_id, store), {"environment": found.name}
 
 
 def _report(source: Path, target: Path, task: EncodeTask) -> dict[str, Any]:

@@ -25,7 +25,8 @@ Store = Annotated[
 Codebook = Annotated[
     str | None,
     typer.Option(
-        metavar="ID", help="Codebooks to encode with; default: those active in the store, or the model's own."
+        metavar="ID",
+        help="Codebooks to encode with (encode: auto chooses); default: the active, or own ones.",
     ),
 ]
 Denoise = Annotated[
