@@ -34,6 +34,7 @@ def test_commands_exist():
     from audiocodec.cli.main import app
 
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
     assert {name for row in commands for name in row} <= known
 
 
