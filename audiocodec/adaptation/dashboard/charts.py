@@ -224,6 +224,6 @@ def _scale(low: float, high: float) -> tuple[float, float, list[float]]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((size * power for size in (1, 2, 2.5, 5, 10) if size * power >= rough), 10 * power)
     start, ticks = step * (low // step), list[float]()
-    while not ticks or ticks[-1] < high:
+    while len(ticks) < 2 or ticks[-1] < high:
         ticks.append(round(start + step * len(ticks), 10))
     return ticks[0], ticks[-1], ticks

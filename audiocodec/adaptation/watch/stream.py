@@ -129,10 +129,14 @@ class MonitoredStream:
     def _take(self, frames: float) -> None:
         """Give what was encoded to the monitor, at most so many frames."""
         waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        # What could be heard since the last packet belongs to all packets that came of it.
+        heard, self._audible = self._audible / sum(codes.shape[2] for _, codes in waiting), 0.0
         for latents, codes in waiting:
             count = int(min(frames, codes.shape[2]))
             frames -= count
             self._frames += count
             if count:
-                audible, self._audible = self._audible, 0.0
-                self.reports += self.monitor.update(latents[..., :count], codes[..., :count], audible)
+                part = latents[..., :count], codes[..., :count]
+                self.reports += self.monitor.update(*part, heard * codes.shape[2])

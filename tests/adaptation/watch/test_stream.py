@@ -28,5 +28,6 @@ def test_sound_files_and_nac_files_have_the_same_codes(codec, voice, baseline, t
     }
     assert [len(found) for found in reports.values()] == [2, 2]
     for sound, coded in zip(reports["a.wav"], reports["a.nac"], strict=True):
+        assert not sound.silent
         assert sound.measures["js"] == coded.measures["js"]
         assert sound.sources[-1].endswith("a.wav")
