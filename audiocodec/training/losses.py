@@ -61,9 +61,7 @@ class SpectralLoss(nn.Module):
         mel, spectrum = estimate.new_zeros(()), estimate.new_zeros(())
         for length in self.window_lengths:
             found = self._spectra(estimate, length)
-            with (
-                torch.no_grad()
-            ):  # in one batch, half of the backward pass would be in vain
+            with torch.no_grad():  # in one batch, half of the backward pass would be in vain
                 wanted = self._spectra(reference, length)
             mel = mel + (found.log_mel - wanted.log_mel).abs().mean()
             if length in self.compressed_windows:
