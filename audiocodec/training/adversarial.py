@@ -104,7 +104,7 @@ class Adversary(nn.Module):
     The codec's losses and the discriminators' own use the same pass: both learn from the discriminators as
     they were before the step. Take the gradients by `inputs`, so neither learns from the other's loss:
 
-        losses = adversary(estimate, reference, rng)
+        losses = adversary(estimate, reference)
         loss = losses.pop("discriminator")
         loss.backward(inputs=list(adversary.parameters()), retain_graph=True)
         ...  # losses["adversarial"] and losses["feature"], with respect to the estimate
@@ -117,20 +117,11 @@ class Adversary(nn.Module):
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
         """Wavs [B, 1, L] -> {"adversarial": [], "feature": [], "discriminator": []}."""
-        fake, real = split(self.discriminators(torch.cat([estimate, reference])))
+        # Not in one batch: the codec's way back would then lead through the recordings too, in vain.
+        fake, real = self.discriminators(estimate), self.discriminators(reference)
         config = self.config
         losses = generator_losses(real, fake, config.loss, config.feature, config.reduction)
         return losses | {"discriminator": discriminator_loss(real, fake, config.loss, config.reduction)}
-
-
-def split(judgements: Sequence[Judgement]) -> tuple[list[Judgement], list[Judgement]]:
-    """Judgements of the first and of the second half of a batch."""
-    halves = [(score.chunk(2), [feature.chunk(2) for feature in features]) for score, features in judgements]
-    first, second = (
-        [Judgement(scores[half], [pair[half] for pair in features]) for scores, features in halves]
-        for half in (0, 1)
-    )
-    return first, second
 
 
 def crop(
