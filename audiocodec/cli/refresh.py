@@ -89,17 +89,9 @@ def refresh(
     from audiocodec.adaptation.repair.sound import find_recordings, read_sound
 
     output = Output(json, quiet)
+    reason = f"refresh by {method}"
     plan = plan_of(
-        method,
-        stages,
-        fraction,
-        seed,
-        bitrate,
-        clean_tolerance,
-        environment,
-        f"refresh by {method}",
-        activate,
-        dry_run,
+        method, stages, fraction, seed, bitrate, clean_tolerance, environment, reason, activate, dry_run
     )
     registry = open_store(store, new=True)
     codec = codec_for(model, device, None, store if store.is_dir() else None)

@@ -21,7 +21,7 @@ def test_lines_without_a_terminal(capsys):
         display.report(150, {"valid/pesq_wb/6": 1.46012, "valid/unscored": 0.0})
     assert capsys.readouterr().err.splitlines() == [
         "step 150/400  total 4.938  mel 0.6056  44x real time  2 min left",
-        "step 150  validation: pesq_wb/6 1.460, unscored 0.000",
+        "step 150  validation: pesq_wb/6 1.460",
     ]
 
 
