@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.lines import Line2D
 
 from audiocodec.adaptation.repair.acceptance import Acceptance, Comparison, compare
 from audiocodec.adaptation.repair.scoring import BYTES, ERROR, MEL, PESQ, SCORES, STOI
@@ -107,7 +108,7 @@ def draw(table: Sequence[Change], path: Path) -> None:
         axis.set_title(title)
         axis.grid(axis="x", alpha=0.3)
     axes[0].invert_yaxis()
-    handles = [plt.Line2D([], [], marker="o", color=f"C{n}", label=m) for n, m in enumerate(methods)]
+    handles = [Line2D([], [], marker="o", color=f"C{n}", label=m) for n, m in enumerate(methods)]
     figure.legend(handles=handles, loc="lower center", ncols=len(methods), frameon=False)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(path, dpi=130)

@@ -54,7 +54,7 @@ def test_ranks_distortions_as_pesq_does(loss, speech, record_property):
         correlation = spearmanr(values, scores).statistic
         record_property(kind, correlation)
         print(f"{kind}: Spearman {correlation:.3f} over {len(values)} clips")
-        assert correlation < -0.9, kind
+        assert correlation < -0.8, kind
 
 
 def test_equal_signals_lose_nothing(loss, speech):

@@ -19,7 +19,7 @@ def test_by_name_and_by_path(tmp_path, monkeypatch):
 
 
 def test_unknown(tmp_path):
-    with pytest.raises(ConfigError, match=r"no such recipe.*base, speech-16k"):
+    with pytest.raises(ConfigError, match=r"no such recipe.*base, .*speech-16k"):
         find_recipe("spech")
     with pytest.raises(ConfigError, match="no such recipe"):
         find_recipe(tmp_path / "speech-16k.yaml")

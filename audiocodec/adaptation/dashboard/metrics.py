@@ -25,7 +25,7 @@ class _Tally:
 
     def __init__(self, path: Path) -> None:
         self.path, self.position = path, 0
-        self.windows = dict.fromkeys((*STATES, "silent"), 0)
+        self.windows: dict[str, int] = dict.fromkeys([*map(str, STATES), "silent"], 0)
         self.seconds = 0.0
         self.last: Window | None = None
         self.judged: Window | None = None

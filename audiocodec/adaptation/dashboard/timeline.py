@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -184,14 +184,12 @@ def _together(windows: Sequence[Window]) -> Window:
         name: float(np.mean([window.measures[name] for window in judged if name in window.measures]))
         for name in sorted(names)
     }
-    return Window(
-        **{
-            **vars(worst),
-            "time": windows[-1].time,
-            "seconds": sum(window.seconds for window in windows),
-            "measures": means,
-            "sources": tuple(dict.fromkeys(source for window in windows for source in window.sources)),
-        }
+    return replace(
+        worst,
+        time=windows[-1].time,
+        seconds=sum(window.seconds for window in windows),
+        measures=means,
+        sources=tuple(dict.fromkeys(source for window in windows for source in window.sources)),
     )
 
 

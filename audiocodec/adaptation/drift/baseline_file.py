@@ -93,7 +93,8 @@ def find_baseline(model: str | os.PathLike[str] | None = None) -> Baseline:
 
 
 def _null(arrays: dict[str, NDArray[Any]], lengths: list[Any], rows: int, stages: int) -> NullDistribution:
-    sizes = dict.fromkeys(CODE_MEASURES, rows) | dict.fromkeys(ERROR_MEASURES, stages)
+    sizes: dict[str, int] = dict.fromkeys(map(str, CODE_MEASURES), rows)
+    sizes |= dict.fromkeys(ERROR_MEASURES, stages)
     sizes |= dict.fromkeys(LATENT_MEASURES, 1)
     if not arrays or sorted(lengths) != lengths or len(lengths) < 1 or int(lengths[0]) < 1:
         raise InputError("it has no null distribution")

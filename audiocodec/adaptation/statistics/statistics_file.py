@@ -125,7 +125,10 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) ->
         raise InputError("stages and rows of codes do not fit")
     counts = np.split(arrays["counts"].astype(np.int64), np.cumsum(sizes)[:-1])
     bigrams, repeats = arrays["bigrams"].astype(np.int64), arrays["repeats"]
-    uses = [CodeUse(*parts, int(number)) for *parts, number in zip(counts, bigrams, repeats, strict=True)]
+    uses = [
+        CodeUse(count, pairs, int(number))
+        for count, pairs, number in zip(counts, bigrams, repeats, strict=True)
+    ]
     ends = np.cumsum(rows)
     stages = tuple(
         StageStatistics(tuple(uses[end - count : end]), _moments(arrays, number), _error(arrays, number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -163,7 +163,7 @@ class Monitor:
         window = self._collector.statistics()
         start = self._done_frames / self.frame_rate
         silent = self._heard and self._audible < AUDIBLE_SHARE * window.seconds
-        judged = {} if silent else self._judge(window)
+        judged: dict[str, Any] = {} if silent else self._judge(window)
         report = WindowReport(
             number=self._number,
             sources=tuple(self._sources),

@@ -174,7 +174,7 @@ def test_too_little_sound_names_what_is_needed(service, make_sound):
 
 def test_the_monitor_hears_the_machine(codec, make_sound):
     clean, changed = make_sound(6, seed=1), make_sound(6, changed=True, seed=2)
-    assert ErrorMonitor()(codec, changed, clean).alert
+    assert ErrorMonitor(1.04)(codec, changed, clean).alert
     same = ErrorMonitor(1.5)(codec, make_sound(6, seed=3), clean)
     assert not same.alert
     assert "times that of clean speech" in same.reading

@@ -21,8 +21,8 @@ def gradients(trainer, step):
     trainer.start()
     (drawn,) = trainer.feed(0)
     torch.manual_seed(drawn.seed)
-    output = trainer.model(drawn.batch.wav, drawn.num_quantizers)
-    losses = trainer.objective.backward(output, drawn.batch.wav, drawn, step, 1.0)
+    output = trainer.model(drawn.scenes.wav, drawn.num_quantizers)
+    losses = trainer.objective.backward(output, drawn.scenes.wav, drawn, step, 1.0)
     return [None if p.grad is None else p.grad.clone() for p in trainer.parameters], losses
 
 
@@ -33,9 +33,9 @@ def test_gradients_are_those_of_the_weighted_sum(recipe, tmp_path):
     trainer.start()
     (drawn,) = trainer.feed(0)
     torch.manual_seed(drawn.seed)
-    output = trainer.model(drawn.batch.wav, drawn.num_quantizers)
+    output = trainer.model(drawn.scenes.wav, drawn.num_quantizers)
     estimate = output.wav[:, 0]
-    each = trainer.objective.reconstruction(estimate, drawn.batch.wav[:, 0, : estimate.shape[1]])
+    each = trainer.objective.reconstruction(estimate, drawn.scenes.wav[:, 0, : estimate.shape[1]])
     total = weighted_sum({**each, "commitment": output.loss}, recipe.loss.weights)
     total.backward()
     assert total.item() == losses["total"].item()
