@@ -1,4 +1,4 @@
-"""What watching costs: processor time of a monitored stream over that of a plain one, in turns in one process.
+"""What watching costs: processor time of a monitored stream over that of a plain one, in turns.
 
     python tools/bench_monitor.py [--model speech-16k] [--seconds 60] [--repeats 5] AUDIO...
 
