@@ -65,6 +65,13 @@ class Condition:
     environment: Environment = field(default_factory=lambda: Environment(target="clean"))
 
     @property
+    def pools(self) -> set[str]:
+        """Kinds of recordings that it draws from: noise, music, speech, rir."""
+        drawn = {"babble": "speech", "room": "rir"}
+        kinds = {drawn.get(effect.kind, getattr(effect, "pool", "")) for effect in self.environment.effects}
+        return kinds - {""}
+
+    @property
     def wants_simulated_rooms(self) -> bool:
         """Whether it asks for room responses that nobody measured."""
         rooms = [effect for effect in self.environment.effects if isinstance(effect, Room)]

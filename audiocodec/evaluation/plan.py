@@ -113,7 +113,10 @@ def _work(coders: Sequence[Coder], bitrates: Sequence[float]) -> tuple[tuple[int
 
 
 def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int, float], str]]:
-    clips = row_key([(clip.kind, clip.type, clip.name, clip.speaker) for clip in setup.sources.clips])
+    clips: dict[str, list[tuple[str, str, str]]] = {}
+    for clip in setup.sources.clips:
+        clips.setdefault(clip.kind, []).append((clip.type, clip.name, clip.speaker))
+    pools = {kind: row_key(found) for kind, found in clips.items()}
     shared = {
         "version": version("audiocodec"),
         "metrics": sorted(metric.name for metric in setup.metrics),
@@ -133,7 +136,7 @@ def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int,
                 condition.group,
                 repr(condition.environment.effects),
             ],
-            "clips": "" if condition.changes_nothing else clips,
+            "clips": {kind: pools.get(kind, "") for kind in condition.pools},
         }
         for coder, bitrate in unit.work:
             yield (number, coder, bitrate), row_key({**facts, "coder": coders[coder], "bitrate": bitrate})
