@@ -23,14 +23,15 @@ STRENGTHS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Rows of the finished runs; a line cut short by a kill is left out."""
-    rows: list[Row] = []
+    """The last row of each finished run; a line cut short by a kill is left out."""
+    rows: dict[tuple[str, str], Row] = {}
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             continue
-    return rows
+        rows[row["study"], row["run"]] = row
+    return list(rows.values())
 
 
 def run_missing(path: Path, study: str, names: Sequence[str], run: Callable[[str], Row]) -> None:

@@ -131,7 +131,7 @@ def test_the_report_has_a_row_for_each_run(rows, tmp_path, monkeypatch):
     )
     lines = (tmp_path / "tables.md").read_text().splitlines()
     assert "| ema | 4000 | 0.100 | 50 | 9 | 3.00 | 2.00 | 1.00 | 0.500 | 2.000 | 0.800 | 9 |" in lines
-    assert "| ema/256/own | 0.250 | 50.0 | 100.0 | 9 | 3.00 | 2.00 |" in lines
+    assert "| ema | 0.250 · 50 · 2.00 |" in lines
     assert "| lbg | 0.0200 (100 %) | 0.0300 (90 %) |" in lines
     assert {path.name for path in tmp_path.glob("*.png")} == {"quantizers_codec.png", "quantizers_single.png"}
 
