@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -105,7 +106,6 @@ def require_ray() -> Any:
         MissingPackageError: it is not installed.
     """
     try:
-        import ray
+        return import_module("ray")
     except ImportError as error:
         raise MissingPackageError("a cluster needs Ray: pip install 'audiocodec[ray]'") from error
-    return ray

@@ -8,7 +8,7 @@ the window, or where the audio is too short for that with several blocks a windo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from audiocodec.errors import InputError
 
 TWO_SIDED = frozenset({"usage", "perplexity", "entropy", "repeats", "level_db"})
 """Measures whose falling is as suspicious as their rising."""
+MAX_KEPT = 256
 Samples = NDArray[np.float32]
 
 
@@ -32,6 +33,9 @@ class NullDistribution:
 
     lengths: tuple[int, ...]
     samples: Mapping[str, Samples]
+    _kept: dict[tuple[str, int, int], NDArray[np.float64]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def windows(self) -> int:
@@ -44,6 +48,14 @@ class NullDistribution:
         Spread and bias of most measures follow a power of the length, so samples of the nearest length are
         moved and stretched to the median and spread that a straight line in log length gives.
         """
+        key = (name, frames, stages)
+        if key not in self._kept:  # windows are mostly of one length
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            self._kept[key] = self._interpolated(name, frames, stages)
+        return self._kept[key]
+
+    def _interpolated(self, name: str, frames: int, stages: int) -> NDArray[np.float64]:
         grid = self.samples[name][..., :stages].astype(np.float64)
         if len(self.lengths) == 1 or frames <= self.lengths[0]:
             return grid[0]

@@ -81,27 +81,39 @@ def make_detector(
     if kind == "adwin":
         make: Callable[[], Any] = lambda: drift.ADWIN(delta=rate, clock=1)  # noqa: E731
     else:
-        threshold = _calibrate(drift, null, rate, rng)
-        make = lambda: _page_hinkley(drift, threshold)  # noqa: E731
+        threshold = calibrate(null, rate, rng)
+        make = lambda: page_hinkley(drift, threshold)  # noqa: E731
     return Sequential(make, null, rng)
 
 
-def _page_hinkley(drift: Any, threshold: float) -> Any:
+def page_hinkley(drift: Any, threshold: float) -> Any:
+    """River's detector of a rising mean, with our slack."""
     return drift.PageHinkley(min_instances=1, delta=SLACK, threshold=threshold, alpha=1.0, mode="up")
 
 
-def _calibrate(drift: Any, null: NDArray[np.float64], rate: float, rng: np.random.Generator) -> float:
-    """The lowest threshold at which scores without drift raise at most `rate` alarms a window."""
-    scores = rng.choice(null, _CALIBRATION_WINDOWS)
-    low, high = 0.0, 1e4
-    for _ in range(16):
-        threshold = (low + high) / 2 if low else min(high / 2, 64.0)
-        detector, alarms = _page_hinkley(drift, threshold), 0
-        for score in scores:
-            detector.update(float(score))
-            alarms += bool(detector.drift_detected)
-        low, high = (low, threshold) if alarms <= rate * len(scores) else (threshold, high)
+def calibrate(null: NDArray[np.float64], rate: float, rng: np.random.Generator) -> float:
+    """The lowest threshold at which Page-Hinkley alarms in at most a `rate` of such windows."""
+    scores = rng.choice(null, _CALIBRATION_WINDOWS).tolist()
+    low, high = 0.0, 64.0
+    for _ in range(12):
+        threshold = (low + high) / 2
+        few = count_alarms(scores, threshold) <= rate * len(scores)
+        low, high = (low, threshold) if few else (threshold, high)
     return high
+
+
+def count_alarms(scores: list[float], threshold: float) -> int:
+    """Alarms of river's PageHinkley, which starts anew after each; here, as there it takes seconds."""
+    alarms = count = 0
+    mean = total = lowest = 0.0
+    for score in scores:
+        count += 1
+        mean += (score - mean) / count
+        total += score - mean - SLACK
+        lowest = min(lowest, total) if count > 1 else total
+        if total - lowest > threshold:
+            alarms, count, mean, total, lowest = alarms + 1, 0, 0.0, 0.0, 0.0
+    return alarms
 
 
 def _river() -> Any:

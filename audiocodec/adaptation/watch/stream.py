@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor
 
 from audiocodec.adaptation.statistics.frames import audible_seconds
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from audiocodec.adaptation.watch.monitor import Monitor
     from audiocodec.adaptation.watch.report import WindowReport
     from audiocodec.codec import Codec
+    from audiocodec.coding import Samples
 
 Listener = Callable[[Tensor, Tensor], None]
 
@@ -88,7 +90,8 @@ class MonitoredStream:
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._stream = StreamEncoder(tapped(codec.model, self._listen), header)
         self._model, self._rate = codec.model, sample_rate
-        self._length, self._frames, self._audible = 0, 0, 0.0
+        self._length, self._frames = 0, 0
+        self._unheard: list[Samples] = []
 
     @property
     def header(self) -> Any:
@@ -104,7 +107,7 @@ class MonitoredStream:
         packets = self._stream.push(block)
         samples = as_channels(block, self._rate)
         self._length += samples.shape[1]
-        self._audible += audible_seconds(samples, self._rate)
+        self._unheard.append(samples)
         self._take(math.inf)
         return packets
 
@@ -132,7 +135,8 @@ class MonitoredStream:
         if not waiting:
             return
         # What could be heard since the last packet belongs to all packets that came of it.
-        heard, self._audible = self._audible / sum(codes.shape[2] for _, codes in waiting), 0.0
+        heard = audible_seconds(np.concatenate(self._unheard, axis=1), self._rate) if self._unheard else 0.0
+        heard, self._unheard = heard / sum(codes.shape[2] for _, codes in waiting), []
         for latents, codes in waiting:
             count = int(min(frames, codes.shape[2]))
             frames -= count

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -182,8 +183,7 @@ class MimiPeer(DacPeer):
 
 
 def _config(name: str, model_class: str, source: str) -> Any:
-    import transformers
-
+    transformers = import_module("transformers")
     config_class = getattr(transformers, model_class).config_class
     try:
         found, _ = config_class.get_config_dict(source, local_files_only=True)
@@ -199,10 +199,8 @@ def _config(name: str, model_class: str, source: str) -> Any:
 
 @lru_cache(maxsize=3)
 def _model(name: str, model_class: str, source: str, device: str) -> Any:
-    import transformers
-    from transformers.utils import logging
-
-    kind = getattr(transformers, model_class)
+    kind = getattr(import_module("transformers"), model_class)
+    logging = import_module("transformers.utils").logging
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

@@ -3,7 +3,7 @@ import pytest
 
 from audiocodec.adaptation.watch import StateMachine
 from audiocodec.adaptation.watch.scoring import Score
-from audiocodec.adaptation.watch.sequential import make_detector
+from audiocodec.adaptation.watch.sequential import count_alarms, make_detector, page_hinkley
 from audiocodec.errors import InputError
 
 
@@ -38,3 +38,14 @@ def test_other_tests_are_named():
     with pytest.raises(InputError, match="page_hinkley"):
         make_detector("cusum", np.zeros(3), 0.01, np.random.default_rng(0))
     assert not make_detector("none", np.zeros(3), 0.01, np.random.default_rng(0)).update(1e9)
+
+
+def test_alarms_are_counted_as_river_does():
+    drift = pytest.importorskip("river.drift")
+    scores = np.random.default_rng(0).standard_t(3, 1000)
+    for threshold in (2.0, 8.0, 20.0):
+        detector, alarms = page_hinkley(drift, threshold), 0
+        for score in scores:
+            detector.update(float(score))
+            alarms += bool(detector.drift_detected)
+        assert count_alarms(scores.tolist(), threshold) == alarms
