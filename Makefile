@@ -5,16 +5,20 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: help venv demo test lint format wheel clean
+# As many tests at a time as there are cores, each on one thread; "-n 0" in PYTEST_ARGS: one after the other.
+PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
+
+.PHONY: help venv demo test test-all lint format wheel clean
 
 help:
-	@echo "make demo    compress and decode a speech file, print scores, write sounds and a picture to demo/"
-	@echo "make test    run the tests"
-	@echo "make lint    ruff and pyright"
-	@echo "make format  let ruff format the code"
-	@echo "make wheel   build dist/*.whl, pretrained models inside"
-	@echo "make venv    make the virtual environment $(VENV) (PYTHON=python3.12 chooses the Python)"
-	@echo "make clean   remove what these made, except the virtual environment"
+	@echo "make demo     compress and decode a speech file, print scores, write sounds and a picture to demo/"
+	@echo "make test     run the tests, but for the slow ones; PYTEST_ARGS='tests/nn -x' goes to pytest"
+	@echo "make test-all the slow ones as well"
+	@echo "make lint     ruff and pyright"
+	@echo "make format   let ruff format the code"
+	@echo "make wheel    build dist/*.whl, pretrained models inside"
+	@echo "make venv     make the virtual environment $(VENV) (PYTHON=python3.12 chooses the Python)"
+	@echo "make clean    remove what these made, except the virtual environment"
 
 venv: $(VENV)/.ready
 
@@ -28,7 +32,10 @@ demo: venv
 	$(BIN)/python tools/demo.py
 
 test: venv
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+
+test-all: venv
+	$(PYTEST) $(PYTEST_ARGS)
 
 lint: venv
 	$(BIN)/ruff check

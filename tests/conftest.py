@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Before torch and numpy start theirs: tests are small, and several of them run at a time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING

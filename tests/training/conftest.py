@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import soundfile
-import torch
 
 from audiocodec.model import ModelConfig, QuantizerConfig
 from audiocodec.nn.spectral import SpectralConfig
@@ -40,14 +39,6 @@ ADVERSARIAL = AdversarialConfig(
     crop_seconds=0.2,
 )
 """Discriminators learn from step 2 on, the codec hears of them from step 4 on, fully at step 7."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
