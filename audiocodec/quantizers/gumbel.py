@@ -30,14 +30,25 @@ from audiocodec.quantizers.ranks import from_first_rank, gather_rows, sum_over_r
 class _Mix(torch.autograd.Function):
     """Divergence [n] of softmax(logits) from uniform, and entries mixed by softmax((logits + noise) / t).
 
-    Without `mix_values` the rows [n, D] are zero forward and their gradient goes to the logits alone. Written
-    out because automatic differentiation would hold and pass over [n, K] about three times as often.
+    Logits are those of a linear layer on `vectors`, which get their gradient here. Without `mix_values` the
+    rows [n, D] are zero forward and their gradient goes to the logits alone. Written out because automatic
+    differentiation would hold and pass over [n, K] about three times as often, and would not multiply
+    gradients in bfloat16.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, noise: Tensor | None, codebook: Tensor, temperature: float, mix_values: bool
+        ctx: Any,
+        vectors: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        codebook: Tensor,
+        logits: Tensor,
+        noise: Tensor | None,
+        temperature: float,
+        mix_values: bool,
     ) -> tuple[Tensor, Tensor]:
+        del bias  # part of the logits
         slope = logits.softmax(dim=1)
         # log p_k = logit_k - l, with l from the likeliest entry, whose p is not small.
         top, place = logits.max(dim=1)
@@ -46,19 +57,28 @@ class _Mix(torch.autograd.Function):
         slope *= logits - (log_sum + negentropy)[:, None]  # d negentropy / d logits
         weights = ((logits if noise is None else noise.add_(logits)) / temperature).softmax(dim=1)
         rows = weights @ codebook if mix_values else codebook.new_zeros(logits.shape[0], codebook.shape[1])
-        ctx.save_for_backward(slope, weights, codebook)
+        ctx.save_for_backward(vectors, weight, codebook, slope, weights)
         ctx.temperature, ctx.mix_values = temperature, mix_values
         return negentropy + math.log(logits.shape[1]), rows
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        slope, weights, codebook = ctx.saved_tensors
+        vectors, weight, codebook, slope, weights = ctx.saved_tensors
         to_divergence, to_rows = gradients
-        to_weights = to_rows @ codebook.t()
+        to_weights = product(to_rows, codebook.t())
         mean = torch.linalg.vecdot(weights, to_weights)[:, None]
         to_logits = to_weights.sub_(mean).mul_(weights).div_(ctx.temperature)
         to_logits.addcmul_(slope, to_divergence[:, None])
-        return to_logits, None, weights.t() @ to_rows if ctx.mix_values else None, None, None
+        to_vectors, to_weight = product(to_logits, weight), product(to_logits.t(), vectors)
+        to_codebook = product(weights.t(), to_rows) if ctx.mix_values else None
+        return to_vectors, to_weight, to_logits.sum(dim=0), to_codebook, None, None, None, None
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """A product of gradients: bfloat16 where the input is float32, as in the rest of training."""
+    if left.dtype != torch.float32:
+        return left @ right
+    return (left.bfloat16() @ right.bfloat16()).float()
 
 
 class GumbelQuantizer(Quantizer):
@@ -119,11 +139,13 @@ class GumbelQuantizer(Quantizer):
 
     def _quantize(self, temperature: float, vectors: Tensor) -> Tensor:
         """Index, divergence and output of vectors [n, D] in one tensor [n, 1 + 1 + D], for `in_chunks`."""
-        logits = self.logits(vectors)
-        noise = gumbel_noise(logits.detach()) if self.training else None
-        indices = (logits if noise is None else logits + noise).detach().argmax(dim=1)
+        with torch.no_grad():
+            logits = self.logits(vectors)
+            noise = gumbel_noise(logits) if self.training else None
+            indices = (logits if noise is None else logits + noise).argmax(dim=1)
         mix_values = not self.hard and self.training
-        divergence, rows = _Mix.apply(logits, noise, self.codebook, temperature, mix_values)
+        layer = (self.logits.weight, self.logits.bias)
+        divergence, rows = _Mix.apply(vectors, *layer, self.codebook, logits, noise, temperature, mix_values)
         if not mix_values:  # entries learn as chosen, logits as if all had been mixed
             rows = F.embedding(indices, self.codebook) + rows
         # Indices are exact as floats up to 2^24 entries.
