@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=4096)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--means", default="0,4,8")
+    parser.add_argument("--methods", default=";".join(METHODS), help="separated by semicolons")
     parser.add_argument("--out", type=Path, help="also append a JSON line a run")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -105,7 +106,7 @@ def main() -> None:
     )
     print("error / usage in % / perplexity\n")
     print("| | " + " | ".join(draws) + " |\n|" + " --- |" * (len(draws) + 1))
-    for method in METHODS:
+    for method in arguments.methods.split(";"):
         cells: list[str] = []
         for title, draw in draws.items():
             row = run(method, draw, arguments.entries, arguments.samples, arguments.steps)
