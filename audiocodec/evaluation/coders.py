@@ -45,6 +45,7 @@ class Decoded:
         encode_seconds: processor seconds.
         decode_seconds: processor seconds.
         codes: [N, T]; None where a codec does not show any.
+        nominal_bits: the size is what was asked for, because the codec does not say what it used.
     """
 
     wav: Wav
@@ -53,6 +54,7 @@ class Decoded:
     encode_seconds: float
     decode_seconds: float
     codes: Codes | None = None
+    nominal_bits: bool = False
 
 
 class Coder(Protocol):
@@ -237,7 +239,8 @@ class PeerCoder:
         """Encode and decode by the peer."""
         coded = self.peer.roundtrip(wav, sample_rate, bitrate)
         size = math.ceil(coded.bits / 8)
-        return Decoded(coded.wav, size, coded.bits, coded.encode_seconds, coded.decode_seconds)
+        seconds = coded.encode_seconds, coded.decode_seconds
+        return Decoded(coded.wav, size, coded.bits, *seconds, nominal_bits=coded.nominal)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"spec": self.spec, "options": self.options, "bitrates": self.bitrates}

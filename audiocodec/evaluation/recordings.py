@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -98,15 +99,22 @@ def as_recordings(files: Sequence[str | Path]) -> list[Recording]:
 
 
 def choose(recordings: Sequence[Recording], limit: int | None) -> list[Recording]:
-    """Take `limit` of them, always the same ones, from as many corpora and speakers as there are."""
+    """Take `limit` of them, always the same ones: a second one of a speaker only after one of everybody.
+
+    Among speakers, corpora take turns. A larger limit keeps what a smaller one takes.
+    """
     if limit is None or limit >= len(recordings):
         return list(recordings)
-    groups: dict[str, dict[str, list[Recording]]] = {}
+    rounds: list[dict[str, list[Recording]]] = []
+    heard: Counter[tuple[str, str]] = Counter()
     for recording in sorted(recordings, key=lambda recording: sha256(recording.name.encode()).digest()):
-        speakers = groups.setdefault(recording.source, {})
-        speakers.setdefault(recording.speaker or recording.name, []).append(recording)
-    by_source = [_round_robin(list(speakers.values())) for _, speakers in sorted(groups.items())]
-    kept = set(_round_robin(by_source)[:limit])
+        speaker = recording.source, recording.speaker or recording.name
+        if heard[speaker] == len(rounds):
+            rounds.append({})
+        rounds[heard[speaker]].setdefault(recording.source, []).append(recording)
+        heard[speaker] += 1
+    order = [one for sources in rounds for one in _round_robin([sources[name] for name in sorted(sources)])]
+    kept = set(order[:limit])
     return [recording for recording in recordings if recording in kept]
 
 

@@ -75,6 +75,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("nominal_bitrate", "float64", "bit/s", "What was asked for."),
     Column("bitrate", "float64", "bit/s", "8 * bytes / seconds, measured.", "lower"),
     Column("payload_bitrate", "float64", "bit/s", "Coded bits / seconds: compare codecs by this.", "lower"),
+    Column("nominal_bits", "boolean", "", "Whether bits are those asked for: the codec does not say."),
     Column("bytes", "Int64", "byte", "Size of the compressed file; of a peer without one, of its payload."),
     Column("encode_rtf", "float64", "", "Processor seconds to encode a second of sound.", "lower"),
     Column("decode_rtf", "float64", "", "Processor seconds to decode a second of sound.", "lower"),

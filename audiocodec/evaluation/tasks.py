@@ -191,6 +191,7 @@ def _row(setup: Setup, take: Take, work: tuple[int, float], shared: Row, latents
         "errors": dict(shared["errors"]),
         "bitrate": 8 * decoded.size / take.seconds,
         "payload_bitrate": decoded.payload_bits / take.seconds,
+        "nominal_bits": decoded.nominal_bits,
         "bytes": decoded.size,
         "encode_rtf": decoded.encode_seconds / take.seconds,
         "decode_rtf": decoded.decode_seconds / take.seconds,

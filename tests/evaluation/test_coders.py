@@ -1,6 +1,7 @@
 import io
 import math
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -97,6 +98,17 @@ class Peer:
 def test_bitrates_of_a_peer_are_near_those_asked_for(monkeypatch, ladder, own, asked, expected):
     monkeypatch.setattr(coders, "open_peer", lambda spec, options: Peer(ladder))
     assert PeerCoder("peer", bitrates=own).bitrates_near(asked) == expected
+
+
+def test_whether_a_peer_counts_its_bits(tmp_path, voice):
+    wav, copy = (
+        voice(0.5)[0],
+        f"{sys.executable} -c 'import shutil, sys; shutil.copy(*sys.argv[1:])' {{in}} {{out}}",
+    )
+    assert PeerCoder(f"silent={copy}").code(wav, 16000, 8000).nominal_bits
+    said = copy.replace("'import", '\'print("bits=4000"); import')
+    decoded = PeerCoder(f"counts={said}").code(wav, 16000, 8000)
+    assert (decoded.nominal_bits, decoded.payload_bits) == (False, 4000)
 
 
 def test_a_peer_without_any_bitrate(monkeypatch):

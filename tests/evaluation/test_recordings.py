@@ -61,11 +61,11 @@ def many():
     ]
 
 
-def test_a_limit_takes_from_all_speakers_and_corpora():
-    chosen = choose(many(), 4)
-    assert len(chosen) == 4
-    assert {one.speaker for one in chosen} >= {"small0"}
-    assert len({one.speaker for one in chosen if one.source == "big"}) == 2
+def test_a_limit_takes_everybody_once_before_anybody_twice():
+    assert sorted(one.source for one in choose(many(), 2)) == ["big", "small"]
+    assert len({one.speaker for one in choose(many(), 4)}) == 4
+    assert sorted(one.speaker for one in choose(many(), 6)).count("small0") == 2
+    assert set(choose(many(), 6)) < set(choose(many(), 9))
 
 
 def test_a_limit_always_takes_the_same_and_keeps_the_order():
