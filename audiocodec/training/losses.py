@@ -6,10 +6,12 @@ import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from audiocodec.errors import ConfigError
+from audiocodec.training import spectra
 from audiocodec.training.loudness import LoudnessLoss
 
 if TYPE_CHECKING:
@@ -53,7 +55,9 @@ class SpectralLoss(nn.Module):
         self.compressed_windows = tuple(compressed_windows)
         self.complex_share = complex_share
         for length, bins in zip(window_lengths, mel_bins, strict=True):
-            self.register_buffer(f"window_{length}", torch.hann_window(length), persistent=False)
+            window = torch.hann_window(length)
+            window = window / window.square().sum().sqrt()
+            self.register_buffer(f"window_{length}", window, persistent=False)
             self.register_buffer(f"bank_{length}", _mel_bank(sample_rate, length, bins), persistent=False)
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
@@ -64,8 +68,8 @@ class SpectralLoss(nn.Module):
             with torch.no_grad():  # in one batch, half of the backward pass would be in vain
                 wanted = self._spectra(reference, length)
             mel = mel + (found.log_mel - wanted.log_mel).abs().mean()
-            if length in self.compressed_windows:
-                spectrum = spectrum + self._compressed_difference(found, wanted)
+            if found.compressed is not None and wanted.compressed is not None:
+                spectrum = spectrum + self._difference(found.compressed, wanted.compressed)
         return {
             "mel": mel / len(self.window_lengths),
             "spectrum": spectrum / max(1, len(self.compressed_windows)),
@@ -73,34 +77,24 @@ class SpectralLoss(nn.Module):
 
     def _spectra(self, wav: Tensor, length: int) -> _Spectra:
         window: Tensor = getattr(self, f"window_{length}")
-        stft = torch.stft(wav, length, length // 4, window=window, return_complex=True, pad_mode="constant")
-        stft = stft / window.square().sum().sqrt()
-        power = stft.real.square() + stft.imag.square() + 1e-8
         bank: Tensor = getattr(self, f"bank_{length}")
-        return _Spectra((bank @ power.sqrt() + MEL_FLOOR).log(), stft, power)
+        values = spectra.spectrum(F.pad(wav, (length // 2, length // 2)), window, length // 4)
+        magnitude = spectra.magnitude(values)
+        asked = length in self.compressed_windows
+        compressed = spectra.compress(values, magnitude, EXPONENT) if asked else None
+        return _Spectra((magnitude @ bank + MEL_FLOOR).log(), compressed)
 
-    def _compressed_difference(self, found: _Spectra, wanted: _Spectra) -> Tensor:
-        magnitude, target = found.magnitude(), wanted.magnitude()
+    def _difference(self, found: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]) -> Tensor:
+        values, magnitudes = ((a - b).square().mean() for a, b in zip(found, wanted, strict=True))
         # Two numbers a bin: twice their mean square is comparable with the mean squared magnitude.
-        complex_part = 2 * (found.compressed(magnitude) - wanted.compressed(target)).square().mean()
-        return (
-            self.complex_share * complex_part
-            + (1 - self.complex_share) * (magnitude - target).square().mean()
-        )
+        return 2 * self.complex_share * values + (1 - self.complex_share) * magnitudes
 
 
 class _Spectra(NamedTuple):
-    """Of one window length: log-mel magnitudes, the complex spectrum, its power."""
+    """Of one window length: log-mel magnitudes, and the compressed spectrum where it counts."""
 
     log_mel: Tensor
-    stft: Tensor
-    power: Tensor
-
-    def magnitude(self) -> Tensor:
-        return self.power ** (EXPONENT / 2)
-
-    def compressed(self, magnitude: Tensor) -> Tensor:
-        return torch.view_as_real(self.stft * (magnitude * self.power.rsqrt()))
+    compressed: tuple[Tensor, Tensor] | None
 
 
 class ReconstructionLoss(nn.Module):
@@ -148,7 +142,7 @@ def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> 
 
 
 def _mel_bank(sample_rate: int, length: int, bins: int) -> Tensor:
-    """Triangular bands [bins, length / 2 + 1] of sum 1, on the HTK mel scale, up to half the sample rate."""
+    """Triangular bands [length / 2 + 1, bins] of sum 1, on the HTK mel scale, up to half the sample rate."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # an empty band, refused below
         bank = melscale_fbanks(length // 2 + 1, 0.0, sample_rate / 2, bins, sample_rate)
@@ -158,4 +152,4 @@ def _mel_bank(sample_rate: int, length: int, bins: int) -> Tensor:
             f"loss.mel_bins: {bins} bands are too many for a window of {length} samples at {sample_rate} Hz,"
             " some hold no frequency; give fewer"
         )
-    return (bank / total).t().contiguous()
+    return bank / total

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError
+from audiocodec.training.spectra import spectrum
 
 WINDOW_SECONDS = 0.032
 """Hann windows, overlapping by half."""
@@ -83,13 +84,18 @@ class LoudnessLoss(nn.Module):
             self.register_buffer(name, table.float(), persistent=False)
 
     def forward(self, estimate: Tensor, reference: Tensor) -> Tensor:
-        """[B, L], [B, L] -> [], mean over examples: the points of opinion that P.862 takes from 4.5."""
+        """[B, L], [B, L] -> [], mean over examples: the points of opinion that P.862 takes from 4.5.
+
+        `reference` is fixed.
+        """
         symmetric, asymmetric = self.disturbances(estimate, reference)
         return (0.1 * symmetric + 0.0309 * asymmetric).mean()
 
     def disturbances(self, estimate: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """[B, L], [B, L] -> [B], [B]: all that differs, and what was added, which listeners mind more."""
-        degraded, original = self._pitch_powers(torch.cat([estimate, reference]).float()).chunk(2)
+        degraded = self._pitch_powers(estimate.float())
+        with torch.no_grad():
+            original = self._pitch_powers(reference.float())
         original = self._compensate_filtering(degraded, original)
         degraded = self._compensate_gain(degraded, original)
         heard, expected = self._loudness(degraded), self._loudness(original)
@@ -109,10 +115,7 @@ class LoudnessLoss(nn.Module):
     def _pitch_powers(self, wavs: Tensor) -> Tensor:
         """[B, L] -> power in each band and frame [B, T, bands], at the standard level."""
         wavs = self._input_filter(F.pad(wavs, (0, max(0, self.length - wavs.shape[-1]))))
-        stft = torch.stft(
-            wavs, self.length, self.length // 2, window=self.window, center=False, return_complex=True
-        )
-        power = (stft.real.square() + stft.imag.square()).transpose(1, 2)
+        power = spectrum(wavs, self.window, self.length // 2).square().sum(1)
         level = 2 / self.length * (power @ self.speech_band).mean(dim=-1)
         gain = LEVEL / (level + QUIET)
         return (power * gain[:, None, None]) @ self.bank

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from audiocodec.training.spectra import spectrum
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -65,15 +67,7 @@ class Spectrum(nn.Module):
         wav = wav[:, 0].float()
         wav = F.pad(wav, (0, max(0, self.window_length - wav.shape[-1])))
         with torch.autocast(wav.device.type, enabled=False):
-            stft = torch.stft(
-                wav,
-                self.window_length,
-                self.window_length // 4,
-                window=self.window,
-                center=False,
-                return_complex=True,
-            )
-        return torch.stack([stft.real, stft.imag], dim=1).transpose(2, 3)
+            return spectrum(wav, self.window, self.window_length // 4)
 
 
 def run(layers: Iterable[nn.Module], x: Tensor, slope: float) -> list[Tensor]:
