@@ -9,6 +9,7 @@ import soundfile
 
 from audiocodec.errors import ConfigError, InputError
 from audiocodec.training.augment import AugmentConfig, held_out_scenes, open_augmenter
+from audiocodec.training.data.batch import step_rng
 from audiocodec.training.loop import Trainer
 from audiocodec.training.run.state import save_state
 
@@ -43,6 +44,13 @@ def augment(noises):
 @pytest.fixture
 def noisy(recipe, augment):
     return replace(recipe, augment=augment)
+
+
+def step_rng_after_seed(seed):
+    """As the feed has it when it draws the speech of step 0."""
+    rng = step_rng(seed, 0)
+    rng.integers(2**62)
+    return rng
 
 
 def drawn(trainer, step):
@@ -158,6 +166,20 @@ def test_environments_without_sources_are_named(noisy, noises, tmp_path):
     augment = replace(noisy.augment, environments=str(tmp_path / "rain.yaml"))
     with pytest.raises(InputError, match=r"rain: no recording of kind noise of type rain.*street"):
         Trainer(replace(noisy, augment=augment), tmp_path / "run")
+
+
+def test_a_folder_with_one_noise_shorter_than_an_example(noisy, tmp_path):
+    (tmp_path / "noise").mkdir()
+    soundfile.write(tmp_path / "noise" / "hum.wav", 0.1 * np.sin(np.arange(3000)), RATE)
+    (tmp_path / "hum.yaml").write_text("environments:\n  hum: {effects: [{kind: noise, snr_db: 0}]}\n")
+    augment = AugmentConfig(str(tmp_path / "hum.yaml"), folders={"noise": str(tmp_path / "noise")})
+    trainer = Trainer(replace(noisy, augment=augment, validate_seconds=3.0), tmp_path / "run")
+    (scenes,) = drawn(trainer, 0)
+    assert set(scenes.environments) == {"hum"}
+    clean = trainer.data.sampler.draw(step_rng_after_seed(trainer.config.seed)).wav
+    added = (scenes.wav - clean).square().unflatten(-1, (8, -1)).mean(-1)
+    assert bool((added > 1e-8).all())  # to the end: it is repeated
+    assert "stoi/4/hum" in trainer.validate().scores
 
 
 def test_a_kind_of_folder_that_is_not_known():

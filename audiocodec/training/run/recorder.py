@@ -93,8 +93,9 @@ class Recorder:
 
     def _write_report(self) -> None:
         trainer, augmenter = self.trainer, self.trainer.feed.augmenter
-        skipped = dict(trainer.data.sampler.skipped) | (augmenter.sources.unreadable if augmenter else {})
-        write_report(trainer.folder, trainer.config, trainer.device, skipped)
+        sampler = trainer.data.sampler
+        skipped = dict(sampler.skipped) | (augmenter.sources.unreadable if augmenter else {})
+        write_report(trainer.folder, trainer.config, trainer.device, skipped, sampler.skips)
 
     def _write(self, group: str, scalars: Mapping[str, float]) -> None:
         if self.log is not None:

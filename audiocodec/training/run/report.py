@@ -58,8 +58,14 @@ class Curves:
     valid: dict[str, Curve] = field(default_factory=dict[str, "Curve"])
 
 
-def write_report(folder: Path, config: TrainConfig, device: torch.device, skipped: Mapping[str, str]) -> None:
-    """Write the page from the log of `folder`; `skipped` are recordings left out, with the reason."""
+def write_report(
+    folder: Path, config: TrainConfig, device: torch.device, skipped: Mapping[str, str], skips: int = 0
+) -> None:
+    """Write the page from the log of `folder`.
+
+    `skipped` are recordings left out, with the reason; `skips` is how often the run met one of them, which
+    is more than once where recordings are read while training.
+    """
     curves = read_log(folder / LOG_NAME)
     sections = [
         _header(config, curves),
@@ -68,7 +74,7 @@ def write_report(folder: Path, config: TrainConfig, device: torch.device, skippe
         _environments(curves),
         _codebooks(curves, config),
         _circumstances(config, device),
-        _skipped(skipped),
+        _skipped(skipped, skips),
     ]
     with new_file(folder / REPORT_NAME, overwrite=True) as part:
         part.write_text(page(f"{escape(config.name)}: training", "".join(sections)), encoding="utf-8")
@@ -191,7 +197,7 @@ def _circumstances(config: TrainConfig, device: torch.device) -> str:
     return f'<h2>Circumstances</h2><div class="card"><table>{rows}</table><p></p>{recipe}</div>'
 
 
-def _skipped(skipped: Mapping[str, str]) -> str:
+def _skipped(skipped: Mapping[str, str], skips: int) -> str:
     if not skipped:
         return '<h2>Recordings left out</h2><p class="soft">None.</p>'
     rows = "".join(
@@ -199,8 +205,9 @@ def _skipped(skipped: Mapping[str, str]) -> str:
         for name, reason in list(skipped.items())[:NAMED]
     )
     more = f"<p>and {len(skipped) - NAMED} more</p>" if len(skipped) > NAMED else ""
+    met = f'<p class="soft">Met {skips} times while training.</p>' if skips > len(skipped) else ""
     return (
-        f"<h2>Recordings left out: {len(skipped)}</h2>"
+        f"<h2>Recordings left out: {len(skipped)}</h2>{met}"
         f'<div class="card wide"><details><summary>Names and reasons</summary><table>{rows}</table>{more}'
         "</details></div>"
     )

@@ -91,6 +91,8 @@ class SegmentStream:
         self.rank, self.world_size = rank, world_size
         self.skipped: dict[str, str] = {}
         self.skips = 0
+        self._read: set[Path] = set()
+        self._unmet = {*cutting.weights}
 
     def cuts(self, start: Cursor = Cursor()) -> Iterator[Cut]:  # noqa: B008 - immutable
         """All segments from `start` on.
@@ -113,10 +115,12 @@ class SegmentStream:
     def _shard(self, start: Cursor) -> Iterator[Cut]:
         place = start.shard * self.world_size + self.rank
         turn, number = divmod(place, len(self.shards))
-        packed = read_shard(self.shards[_order(self.seed, turn, len(self.shards))[number]])
+        shard = self.shards[_order(self.seed, turn, len(self.shards))[number]]
+        packed = read_shard(shard)
         numbered = ((n, item) for n, item in enumerate(packed) if n >= start.recording)
         decoded = in_order(lambda one: (*one, self._decoded(one[1])), numbered, self.cutting.jobs)
         for recording, item, wav in decoded:
+            self._unmet.discard(item.source)
             if isinstance(wav, str):
                 self._skip(item.name, wav)
                 continue
@@ -126,6 +130,19 @@ class SegmentStream:
                 if segment >= first:
                     after = Cursor(start.shard, recording, segment + 1)
                     yield Cut(self._cut(wav, begin), item.name, item.speaker, item.source, begin, after)
+
+        if not start.recording:
+            self._read.add(shard)
+            self._check_weights()
+
+    def _check_weights(self) -> None:
+        """Say once, when all shards were read, which weights are of no source."""
+        if self._unmet and len(self._read) == len(self.shards):
+            logger.warning(
+                "data.source_weights names %s; no recording of the shards is of such a source",
+                ", ".join(sorted(self._unmet)),
+            )
+            self._unmet = set()
 
     def _starts(self, length: int, source: str, rng: np.random.Generator) -> list[int]:
         """Where the segments of a recording start: as many as its length and weight make, spread over it."""

@@ -68,6 +68,15 @@ def test_sources_are_weighted(shards):
     assert counts["a"] / 3000 == pytest.approx(2 * a / (2 * a + 0.5 * b), abs=0.03)
 
 
+def test_a_weight_of_no_source_is_said_once_after_a_pass(shards, caplog):
+    cuts = stream(shards, weights={"a": 2.0, "librispeech": 2.5}).cuts()
+    next(cuts)
+    assert caplog.text == ""
+    list(islice(cuts, 2000))
+    (record,) = caplog.records
+    assert record.getMessage().startswith("data.source_weights names librispeech; no recording")
+
+
 def same(one, other):
     return all(
         (a.path, a.start, a.after) == (b.path, b.start, b.after) and np.array_equal(a.samples, b.samples)
