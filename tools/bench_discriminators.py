@@ -22,11 +22,11 @@ from rich.table import Table
 
 from audiocodec.config import load_config
 from audiocodec.model import build_model
+from audiocodec.nn.loudness import LoudnessLoss
 from audiocodec.training.adversarial import AdversarialConfig, Adversary, crop
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.discriminators import DISCRIMINATORS
 from audiocodec.training.losses import build_loss, weighted_sum
-from audiocodec.training.loudness import LoudnessLoss
 from audiocodec.training.recipes import find_recipe
 
 if TYPE_CHECKING:

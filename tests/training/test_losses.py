@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from audiocodec.errors import ConfigError
+from audiocodec.nn.loudness import LoudnessLoss
 from audiocodec.training.config import LossConfig
 from audiocodec.training.losses import (
     EXPONENT,
@@ -15,7 +16,6 @@ from audiocodec.training.losses import (
     SpectralLoss,
     weighted_sum,
 )
-from audiocodec.training.loudness import LoudnessLoss
 
 RATE = 16000
 

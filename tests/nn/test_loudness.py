@@ -12,8 +12,8 @@ from scipy.stats import spearmanr
 from audiocodec import audio
 from audiocodec.codec import load
 from audiocodec.errors import ConfigError
-from audiocodec.training import loudness
-from audiocodec.training.loudness import LoudnessLoss
+from audiocodec.nn import loudness
+from audiocodec.nn.loudness import LoudnessLoss
 
 RATE = 16000
 CLIPS = sorted((Path(__file__).parents[1] / "data").glob("*.flac"))
