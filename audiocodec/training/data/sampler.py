@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +14,7 @@ from audiocodec.training.checks import check_names
 from audiocodec.training.data.batch import Batch, Example
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -20,10 +22,14 @@ if TYPE_CHECKING:
     from audiocodec.training.config import DataConfig
     from audiocodec.training.data.store import SampleStore
 
+logger = logging.getLogger(__name__)
+
 MAX_GAIN = 31.6
 """Silence is not raised by more than 30 dB."""
 MAX_PEAK = 0.99
 """No new level drives a segment into clipping."""
+NEAR = 0.8
+"""Likeness of two names from which one is taken for a misspelling of the other."""
 
 
 class SegmentSampler:
@@ -37,9 +43,9 @@ class SegmentSampler:
         """Draw segments of `segment_length` samples from `store`.
 
         Raises:
-            ConfigError: `source_weights` names a source that the store does not have, or leaves none.
+            ConfigError: `source_weights` misspells a source of the store, or leaves none.
         """
-        check_names("data.source_weights", config.source_weights, set(store.sources))
+        _check_sources(config.source_weights, set(store.sources))
         self.store, self.config, self.segment_length = store, config, segment_length
         weights = store.lengths * np.array([float(config.source_weights.get(s, 1.0)) for s in store.sources])
         if not weights.any():
@@ -73,6 +79,19 @@ class SegmentSampler:
         wav = levelled(self.store.segment(index, start, self.segment_length), self.config, rng)
         recording = self.store.recordings[index]
         return wav, Example(str(recording.path), recording.speaker, recording.source, start, index)
+
+
+def say_without_source(names: Collection[str]) -> None:
+    """Say which of `source_weights` count nothing; a recipe may be used for other recordings than its own."""
+    if names:
+        logger.warning("data.source_weights: no recording is of source %s", ", ".join(sorted(names)))
+
+
+def _check_sources(weights: Mapping[str, float], sources: Collection[str]) -> None:
+    unknown = weights.keys() - sources
+    misspelt = [name for name in unknown if difflib.get_close_matches(name, sources, n=1, cutoff=NEAR)]
+    check_names("data.source_weights", misspelt, sources)
+    say_without_source(unknown)
 
 
 def levelled(wav: NDArray[np.float32], config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:

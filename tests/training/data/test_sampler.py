@@ -86,6 +86,17 @@ def test_an_unknown_source_names_the_nearest():
         )
 
 
+def test_a_weight_of_another_corpus_is_said_and_counts_nothing(caplog):
+    weighted, plain = (
+        sampler(source_weights={"librispeech": 2.0, "b": 3.0}),
+        sampler(source_weights={"b": 3.0}),
+    )
+    np.testing.assert_array_equal(weighted.probabilities, plain.probabilities)
+    assert [record.getMessage() for record in caplog.records] == [
+        "data.source_weights: no recording is of source librispeech"
+    ]
+
+
 def test_all_sources_weighted_away():
     with pytest.raises(ConfigError, match="0 for every source"):
         sampler(source_weights={"a": 0.0, "b": 0.0, "c": 0.0})

@@ -12,6 +12,7 @@ import numpy as np
 
 from audiocodec.errors import InputError
 from audiocodec.training.data.decoding import in_order, to_int16
+from audiocodec.training.data.sampler import say_without_source
 from audiocodec.training.data.shards.archive import Packed, decode_packed, read_shard
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class SegmentStream:
         self.skipped: dict[str, str] = {}
         self.skips = 0
         self._read: set[Path] = set()
-        self._unmet = {*cutting.weights}
+        self._unmet: set[str] = {*cutting.weights}
 
     def cuts(self, start: Cursor = Cursor()) -> Iterator[Cut]:  # noqa: B008 - immutable
         """All segments from `start` on.
@@ -133,15 +134,8 @@ class SegmentStream:
 
         if not start.recording:
             self._read.add(shard)
-            self._check_weights()
-
-    def _check_weights(self) -> None:
-        """Say once, when all shards were read, which weights are of no source."""
-        if self._unmet and len(self._read) == len(self.shards):
-            logger.warning(
-                "data.source_weights names %s; no recording of the shards is of such a source",
-                ", ".join(sorted(self._unmet)),
-            )
+        if len(self._read) == len(self.shards):  # all there is was seen
+            say_without_source(self._unmet)
             self._unmet = set()
 
     def _starts(self, length: int, source: str, rng: np.random.Generator) -> list[int]:

@@ -74,7 +74,7 @@ def test_a_weight_of_no_source_is_said_once_after_a_pass(shards, caplog):
     assert caplog.text == ""
     list(islice(cuts, 2000))
     (record,) = caplog.records
-    assert record.getMessage().startswith("data.source_weights names librispeech; no recording")
+    assert record.getMessage() == "data.source_weights: no recording is of source librispeech"
 
 
 def same(one, other):
