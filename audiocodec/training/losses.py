@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from audiocodec.errors import ConfigError
+from audiocodec.nn import spectra
 from audiocodec.nn.loudness import LoudnessLoss
-from audiocodec.training import spectra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

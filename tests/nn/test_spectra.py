@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from audiocodec.training import spectra
+from audiocodec.nn import spectra
 from audiocodec.training.losses import EXPONENT, MEL_FLOOR, SpectralLoss
 
 generator = torch.Generator()
