@@ -22,15 +22,18 @@ MAX_FILE_BYTES = 256 * 1024  # a recipe is a page or two
 MAX_EXTENDS = 8
 
 
-def load_config(cls: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
+def load_config(
+    cls: type[T], path: str | Path, overrides: Sequence[str] = (), shipped: Path | None = None
+) -> T:
     """Read a YAML file into `cls`, following `extends: other.yaml` and applying `a.b=3` overrides last.
 
-    A mapping that changes the `kind` of the one it extends replaces it; other mappings merge key by key.
+    What is extended lies beside the file that names it, or else in the folder `shipped`. A mapping that
+    changes the `kind` of the one it extends replaces it; other mappings merge key by key.
 
     Raises:
         ConfigError: names the file and the dotted path of what is wrong.
     """
-    mapping = _read_extended(Path(path), ())
+    mapping = _read_extended(Path(path), (), shipped)
     for override in overrides:
         mapping = _merge(mapping, _parse_override(override))
     try:
@@ -120,7 +123,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", mapping)
 
 
-def _read_extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+def _read_extended(path: Path, seen: tuple[Path, ...], shipped: Path | None) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `extends` goes round in a circle: {' -> '.join(p.name for p in seen)}")
     if len(seen) >= MAX_EXTENDS:
@@ -131,7 +134,9 @@ def _read_extended(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         return mapping
     if not isinstance(base, str):
         raise ConfigError(f"{path}: extends: expected a file name, found {_describe(base)}")
-    return _merge(_read_extended(path.parent / base, (*seen, path.resolve())), mapping)
+    beside = path.parent / base
+    extended = shipped / base if shipped is not None and not beside.exists() else beside
+    return _merge(_read_extended(extended, (*seen, path.resolve()), shipped), mapping)
 
 
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

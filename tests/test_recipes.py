@@ -19,7 +19,7 @@ from audiocodec.training.discriminators.config import (
     STFTConfig,
 )
 from audiocodec.training.loop import Trainer
-from audiocodec.training.recipes import find_recipe
+from audiocodec.training.recipes import load_recipe
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -112,7 +112,7 @@ def test_commands_in_the_documentation_are_understood(page):
     commands = re.findall(r"audiocodec train ([a-z][a-z0-9-]*)(?=[\s`])((?: [a-z_.]+=[^\s`]+)*)", text)
     assert len(commands) >= 2
     for name, changes in commands:
-        load_config(TrainConfig, find_recipe(name), changes.split())
+        load_recipe(name, changes.split())
 
 
 def test_changes_in_the_documentation_are_understood():
@@ -120,7 +120,7 @@ def test_changes_in_the_documentation_are_understood():
     changes = [change for change in re.findall(r"`([a-z_.]+=[^`]+)`", text) if change != "key=value"]
     assert len(changes) >= 5
     for change in changes:
-        load_config(TrainConfig, find_recipe("base"), [change])
+        load_recipe("base", [change])
 
 
 def test_the_recipe_in_the_documentation_is_understood(tmp_path):

@@ -20,14 +20,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from audiocodec.config import load_config
 from audiocodec.model import build_model
 from audiocodec.nn.loudness import LoudnessLoss
 from audiocodec.training.adversarial import AdversarialConfig, Adversary, crop
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.discriminators import DISCRIMINATORS
 from audiocodec.training.losses import build_loss, weighted_sum
-from audiocodec.training.recipes import find_recipe
+from audiocodec.training.recipes import load_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +113,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
-    config = load_config(TrainConfig, find_recipe(arguments.recipe))
+    config = load_recipe(arguments.recipe)
     rate, hop = config.model.sample_rate, config.model.net.hop_length
     length = round(arguments.seconds * rate / hop) * hop
     wav = 0.1 * torch.randn(arguments.batch, 1, length)

@@ -46,16 +46,14 @@ def train(
         raise typer.BadParameter("--resume goes on with a run, --force replaces it; give one of them")
     output = Output(json, quiet)
     prepare_to_compute()
-    from audiocodec.config import load_config
-    from audiocodec.training.config import TrainConfig
     from audiocodec.training.data.opening import open_data
     from audiocodec.training.engine.processes import join
     from audiocodec.training.loop import Trainer
-    from audiocodec.training.recipes import find_recipe
+    from audiocodec.training.recipes import load_recipe
     from audiocodec.training.run.folder import MODEL_NAME, check_free, clear
     from audiocodec.training.run.log import require_tensorboard
 
-    config = load_config(TrainConfig, find_recipe(recipe), overrides or ())
+    config = load_recipe(recipe, overrides or ())
     folder = out or Path("runs") / config.name
     processes = join(device)
     output = output if processes.first else Output(False, True)

@@ -1,33 +1,31 @@
-"""The recipes that come with the package, found by name."""
+"""Recipes: files of your own, and those that come with the package, found by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from audiocodec.errors import ConfigError
+from audiocodec.config import load_config
+from audiocodec.shipped import find_shipped, recipes_folder
+from audiocodec.training.config import TrainConfig
 
-SUFFIX = ".yaml"
-
-
-def recipes_folder() -> Path:
-    """Where the recipes lie: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "_recipes"
-    return installed if installed.is_dir() else package.parent / "recipes"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def find_recipe(name_or_path: str | Path, root: Path | None = None) -> Path:
+def find_recipe(name_or_path: str | Path) -> Path:
     """The file itself, or the recipe of that name that comes with the package.
 
     Raises:
         ConfigError: there is neither; lists the recipes.
     """
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    known = {file.stem: file for file in sorted((root or recipes_folder()).glob(f"*{SUFFIX}"))}
-    if path.name == str(name_or_path) and path.name.removesuffix(SUFFIX) in known:
-        return known[path.name.removesuffix(SUFFIX)]
-    raise ConfigError(
-        f"{name_or_path}: no such recipe; name a YAML file or one of {', '.join(known) or 'none'}"
-    )
+    return find_shipped(name_or_path, recipes_folder(), "recipe")
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a recipe with `overrides` such as `data.batch_size=4`; it may extend one that comes along.
+
+    Raises:
+        ConfigError: there is none of that name, or it cannot be understood.
+    """
+    return load_config(TrainConfig, find_recipe(name_or_path), overrides, recipes_folder())

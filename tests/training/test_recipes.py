@@ -1,19 +1,18 @@
+from dataclasses import replace
+
 import pytest
 
-from audiocodec.config import load_config
 from audiocodec.errors import ConfigError
-from audiocodec.training import recipes
-from audiocodec.training.config import TrainConfig
-from audiocodec.training.recipes import find_recipe
+from audiocodec.training.recipes import find_recipe, load_recipe
 
 
 def test_by_name_and_by_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = find_recipe("speech-16k")
     assert find_recipe("speech-16k.yaml") == found
-    assert load_config(TrainConfig, found).name == "speech-16k"
+    assert load_recipe(found).name == "speech-16k"
     (tmp_path / "mine.yaml").write_text("name: mine")
-    assert load_config(TrainConfig, find_recipe("mine.yaml")).name == "mine"
+    assert load_recipe("mine.yaml").name == "mine"
     (tmp_path / "speech-16k").mkdir()  # a run folder of that name is no recipe
     assert find_recipe("speech-16k") == found
 
@@ -25,10 +24,12 @@ def test_unknown(tmp_path):
         find_recipe(tmp_path / "speech-16k.yaml")
 
 
-def test_inside_an_installed_package(tmp_path, monkeypatch):
-    package = tmp_path / "audiocodec"
-    (package / "training").mkdir(parents=True)
-    monkeypatch.setattr(recipes, "__file__", str(package / "training" / "recipes.py"))
-    assert recipes.recipes_folder() == tmp_path / "recipes"
-    (package / "_recipes").mkdir()
-    assert recipes.recipes_folder() == package / "_recipes"
+def test_a_recipe_of_ones_own_extends_what_lies_beside_it_or_comes_along(tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: tiny.yaml\nname: mine\n")
+    mine = load_recipe(tmp_path / "mine.yaml", ["seed=7"])
+    assert mine == replace(load_recipe("tiny"), name="mine", seed=7)
+    (tmp_path / "tiny.yaml").write_text("extends: base.yaml\nsteps: 3\n")
+    assert load_recipe(tmp_path / "mine.yaml") == replace(load_recipe("base"), name="mine", steps=3)
+    (tmp_path / "mine.yaml").write_text("extends: tinny.yaml\n")
+    with pytest.raises(ConfigError, match=r"tinny\.yaml: No such file"):
+        load_recipe(tmp_path / "mine.yaml")

@@ -8,12 +8,10 @@ import soundfile
 import torchaudio
 from torchaudio.datasets import LIBRISPEECH, LIBRITTS, VCTK_092, librispeech, libritts, vctk
 
-from audiocodec.config import load_config
 from audiocodec.errors import ConfigError, InputError
-from audiocodec.training.config import TrainConfig
 from audiocodec.training.data.corpora import complete_splits, find_corpus, read_corpus
 from audiocodec.training.data.finding import find_recordings
-from audiocodec.training.recipes import find_recipe
+from audiocodec.training.recipes import load_recipe
 
 FOLDER = Path(__file__).parents[3] / "recipes" / "corpora"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -169,6 +167,6 @@ def test_recipes_of_corpora(name):
         assert archive.sha256 == known.get(archive.url, "")
     text = (FOLDER / f"{name}.yaml").read_text()
     for recipe, changes in re.findall(r"^#   audiocodec train (\S+)((?: \S+=\S+)*)$", text, re.MULTILINE):
-        config = load_config(TrainConfig, find_recipe(recipe), changes.split())
+        config = load_recipe(recipe, changes.split())
         assert config.data.corpus in ("", name)
     assert f"audiocodec prepare . --corpus {name} -o {name}.jsonl" in text
