@@ -37,6 +37,7 @@ def test_every_command_has_help_with_an_example(run, command):
     assert "--quiet" in result.stdout
 
 
+@pytest.mark.slow
 def test_processes_of_their_own(tiny_folder, speech):
     """The console as a user has it: pipes in binary, exit statuses, nothing on stderr but the error."""
     command = ["-m", "audiocodec", "encode", "--model", str(tiny_folder)]

@@ -124,6 +124,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_from_its_rows(double, speech_folder, tmp_path):
     script, folder, log = tmp_path / "run.py", tmp_path / "out", tmp_path / "log"
     script.write_text(RUN)

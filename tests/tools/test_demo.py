@@ -2,11 +2,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import soundfile
 
 REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_demo_writes_sounds_files_and_one_picture(tmp_path, tiny_folder):
     ladder = "600,1200"  # two steps of the tiny model
     command = [sys.executable, str(REPOSITORY / "tools" / "demo.py"), "--model", str(tiny_folder)]

@@ -23,6 +23,7 @@ def publish(folder, root, name, *options):
     )
 
 
+@pytest.mark.slow
 def test_a_published_model_can_be_used_by_name(tmp_path, tiny_folder):
     done = publish(tiny_folder, tmp_path, "one", "--default", "--description", "a test")
     assert done.returncode == 0, done.stderr

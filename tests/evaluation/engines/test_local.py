@@ -32,6 +32,7 @@ def test_here(setup_with, double, units, collected):
     assert len(rows) == 4
 
 
+@pytest.mark.slow
 def test_workers_that_die_or_hang_cost_their_row_alone(setup_with, double, units, collected, tmp_path):
     rows, record = collected
     once = tmp_path / "once"

@@ -123,6 +123,7 @@ class Doubled(Feed):
         return [first._replace(scenes=first.scenes._replace(**both), num_quantizers=numbers)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(recipe, tmp_path):
     if not dist.is_available() or not dist.is_gloo_available():
         pytest.skip("this torch has no gloo")
