@@ -4,9 +4,11 @@
     python tools/study_refresh_report.py runs/refresh/rows.jsonl -o docs/images/refresh.png
 
 It can be stopped and started again: every environment x method is one line of rows.jsonl, with the scores
-of every piece of sound. Speech is fitted on the `valid` split and judged on `--split`; noises are those of
-`--split`, half of the recordings of a type to fit, the other half to judge. `--split valid` is for tuning:
-speech to fit is then of the `train` split.
+of every piece of sound. The row of method `present` also has the environment that `encode --codebook auto`
+would tell for each piece, by 6 s of sound that are all there is: codebooks of one environment only (`*_all`)
+are for what is told to be of it. Speech is fitted on the `valid` split and judged on `--split`; noises are
+those of `--split`, half of the recordings of a type to fit, the other half to judge. `--split valid` is for
+tuning: speech to fit is then of the `train` split.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ import torch
 
 import audiocodec
 from audiocodec import audio
+from audiocodec.adaptation.drift import Baseline, find_baseline, make_baseline
+from audiocodec.adaptation.drift.baseline import NullPlan
 from audiocodec.adaptation.registry import round_changes
 from audiocodec.adaptation.registry.revision_file import Base, identify, pack, to_arrays
 from audiocodec.adaptation.repair.loss import SoundLoss
@@ -35,6 +38,8 @@ from audiocodec.adaptation.repair.refine import Refining, lessons
 from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh
 from audiocodec.adaptation.repair.scoring import SCORES, score, with_codebooks
 from audiocodec.adaptation.repair.sound import Clip, Sound
+from audiocodec.adaptation.statistics import collect
+from audiocodec.adaptation.watch import EnvironmentBook
 from audiocodec.codec import Codec
 from audiocodec.effects import Sources, build_chain
 from audiocodec.effects.clips import Clip as Recording
@@ -57,9 +62,10 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
 }
 METHODS: dict[str, dict[str, Any]] = {
     "kmeans": {"method": "kmeans", "fraction": 0.25},
-    "kmeans_all": {"method": "kmeans", "fraction": 1.0},
     "gradient": {"method": "gradient", "fraction": 0.25},
     "affine": {"method": "affine"},
+    "kmeans_all": {"method": "kmeans", "fraction": 1.0},
+    "gradient_all": {"method": "gradient", "fraction": 1.0},
 }
 PRESENT, DECODER = "present", "decoder"
 Row = dict[str, Any]
@@ -78,9 +84,8 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join([*METHODS, DECODER]))
     parser.add_argument("--bitrate", type=float, default=6000.0)
     parser.add_argument("--fit-seconds", type=float, default=400.0)
-    parser.add_argument(
-        "--pieces", type=int, default=24, help="of each environment, and of clean speech, to judge"
-    )
+    parser.add_argument("--pieces", type=int, default=24, help="of each environment to judge")
+    parser.add_argument("--clean-pieces", type=int, default=24, help="of clean speech to judge")
     parser.add_argument("--steps", type=int, default=80, help="of gradient methods")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -95,44 +100,85 @@ def study(given: argparse.Namespace) -> None:
     given.output.mkdir(parents=True, exist_ok=True)
     path = given.output / "rows.jsonl"
     clean_fit = corpus.sound({"effects": [], "speech": "librispeech"}, True, 100.0, 10_000)
-    clean_judged = corpus.sound({"effects": [], "speech": "librispeech"}, False, 1e9, given.pieces)
+    clean_judged = corpus.sound({"effects": [], "speech": "librispeech"}, False, 1e9, given.clean_pieces)
     for name in given.environments.split(","):
         spec = ENVIRONMENTS[name]
-        fitted: list[Sound] = []  # made when first needed
+        fitted = corpus.sound(spec, True, given.fit_seconds, 10_000)
         judged = corpus.sound(spec, False, 1e9, given.pieces)
         for method in [PRESENT, *given.methods.split(",")]:
             done = {
-                (row["model"], row["environment"], row["method"], row["bitrate"]) for row in read_rows(path)
+                (row["model"], row["environment"], row["method"], row["bitrate"]): row
+                for row in read_rows(path)
             }
-            if (codec.model_id, name, method, given.bitrate) in done:
+            own = (codec.model_id, name, method, given.bitrate)
+            if own in done:
                 continue
-            if not fitted and method != PRESENT:
-                fitted.append(corpus.sound(spec, True, given.fit_seconds, 10_000))
             started = time.process_time()
-            make = partial(candidate, codec, method, fitted[0] if fitted else judged, clean_fit, given.steps)
-            other, facts, sent = (codec, {}, 0) if method == PRESENT else make()
-            row: Row = {"model": codec.model_id, "name": codec.name, "environment": name, "method": method}
-            row |= {"bitrate": given.bitrate, "fit": facts, "sent_bytes": sent}
-            row["fit_seconds"] = round(time.process_time() - started, 1)
-            for side, sound in (("environment_scores", judged), ("clean_scores", clean_judged)):
-                found = score(other, sound.clips, given.bitrate)
-                values = {
-                    key: [None if np.isnan(v) else float(v) for v in found.values[key]] for key in SCORES
+            other, facts, sent = codec, dict[str, Any](), 0
+            if method == PRESENT:
+                facts = {
+                    "picked": picked(codec, given.model, name, (clean_fit, fitted), (judged, clean_judged))
                 }
-                row[side] = {**values, "usage": float(np.mean(found.usage))}
-                row[side]["perplexity"] = float(np.mean(found.perplexity))
+            else:
+                other, facts, sent = candidate(codec, method, fitted, clean_fit, given.steps, given.bitrate)
+            row: Row = {"model": codec.model_id, "name": codec.name, "environment": name, "method": method}
+            row |= {"bitrate": given.bitrate, "split": given.split, "steps": given.steps}
+            row |= {"fit": facts, "sent_bytes": sent, "fit_seconds": round(time.process_time() - started, 1)}
+            row["environment_scores"] = scores(other, judged, given.bitrate)
+            same = [key for key in done if method == PRESENT and (key[0], *key[2:]) == (*own[:1], *own[2:])]
+            row["clean_scores"] = (
+                done[same[0]]["clean_scores"] if same else scores(other, clean_judged, given.bitrate)
+            )
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             sys.stdout.write(f"{name} {method}: {row['fit_seconds']} s\n")
             sys.stdout.flush()
 
 
+def _key(row: Row) -> tuple[str, str, str, float]:
+    return row["model"], row["environment"], row["method"], row["bitrate"]
+
+
+def scores(codec: Codec, sound: Sound, bitrate: float) -> Row:
+    """Scores of every piece, and how much of the codebooks they use."""
+    found = score(codec, sound.clips, bitrate)
+    values: Row = {key: [None if np.isnan(v) else float(v) for v in found.values[key]] for key in SCORES}
+    return {**values, "usage": float(np.mean(found.usage)), "perplexity": float(np.mean(found.perplexity))}
+
+
+def picked(
+    codec: Codec, model: str, name: str, fitted: tuple[Sound, Sound], judged: tuple[Sound, Sound]
+) -> dict[str, list[str | None]]:
+    """The environment told for each piece of clean speech and of environment `name`; None: unknown.
+
+    `fitted` are clean speech, which only serves a model that has no baseline, and the environment.
+    """
+    try:
+        clean = find_baseline(model)
+    except InputError:
+        clean = _describe(codec, fitted[0], "clean")
+    book = EnvironmentBook(codec.model_id, known=[clean, _describe(codec, fitted[1], name)])
+    told: list[list[str | None]] = [[], []]
+    for sound, names in zip(judged, told, strict=True):
+        for clip in sound.clips:
+            window = collect(codec, [(clip.wav[None], RATE)], rng=np.random.default_rng(0))
+            long_enough = clip.seconds >= max(known.baseline.shortest_seconds for known in book.environments)
+            names.append(book.recognise(window).name if long_enough else None)
+    return {"environment_scores": told[0], "clean_scores": told[1]}
+
+
+def _describe(codec: Codec, sound: Sound, name: str) -> Baseline:
+    plan = NullPlan(seconds=(5.0, 10.0), windows=100)
+    wavs = [(clip.wav[None], RATE) for clip in sound.clips]
+    return make_baseline(codec, wavs, rng=np.random.default_rng(0), name=name, plan=plan)
+
+
 def candidate(
-    codec: Codec, method: str, sound: Sound, clean: Sound, steps: int
+    codec: Codec, method: str, sound: Sound, clean: Sound, steps: int, bitrate: float
 ) -> tuple[Codec, dict[str, Any], int]:
     """A codec refreshed by a method, what was done, and bytes for the receiver."""
     refining = Refining(steps=steps)
-    options = RefreshOptions(refining=refining, **METHODS.get(method, METHODS["kmeans"]))
+    options = RefreshOptions(refining=refining, **METHODS.get(method, METHODS["kmeans_all"]))
     found = refresh(codec, sound, clean, options)
     own = codec.model.quantizer.codebooks()
     tensors = round_changes(own, found.tensors)
@@ -140,31 +186,32 @@ def candidate(
     base = to_arrays(own)
     sent = len(pack(codec.model_id, to_arrays(tensors), Base(identify(base), base, 0))[0])
     if method == DECODER:
-        retrain_decoder(refreshed, sound, clean, replace(refining, steps=2 * steps))
+        retrain_decoder(refreshed, sound, replace(refining, steps=2 * steps), bitrate)
         sent += 2 * sum(weight.numel() for weight in refreshed.model.decoder.parameters())
     return refreshed, found.facts, sent
 
 
-def retrain_decoder(codec: Codec, sound: Sound, clean: Sound, options: Refining, rate: float = 2e-4) -> None:
+def retrain_decoder(
+    codec: Codec, sound: Sound, options: Refining, bitrate: float, rate: float = 2e-4
+) -> None:
     """The upper bound: the decoder learns the environment too, and must be sent (16 bits a weight)."""
     model = codec.model
     model.decoder = copy.deepcopy(model.decoder)
     loss, rng = SoundLoss(model.sample_rate), torch.Generator().manual_seed(0)
-    heard, spoken = lessons(model, sound.clips), lessons(model, clean.clips)
+    heard, stages = lessons(model, sound.clips), model.num_quantizers_for(bitrate)
     frames = round(options.excerpt_seconds * model.frame_rate)
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=rate)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=options.steps)
     for _ in range(options.steps):
         latents, wavs = list[torch.Tensor](), list[torch.Tensor]()
-        for place in range(options.batch):
-            pool = spoken if place < round(options.clean_share * options.batch) else heard
-            lesson = pool[int(torch.randint(len(pool), (), generator=rng))]
+        for _ in range(options.batch):
+            lesson = heard[int(torch.randint(len(heard), (), generator=rng))]
             start = int(torch.randint(max(1, len(lesson.latents) - frames + 1), (), generator=rng))
             places = (start + torch.arange(frames)) % len(lesson.latents)
             latents.append(lesson.latents[places].t())
             wavs.append(lesson.wav.view(-1, model.hop_length)[places].flatten())
         with torch.no_grad():
-            quantized = model.quantizer.decode(model.quantizer.encode(torch.stack(latents)))
+            quantized = model.quantizer.decode(model.quantizer.encode(torch.stack(latents), stages))
         decoded = model.decoder(quantized)[:, 0, model.delay :]
         optimizer.zero_grad()
         loss(decoded, torch.stack(wavs)[:, : decoded.shape[1]]).backward()

@@ -117,7 +117,9 @@ def refresh(
             def show(done: float) -> None:
                 progress(share + (1 - share) * done)
 
-            fit = refine_entries(codec.model, fit, heard, spoken, options.refining, rng, show)
+            # Of whole codebooks, nothing that clean speech needs is left to keep.
+            refined_with = spoken if options.fraction < 1 else []
+            fit = refine_entries(codec.model, fit, heard, refined_with, options.refining, rng, show)
     facts = {
         "method": options.method,
         "stages": [stages[0] + 1, stages[-1] + 1],
