@@ -97,6 +97,7 @@ def _check_functions(rank: int) -> None:
     assert torch.autograd.grad(mean.sum(), total)[0].tolist() == [0.5, 0.5]
 
 
+@pytest.mark.slow
 def test_codebooks_stay_equal_on_two_ranks() -> None:
     if not dist.is_available() or not dist.is_gloo_available():
         pytest.skip("this torch has no gloo")
