@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--at", type=int, default=10_000)
     parser.add_argument("--model", default="speech-16k")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     prepare_to_compute()
     import torch
 
