@@ -66,6 +66,29 @@ Noise = Annotated[
 ]
 Rooms = Annotated[Path | None, typer.Option(metavar="DIR", help="Your own room responses.")]
 Metrics = Annotated[str | None, typer.Option(metavar="NAME,...|all", help="What to score.")]
+Recogniser = Annotated[
+    str | None,
+    typer.Option(
+        "--asr",
+        metavar="DIR|'CMD'",
+        help="Score word errors too, by a Whisper model or a command that prints the words in {in}.",
+    ),
+]
+Language = Annotated[
+    str | None, typer.Option("--asr-language", metavar="CODE", help="Of the speech, such as en; for Whisper.")
+]
+Codebooks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--codebook",
+        metavar="ID",
+        help="As often as you like; default: those active in the store.",
+    ),
+]
+Denoise = Annotated[
+    bool,
+    typer.Option("--denoise", help="Models with a denoising switch also with it on, beside themselves."),
+]
 Limit = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Take so many files, spread over speakers.")
 ]
@@ -91,6 +114,9 @@ def evaluate(
     data: Data,
     out: Folder,
     model: Models = None,
+    codebook: Codebooks = None,
+    store: options.Store = None,
+    denoise: Denoise = False,
     split: Split = "test",
     conditions: Conditions = None,
     bitrates: Bitrates = None,
@@ -101,6 +127,8 @@ def evaluate(
     noise: Noise = None,
     rooms: Rooms = None,
     metrics: Metrics = None,
+    asr: Recogniser = None,
+    asr_language: Language = None,
     limit: Limit = None,
     limit_seconds: LimitSeconds = None,
     no_clean: NoClean = False,
@@ -130,11 +158,16 @@ def evaluate(
         data=data,
         split=None if split == "all" else split,
         models=tuple(model or ()),
+        codebooks=tuple(codebook or ()),
+        store=store,
+        denoise=denoise,
         device=device,
         conditions=tuple(conditions or (["clean"] if no_clean else ["default"])),
         bitrates=parse_bitrates(bitrates),
         peers=parse_peers(peers, peer or (), peer_model or (), lyra_models, timeout),
         metrics=None if metrics is None else tuple(metrics.split(",")),
+        recogniser=asr,
+        language=asr_language,
         noise=noise,
         rooms=rooms,
         limit=limit,

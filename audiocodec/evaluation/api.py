@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from audiocodec.codec import Codec
     from audiocodec.effects import Sources
+    from audiocodec.metrics import Metric
 
 
 def evaluate(
@@ -31,7 +32,7 @@ def evaluate(
     bitrates: Sequence[float] = (),
     *,
     peers: Sequence[str] = (),
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[str | Metric] | None = None,
     split: str | None = None,
     noise: str | os.PathLike[str] | None = None,
     has_clean: bool = True,
@@ -46,7 +47,7 @@ def evaluate(
             package (quick, default, full), or conditions themselves.
         bitrates: bit/s; none: 1500, 3000 and 6000 where a model has them.
         peers: other codecs to compare with, such as "opus" or "name=command {in} {out} {kbps}".
-        metrics: names in METRICS; None: the usual ones.
+        metrics: names in METRICS, or others such as `metrics.word_error_metric` makes; None: the usual ones.
         split: of a manifest or folder; None: all of it.
         noise: a folder of noise; the names of its folders or files are its types.
         has_clean: whether the files are clean; if not, nothing is scored against them but transparency.

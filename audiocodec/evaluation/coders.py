@@ -19,7 +19,7 @@ from audiocodec.errors import InputError
 from audiocodec.evaluation.peers import Peer, PeerOptions, open_peer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from audiocodec.codec import Codec
 
@@ -88,21 +88,26 @@ class ModelCoder:
     """A model of this package: its files are really written and read, in memory.
 
     Attributes:
-        source: name, folder or weight file of the model; or a codec at hand.
-        device: where it computes.
-        label: its name in tables; empty: the model's own.
+        source: name, folder or weight file of the model; or a codec at hand; or what loads one, such as one
+            with codebooks of a store, which must be importable by name.
+        device: where it computes, unless `source` decides.
+        label: its name in tables; empty: the model's own, and what it is used with.
+        denoise: whether its denoising switch is on.
     """
 
-    source: str | Codec | None = None
+    source: str | Codec | Callable[[], Codec] | None = None
     device: str = "cpu"
     label: str = ""
+    denoise: bool = False
 
     @cached_property
     def codec(self) -> Codec:
         """The codec, loaded when first asked for."""
         from audiocodec.codec import Codec, load
 
-        return self.source if isinstance(self.source, Codec) else load(self.source, self.device)
+        if isinstance(self.source, Codec):
+            return self.source
+        return self.source() if callable(self.source) else load(self.source, self.device)
 
     @cached_property
     def _remembered(self) -> OrderedDict[tuple[str, int, float], Codes]:
@@ -111,7 +116,12 @@ class ModelCoder:
     @property
     def name(self) -> str:
         """As it stands in tables."""
-        return self.label or self.codec.name or self.codec.model_id[:8]
+        if self.label:
+            return self.label
+        codec, origin = self.codec, self.codec.revisions.origin
+        revised = origin is not None and origin.codebook_id != codec.codebook_id
+        codebook = f"@{codec.codebook_id[:8]}" if revised else ""
+        return f"{codec.name or codec.model_id[:8]}{codebook}{' denoised' if self.denoise else ''}"
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -139,7 +149,7 @@ class ModelCoder:
         # Processor time does not depend on what else the machine does; of a GPU it says nothing.
         clock = time.process_time if self.codec.device.type == "cpu" else time.perf_counter
         started = clock()
-        data = self.codec.compress(wav, sample_rate, bitrate)
+        data = self.codec.compress(wav, sample_rate, bitrate, denoise=self.denoise)
         encoded = clock()
         decoded, _ = self.codec.decompress(data)
         finished = clock()
@@ -155,7 +165,8 @@ class ModelCoder:
         if key not in self._remembered:
             while len(self._remembered) >= _REMEMBERED:
                 self._remembered.popitem(last=False)
-            self._remembered[key] = self.codec.encode(wav, sample_rate, bitrate).codes[0]
+            encoded = self.codec.encode(wav, sample_rate, bitrate, denoise=self.denoise)
+            self._remembered[key] = encoded.codes[0]
         return self._remembered[key]
 
     def latents(self, wav: Wav, sample_rate: int) -> NDArray[np.float32]:
@@ -171,7 +182,8 @@ class ModelCoder:
         block = max(1, round(_ENCODE_SECONDS * model.frame_rate)) * model.hop_length
         with torch.inference_mode():
             tensor = torch.from_numpy(padded)[None].to(self.codec.device)
-            parts = [model.encoder(part, state) for part in tensor.split(block, dim=2)]
+            switch = {"denoise": True} if self.denoise else {}
+            parts = [model.encoder(part, state, **switch) for part in tensor.split(block, dim=2)]
             return torch.cat(parts, dim=2)[0].float().cpu().numpy()
 
     def quantized(self, codes: Codes) -> NDArray[np.float32]:
@@ -184,7 +196,7 @@ class ModelCoder:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the codec that was loaded by name: each process loads its own."""
-        return {"source": self.source, "device": self.device, "label": self.label}
+        return {name: getattr(self, name) for name in ("source", "device", "label", "denoise")}
 
 
 @dataclass

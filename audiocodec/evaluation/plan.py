@@ -49,23 +49,26 @@ def plan(
     return Benchmark(setup, units, keys, skipped)
 
 
-def choose_metrics(names: Iterable[str] | None) -> tuple[Metric, ...]:
-    """Metrics by name; None gives the usual ones, "all" all that are installed.
+def choose_metrics(names: Iterable[str | Metric] | None) -> tuple[Metric, ...]:
+    """Metrics by name, or at hand; None gives the usual ones, "all" all that are installed.
 
     Raises:
         InputError: a name is not known or its package is not installed.
     """
-    chosen = list(DEFAULT_METRICS if names is None else names)
-    if chosen == ["all"]:
-        return tuple(metric for metric in METRICS.values() if metric.installed)
-    for name in chosen:
-        if name not in METRICS:
+    chosen: list[Metric] = []
+    for name in DEFAULT_METRICS if names is None else names:
+        if name == "all":
+            chosen += [metric for metric in METRICS.values() if metric.installed]
+            continue
+        if isinstance(name, str) and name not in METRICS:
             raise InputError(f"no metric {name!r}; choose from {', '.join(METRICS)}, or all")
-        if not METRICS[name].installed:
+        metric = METRICS[name] if isinstance(name, str) else name
+        if not metric.installed:
             raise InputError(
-                f"{name} needs the package {METRICS[name].package}; install it, or leave {name} out"
+                f"{metric.name} needs the package {metric.package}; install it, or leave {metric.name} out"
             )
-    return tuple(METRICS[name] for name in dict.fromkeys(chosen))
+        chosen.append(metric)
+    return tuple({metric.name: metric for metric in chosen}.values())
 
 
 def open_coders(coders: Iterable[Coder]) -> tuple[tuple[Coder, ...], dict[str, str]]:
@@ -85,7 +88,8 @@ def open_coders(coders: Iterable[Coder]) -> tuple[tuple[Coder, ...], dict[str, s
         if any(name == other.name for other in able):
             if not isinstance(coder, ModelCoder):
                 raise InputError(f"the codec {name} is given twice; give it once, with all its bitrates")
-            coder.label = f"{name} ({coder.source or coder.codec.model_id[:8]})"
+            which = coder.source if isinstance(coder.source, str) else coder.codec.model_id[:8]
+            coder.label = f"{name} ({which})"
         able.append(coder)
     return tuple(able), missing
 
@@ -119,7 +123,7 @@ def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int,
     pools = {kind: row_key(found) for kind, found in clips.items()}
     shared = {
         "version": version("audiocodec"),
-        "metrics": sorted(metric.name for metric in setup.metrics),
+        "metrics": sorted(metric.name + metric.setting for metric in setup.metrics),
         "has_clean": setup.has_clean,
         "limit_seconds": setup.limit_seconds,
     }

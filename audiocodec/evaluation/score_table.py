@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from audiocodec.evaluation.rows import Column, columns
 from audiocodec.evaluation.statistics import RESAMPLES, Draws, Estimate, Resampling
 from audiocodec.metrics import METRICS
+from audiocodec.metrics.words import WORD_ERROR_RATE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,13 @@ Mask = NDArray[np.bool_]
 Matrix = NDArray[np.float64]
 
 ALL, CLEAN, DEGRADED = "all", "clean", "degraded"
+_METRICS = (*METRICS.values(), WORD_ERROR_RATE)
 _NOT_SCORES = {"seconds", "snr_db", "nominal_bitrate"}
+
+
+def noises_at(snr_db: float) -> str:
+    """The scope of all noises at an SNR."""
+    return f"noises at {snr_db:g} dB"
 
 
 class ScoreTable:
@@ -31,10 +38,11 @@ class ScoreTable:
     Attributes:
         points: codecs and bitrates.
         peer: whether a codec is a peer.
+        nominal: points whose bits are those asked for, as their codec does not say what it used.
         columns: those with numbers, apart from what the input itself scores.
         uncoded: those that say what the input itself scores.
         conditions: name, kind, group and snr_db (NaN without noise) of each.
-        scopes: units of `all`, `degraded` (all but clean) and each condition.
+        scopes: units of `all`, `degraded` (all but clean), several noises at an SNR, and each condition.
         languages: of each unit.
         failed: [units, points] 1 for a row without scores, NaN where there is no row.
         speakers: [units] who speaks, as `resampling` numbers them.
@@ -44,7 +52,7 @@ class ScoreTable:
         self._rows = rows.assign(speaker=rows["speaker"].fillna(rows["file"]))
         self._matrices: dict[str, Matrix] = {}
         self.columns = [one for one in _columns() if self._has_values(one.name)]
-        names = [f"{name}_uncoded" for name in METRICS]
+        names = [f"{metric.name}_uncoded" for metric in _METRICS]
         self.uncoded = [name for name in names if self._has_values(name)]
         self._place()
         units = self._rows.drop_duplicates(["file", "condition"])
@@ -56,7 +64,7 @@ class ScoreTable:
             {"name": name, "kind": kind, "group": group, "snr_db": float(snr_db)}
             for name, kind, group, snr_db in listed.itertuples(index=False)
         ]
-        self.scopes = _scopes(units["condition"].to_numpy(dtype=str), units["kind"].to_numpy(dtype=str))
+        self.scopes = _scopes(units)
         self.failed = self._as_matrix(self._rows["error"].notna().to_numpy(dtype=np.float64))
 
     def _place(self) -> None:
@@ -67,6 +75,8 @@ class ScoreTable:
         point = {key: number for number, key in enumerate(dict.fromkeys(points))}
         self.points = list(point)
         self.peer = {name: bool(peer) for name, peer in zip(rows["codec"], rows["peer"], strict=True)}
+        assumed: Any = rows.loc[rows["nominal_bits"].fillna(False), ["codec", "nominal_bitrate"]]
+        self.nominal: set[Point] = set(assumed.itertuples(index=False, name=None))
         self._where = [unit[key] for key in keys], [point[key] for key in points]
         self._shape = len(unit), len(point)
 
@@ -114,13 +124,20 @@ class ScoreTable:
 
 
 def _columns() -> list[Column]:
-    numbers = [one for one in columns(METRICS.values()) if one.dtype == "float64"]
+    numbers = [one for one in columns(_METRICS) if one.dtype == "float64"]
     return [one for one in numbers if one.name not in _NOT_SCORES and not one.name.endswith("_uncoded")]
 
 
-def _scopes(names: NDArray[np.str_], kinds: NDArray[np.str_]) -> dict[str, Mask]:
-    scopes: dict[str, Mask] = {ALL: np.ones(len(names), dtype=bool)}
-    degraded = kinds != CLEAN
+def _scopes(units: pd.DataFrame) -> dict[str, Mask]:
+    names: Any = units["condition"].to_numpy()
+    scopes: dict[str, Mask] = {ALL: np.ones(len(units), dtype=bool)}
+    degraded: Any = units["kind"].to_numpy() != CLEAN
     if degraded.any() and not degraded.all():
         scopes[DEGRADED] = degraded
-    return scopes | {str(name): names == name for name in dict.fromkeys(names.tolist())}
+    # Of noises that have a curve; a room with noise at one SNR has none.
+    curved: Any = units.groupby("group")["snr_db"].transform("nunique").to_numpy() > 1
+    snrs: Any = units["snr_db"].where(curved).to_numpy()
+    for snr in sorted({float(snr) for snr in snrs[~np.isnan(snrs)]}, reverse=True):
+        if len(set(names[snrs == snr])) > 1:
+            scopes[noises_at(snr)] = snrs == snr
+    return scopes | {str(name): names == name for name in dict.fromkeys(names)}

@@ -2,7 +2,7 @@
 
     about         files, speakers, rows, failed rows, how intervals were made
     scores        column -> unit, meaning, better
-    codecs        codec -> peer, points: nominal_bitrate and the measured bitrate
+    codecs        codec -> peer, points: nominal_bitrate, the measured bitrate, nominal_bits where it is not
     conditions    name, kind, group, snr_db
     means         for each scope, codec and bitrate: rows, failed, scores: column -> estimate
     uncoded       scope -> column -> estimate: the input itself against the clean original
@@ -14,8 +14,8 @@
     missing       why single scores are missing: codec, column, reason, rows
 
 An estimate is {value, low, high, n, speakers}, the limits those of `about.level`. A scope is `all`,
-`degraded` (all but clean) or the name of a condition. What could not be computed is null, with a reason where
-one is known.
+`degraded` (all but clean), several noises at an SNR (`noises at 10 dB`), or the name of a condition. What
+could not be computed is null, with a reason where one is known.
 Where PESQ falls is an SNR in dB, "never" down to the lowest SNR, or "always" from the highest on.
 """
 
@@ -117,6 +117,7 @@ def _codecs(table: ScoreTable) -> dict[str, Any]:
                 {
                     "nominal_bitrate": table.points[at][1],
                     "bitrate": float(table.draws("payload_bitrate", at, everything)[0]),
+                    "nominal_bits": table.points[at] in table.nominal,
                 }
                 for at in table.points_of(codec)
             ],

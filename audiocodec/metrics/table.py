@@ -40,6 +40,7 @@ class Metric:
         better: which way is better; "zero" for a signed change.
         needs: "none" for a score that listens to the estimate alone; its reference may be None.
         package: module that has to be installed beyond what comes with this one.
+        setting: what else the score depends on, such as which recogniser listens; empty when nothing does.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Metric:
     better: Literal["higher", "lower", "zero"]
     needs: Literal["reference", "none"] = "reference"
     package: str | None = None
+    setting: str = ""
 
     @property
     def installed(self) -> bool:

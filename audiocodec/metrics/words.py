@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ def word_error_rate(reference_text: str, estimate_text: str) -> float:
 
 def word_error_metric(transcribe: Transcribe) -> Metric:
     """Make a score of what `transcribe` reads in the estimate, against what it reads in the reference."""
-    return Metric("word_error_rate", partial(_score, transcribe), "", "lower", package="jiwer")
+    setting = getattr(transcribe, "__qualname__", repr(transcribe))
+    return replace(WORD_ERROR_RATE, compute=partial(_score, transcribe), setting=f" by {setting}")
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,14 @@ def _score(transcribe: Transcribe, reference: Wav, estimate: Wav, sample_rate: i
     target, heard = check_pair(reference, estimate, sample_rate)
     said = _read(transcribe, target.astype(np.float32).tobytes(), sample_rate)
     return word_error_rate(said, transcribe(heard.astype(np.float32), sample_rate))
+
+
+def _without_recogniser(reference: Any, estimate: Wav, sample_rate: int) -> float:
+    raise MetricError("the word error rate needs a recogniser: make it with word_error_metric")
+
+
+WORD_ERROR_RATE = Metric("word_error_rate", _without_recogniser, "", "lower", package="jiwer")
+"""What tables know of the score, whoever recognises."""
 
 
 @lru_cache(maxsize=8)  # one reference is scored at every bitrate

@@ -1,9 +1,12 @@
 import json
+import pickle
+import sys
 
 import pandas as pd
 import pytest
 import soundfile
 
+from audiocodec.adaptation.registry import Registry
 from audiocodec.evaluation.engines.local import run_here
 
 
@@ -53,6 +56,57 @@ def here(monkeypatch):
     monkeypatch.setattr("audiocodec.evaluation.benchmark.run_pool", lambda schedule, jobs: run_here(schedule))
 
 
+@pytest.fixture
+def sent(monkeypatch):
+    """As `here`, with what is sent to a worker sent indeed."""
+
+    def run_pool(schedule, jobs):
+        schedule.setup = pickle.loads(pickle.dumps(schedule.setup))
+        run_here(schedule)
+
+    monkeypatch.setattr("audiocodec.evaluation.benchmark.run_pool", run_pool)
+
+
+def test_codebooks_of_a_store_side_by_side(run, sent, folder, codec):
+    registry = Registry(folder / "books", actor="tester")
+    own = codec.model.quantizer.codebooks()
+    parent = registry.baseline(codec.model_id, own, model="tiny").codebook_id
+    new = registry.rounded({name: 1.1 * entries for name, entries in own.items()}, parent)
+    other = registry.publish(
+        codec.model_id, new, parent, reason="louder", environment="hall", verdict={"accepted": True}
+    ).codebook_id
+    chosen = ("--store", "books", "--codebook", parent[:8], "--codebook", other[:8])
+    result = run("evaluate", "--data", "speech", *QUICKLY, *chosen, "-o", "out")
+    assert result.exit_code == 0, result.stderr
+    frame = pd.read_parquet(folder / "out" / "rows.parquet")
+    names = frame.groupby("codec")["codebook"].unique().map(list).to_dict()
+    assert names == {"tiny": [parent[:32]], f"tiny@{other[:8]}": [other[:32]]}
+    scores = frame.groupby("codec")["si_sdr"].mean()
+    assert scores.iloc[0] != scores.iloc[1]
+
+
+def test_the_denoising_switch_beside_the_model(run, sent, folder, denoising_folder):
+    arguments = ("evaluate", "--data", "speech", *QUICKLY, "--denoise", "-o", "out")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "has no denoising switch" in result.stderr
+    result = run(*arguments, "--model", "tiny", "--model", denoising_folder)
+    assert result.exit_code == 0, result.stderr
+    frame = pd.read_parquet(folder / "out" / "rows.parquet")
+    name = denoising_folder.name
+    assert frame["codec"].unique().tolist() == ["tiny", name, f"{name} denoised"]
+
+
+def test_word_errors_by_a_command(run, sent, folder):
+    pytest.importorskip("jiwer")
+    (folder / "listen.py").write_text("print('one two')")
+    command = f"'{sys.executable}' listen.py {{in}}"
+    result = run("evaluate", "--data", "speech", *QUICKLY, "--asr", command, "-o", "out")
+    assert result.exit_code == 0, result.stderr
+    assert pd.read_parquet(folder / "out" / "rows.parquet")["word_error_rate"].tolist() == [0.0] * 4
+    assert "Word errors" in (folder / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_what_failed_is_named_and_the_rest_is_done(run, here, folder):
     (folder / "speech" / "ann" / "bad.wav").write_bytes(b"no sound")
     peer = "stuck=false {in} {out}"
@@ -100,6 +154,8 @@ def test_what_is_not_there_is_skipped_with_its_reason(run, here, folder):
         (("--data", "nowhere"), 1, "nowhere: cannot be read"),
         (("--model", "nothing"), 1, "nothing"),
         (("--noise", "nowhere"), 1, "nowhere: no such folder"),
+        (("--asr", "nowhere"), 1, "nowhere: no recogniser"),
+        (("--store", "nowhere"), 1, "nowhere: no store there"),
     ],
 )
 def test_wrong_usage_leaves_nothing_behind(run, folder, arguments, status, message):

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from audiocodec.bitstream import ContainerReader
+from audiocodec.checkpoint import identify_codebooks
+from audiocodec.codec import Codec
 from audiocodec.errors import BitrateError, InputError, PeerUnavailable
 from audiocodec.evaluation import coders
 from audiocodec.evaluation.coders import ModelCoder, PeerCoder
@@ -68,6 +70,30 @@ def test_a_model_says_which_it_is(coder, codec, tiny_folder):
     assert by_name.name == "tiny"
     assert len(pickle.dumps(by_name)) < 500  # it is loaded anew, not sent
     assert pickle.loads(pickle.dumps(by_name)).identity == coder.identity
+
+
+def test_a_model_with_its_denoising_switch_on(denoising, voice):
+    wav, bitrate = voice(0.6)[0], denoising.bitrates[1]
+    coder = ModelCoder(denoising, denoise=True)
+    assert coder.name == f"{denoising.name} denoised"
+    codes = denoising.encode(wav, 16000, bitrate, denoise=True).codes[0]
+    assert not np.array_equal(codes, denoising.encode(wav, 16000, bitrate).codes[0])
+    np.testing.assert_array_equal(coder.code(wav, 16000, bitrate).codes, codes)
+    np.testing.assert_array_equal(coder.clean_codes(wav, 16000, bitrate, "a"), codes)
+    off = ModelCoder(denoising).latents(wav, 16000)
+    assert np.abs(coder.latents(wav, 16000) - off).max() > 1e-3
+
+
+def test_a_model_with_other_codebooks_says_so(codec):
+    class Store:
+        def get(self, codebook_id):
+            return {name: 1.1 * entries for name, entries in codec.model.quantizer.codebooks().items()}
+
+    other = identify_codebooks(Store().get(""))
+    revised = Codec(codec.model, codec.config, codec.metadata, codebooks=Store()).with_codebook(other)
+    assert ModelCoder(lambda: revised).name == f"tiny@{other[:8]}"
+    assert ModelCoder(lambda: revised).identity["codebook"] == other[:32]
+    assert ModelCoder(lambda: codec).name == "tiny"
 
 
 def test_bitrates_of_a_model_are_steps_of_its_ladder(coder, codec):

@@ -34,7 +34,9 @@ def test_means_are_those_of_pandas(made_rows, summary):
     assert summary["about"]["speakers"] == 8
     assert summary["codecs"]["far"] == {
         "peer": True,
-        "points": [{"nominal_bitrate": rate, "bitrate": rate} for rate in (16000.0, 32000.0)],
+        "points": [
+            {"nominal_bitrate": rate, "bitrate": rate, "nominal_bits": False} for rate in (16000.0, 32000.0)
+        ],
     }
 
 
@@ -90,6 +92,45 @@ def test_lower_may_be_better(made_rows):
     for score in ("pesq_wb_input", "mel_distance"):
         entry = find(summary["bitrate_changes"], scope="all", score=score, codec="model", against="late")
         assert entry["percent"] == pytest.approx(-50)
+
+
+def test_noises_are_taken_together_by_their_snr(made_rows):
+    def other(row):
+        if row["snr_db"] is not None:
+            row["file"], row["condition"], row["group"] = row["file"], "hiss_" + row["condition"][4:], "hiss"
+            row["pesq_wb_input"] -= 0.5
+
+    def room(row):
+        row["condition"], row["group"], row["snr_db"] = "room_noise", "room_noise", 20.0
+
+    import pandas as pd
+
+    one_each = (("hum_20db", 20.0),)
+    rows = pd.concat(
+        [made_rows(), made_rows(other, (("hum_20db", 20.0), ("hum_0db", 0.0))), made_rows(room, one_each)]
+    )
+    summary = summarise(rows, resamples=50)
+    scopes = {entry["scope"] for entry in summary["means"]}
+    assert {"noises at 20 dB", "noises at 0 dB"} < scopes
+    found = {
+        scope: find(summary["means"], scope=scope, codec="model", nominal_bitrate=4000.0)["scores"][
+            "pesq_wb_input"
+        ]
+        for scope in ("noises at 20 dB", "hum_20db", "hiss_20db")
+    }
+    assert found["noises at 20 dB"]["n"] == 32  # not the room, which has no curve
+    assert found["noises at 20 dB"]["value"] == pytest.approx(found["hum_20db"]["value"] - 0.25)
+    assert "noises at 20 dB" not in {entry["scope"] for entry in summarise(made_rows(), resamples=5)["means"]}
+
+
+def test_bits_that_were_not_counted_are_told(made_rows):
+    def assume(row):
+        row["nominal_bits"] = row["codec"] == "late"
+
+    codecs = summarise(made_rows(assume), resamples=5)["codecs"]
+    assert {name: {point["nominal_bits"] for point in one["points"]} for name, one in codecs.items()} == {
+        "model": {False}, "late": {True}, "far": {False}
+    }  # fmt: skip
 
 
 def test_where_pesq_falls(summary):

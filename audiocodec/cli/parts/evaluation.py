@@ -7,12 +7,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from audiocodec.cli.parts.denoising import check_denoise
+from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Failure, Output
+from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.errors import MissingPackageError
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from audiocodec.evaluation.coders import Coder, PeerCoder
     from audiocodec.evaluation.conditions import Condition
     from audiocodec.evaluation.rows import Row
+    from audiocodec.metrics import Metric
 
 COLUMNS = ("codec", "asked", "condition", "bit/s", "PESQ input", "PESQ clean", "STOI input", "STOI clean")
 LONGEST_TABLE = 60
@@ -35,11 +40,16 @@ class Request:
     data: Path
     split: str | None
     models: tuple[str, ...]
+    codebooks: tuple[str, ...]
+    store: Path | None
+    denoise: bool
     device: str
     conditions: tuple[str, ...]
     bitrates: tuple[float, ...]
     peers: tuple[PeerCoder, ...]
     metrics: tuple[str, ...] | None
+    recogniser: str | None
+    language: str | None
     noise: Path | None
     rooms: Path | None
     limit: int | None
@@ -91,16 +101,14 @@ def prepare(request: Request, output: Output) -> Benchmark:
     Raises:
         AudioCodecError: something asked for is not there; says what there is.
     """
-    from audiocodec import pretrained
     from audiocodec.evaluation.api import find_conditions
-    from audiocodec.evaluation.coders import ModelCoder
-    from audiocodec.evaluation.plan import choose_metrics, open_coders, plan
+    from audiocodec.evaluation.plan import open_coders, plan
     from audiocodec.evaluation.recordings import choose, open_sources, read_recordings
     from audiocodec.evaluation.rows import require_pandas
     from audiocodec.evaluation.tasks import Setup
 
     require_pandas()
-    metrics = choose_metrics(request.metrics)
+    metrics = _metrics(request)
     recordings = read_recordings(request.data, request.split)
     folders = [
         (kind, folder) for kind, folder in (("noise", request.noise), ("rir", request.rooms)) if folder
@@ -109,16 +117,47 @@ def prepare(request: Request, output: Output) -> Benchmark:
     conditions = find_conditions(
         request.conditions, sources, own_noise=request.noise is not None, has_clean=request.has_clean
     )
-    # Workers load by a path that means the same everywhere, whatever the default or the folder is there.
-    paths = [pretrained.find(name).resolve() for name in request.models or (pretrained.default_model(),)]
-    models: list[Coder] = [ModelCoder(str(path), request.device) for path in paths]
-    coders, missing = open_coders([*models, *request.peers])
+    coders, missing = open_coders([*_models(request), *request.peers])
     sources, reason = _with_rooms(sources, conditions, output)
     setup = Setup(coders, metrics, sources, request.has_clean, request.limit_seconds, request.timeout_seconds)
     with output.progress("trying conditions", len(conditions)) as show:
         found = plan(setup, choose(recordings, request.limit), conditions, request.bitrates, show)
     found.skipped.update({**missing, **reason})
     return found
+
+
+def _models(request: Request) -> list[Coder]:
+    """Each model with each of the codebooks, and beside it with its denoising switch on.
+
+    Workers load by a path that means the same everywhere, whatever the default or the folder is there.
+    """
+    from audiocodec import pretrained
+    from audiocodec.evaluation.coders import ModelCoder
+
+    found: list[Coder] = []
+    store, device = request.store and request.store.resolve(), request.device
+    paths = [pretrained.find(name).resolve() for name in request.models or (pretrained.default_model(),)]
+    codecs = {str(path): codec_for(str(path), device, None, store) for path in paths}
+    if not any(codec.model.can_denoise for codec in codecs.values()):
+        check_denoise(next(iter(codecs.values())), request.denoise)
+    for path, codec in codecs.items():
+        switches = (False, True) if request.denoise and codec.model.can_denoise else (False,)
+        for named in request.codebooks or (None,):
+            codebook = chosen_codebook(codec, named, store)
+            source = path if codebook is None else partial(codec_for, path, device, codebook, store)
+            found += [ModelCoder(source, device, denoise=on) for on in switches]
+    return found
+
+
+def _metrics(request: Request) -> tuple[Metric, ...]:
+    from audiocodec.evaluation.plan import DEFAULT_METRICS, choose_metrics
+    from audiocodec.evaluation.recogniser import recogniser_metric
+
+    named = DEFAULT_METRICS if request.metrics is None else request.metrics
+    if request.recogniser is None:
+        return choose_metrics(named)
+    seconds = min(request.timeout_seconds, LONGEST_PROGRAM_SECONDS)
+    return choose_metrics([*named, recogniser_metric(request.recogniser, request.language, seconds)])
 
 
 def _with_rooms(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
-import shutil
 import tempfile
 from pathlib import Path
 
-from audiocodec.errors import InputError, PeerError, PeerUnavailable
+from audiocodec.errors import InputError, PeerError
 from audiocodec.evaluation.peers.alignment import find_delay, shift
 from audiocodec.evaluation.peers.base import Coded, PeerOptions, Samples, check_input, check_output
-from audiocodec.evaluation.peers.program import read_bytes, read_wav, run_program, write_wav
+from audiocodec.evaluation.peers.program import read_bytes, read_wav, run_program, split_command, write_wav
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _KNOWN = {"in", "out", "kbps", "bps", "coded"}
@@ -39,22 +37,12 @@ class CommandPeer:
             InputError: the command has no {in} or {out}, an unknown placeholder, or unbalanced quotes.
             PeerUnavailable: there is no such program.
         """
-        try:
-            self.words = shlex.split(command)
-        except ValueError as error:
-            raise InputError(f"peer {name}: {command!r} cannot be read: {error}") from error
-        found = {key for word in self.words for key in _PLACEHOLDER.findall(word)}
+        found = set(_PLACEHOLDER.findall(command))
         if not {"in", "out"} <= found or found - _KNOWN:
             raise InputError(
                 f"peer {name}: {command!r} needs {{in}} and {{out}}; {{kbps}}, {{bps}} and {{coded}} are free"
             )
-        program = shutil.which(self.words[0])
-        if program is None:
-            raise PeerUnavailable(f"{name} needs the program {self.words[0]}, which is not on the path")
-        self.words[0] = str(Path(program).absolute())
-        self.words[1:] = [
-            str(Path(word).absolute()) if Path(word).is_file() else word for word in self.words[1:]
-        ]
+        self.words = split_command(name, command)
         self.name = name
         self.timeout_seconds = options.timeout_seconds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import numpy as np
 import soundfile
 
 from audiocodec import audio
-from audiocodec.errors import AudioCodecError, PeerError, PeerUnavailable
+from audiocodec.errors import AudioCodecError, InputError, PeerError, PeerUnavailable
 from audiocodec.evaluation.peers.base import Samples
 
 _TAIL = 500
@@ -44,6 +45,26 @@ def require_programs(name: str, programs: Sequence[str], package: str) -> None:
             raise PeerUnavailable(
                 f"{name} needs the program {program}: apt-get install {package}, or the like of your system"
             )
+
+
+def split_command(name: str, command: str) -> list[str]:
+    """Words of a command that will run in another folder: its program and files by their whole paths.
+
+    Raises:
+        InputError: it is empty, or its quotes are unbalanced.
+        PeerUnavailable: there is no such program.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"{name}: {command!r} cannot be read: {error}") from error
+    if not words:
+        raise InputError(f"{name}: the command is empty")
+    program = shutil.which(words[0])
+    if program is None:
+        raise PeerUnavailable(f"{name} needs the program {words[0]}, which is not on the path")
+    files = [str(Path(word).absolute()) if Path(word).is_file() else word for word in words[1:]]
+    return [str(Path(program).absolute()), *files]
 
 
 def run_program(name: str, command: Sequence[str], folder: Path, timeout_seconds: float) -> Ran:

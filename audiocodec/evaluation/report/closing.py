@@ -143,7 +143,8 @@ def made(facts: Facts, meta: Entry) -> str:
         f" {about['speakers']} speakers with all their files, seed {about['seed']}",
         "Noise and rooms": "drawn from the name of the noise and the content of the file: the same samples on"
         " every machine, and the same noise at every SNR",
-        "Bitrates": "coded bits divided by seconds, measured, without the headers of files",
+        "Bitrates": "coded bits divided by seconds, measured, without the headers of files"
+        + (f"; of {', '.join(facts.uncounted)} those asked for" if facts.uncounted else ""),
     }
     facts_list = "".join(
         f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in lines.items() if value

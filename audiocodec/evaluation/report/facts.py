@@ -20,6 +20,8 @@ class Facts:
         codecs: names, models before peers.
         points: codecs and nominal bitrates in the order of tables.
         scopes: wide scopes there are, with their titles: clean speech first.
+        known: names of all scopes, single conditions too.
+        uncounted: codecs that do not say how many bits they used.
     """
 
     def __init__(self, summary: Entry) -> None:
@@ -35,9 +37,17 @@ class Facts:
             for codec in self.codecs
             for point in found[codec]["points"]
         }
+        self._assumed = {
+            (codec, point["nominal_bitrate"])
+            for codec in self.codecs
+            for point in found[codec]["points"]
+            if point["nominal_bits"]
+        }
+        self.uncounted = [name for name in self.codecs if any(name == codec for codec, _ in self._assumed)]
         self._means = {
             (entry["scope"], entry["codec"], entry["nominal_bitrate"]): entry for entry in summary["means"]
         }
+        self.known = {entry["scope"] for entry in summary["means"]}
         names = {condition["name"] for condition in summary["conditions"]}
         others = len(names - {CLEAN})
         self.scopes: dict[str, str] = {}
@@ -61,9 +71,13 @@ class Facts:
         measured = self._measured[point]
         return point[1] if measured is None or measured != measured else measured
 
+    def kilobits(self, point: Point) -> str:
+        """Bitrate in kbit/s, marked where it was not measured."""
+        return f"{'≈' if point in self._assumed else ''}{kilobits(self.bitrate(point))}"
+
     def label(self, point: Point) -> str:
         """Codec and bitrate in kbit/s."""
-        return f"{point[0]} {kilobits(self.bitrate(point))}"
+        return f"{point[0]} {self.kilobits(point)}"
 
     def mean(self, scope: str, point: Point) -> Entry:
         """Entry of `means`."""

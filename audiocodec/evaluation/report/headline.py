@@ -10,7 +10,7 @@ from audiocodec.evaluation.report import style, text
 from audiocodec.evaluation.report.facts import Entry, Facts, Point
 from audiocodec.evaluation.score_table import CLEAN, DEGRADED
 
-SCORES = ("pesq_wb", "pesq_nb", "stoi", "estoi", "si_sdr", "mel_distance")
+SCORES = ("pesq_wb", "pesq_nb", "stoi", "estoi", "si_sdr", "mel_distance", "word_error_rate")
 FEW_SPEAKERS = 10
 SMALL_OVERLAP = 0.25
 
@@ -65,7 +65,7 @@ def _quality(facts: Facts) -> Iterator[str]:
     score, scope = _judge(facts), next(iter(facts.scopes))
     for codec in facts.models or facts.codecs:
         reached = [
-            f"{_value(found, score)} at {text.kilobits(facts.bitrate(point))}"
+            f"{_value(found, score)} at {facts.kilobits(point)}"
             for point in facts.points_of(codec)
             if score and (found := facts.estimate(scope, point, score))
         ]
@@ -105,10 +105,10 @@ def _same_files(facts: Facts) -> Iterator[str]:
             if entry["scope"] != next(iter(facts.scopes)) or not entry["n"]:
                 continue
             other = (entry["against"], entry["against_bitrate"])
-            whose = f"that of {escape(other[0])} at {text.kilobits(facts.bitrate(other))} kbit/s"
+            whose = f"that of {escape(other[0])} at {facts.kilobits(other)} kbit/s"
             yield (
                 f"On the same {entry['n']} files its {text.title(str(score))} at"
-                f" {text.kilobits(facts.bitrate(point))} kbit/s {_compared(entry, str(score), whose)}."
+                f" {facts.kilobits(point)} kbit/s {_compared(entry, str(score), whose)}."
             )
 
 
@@ -141,7 +141,7 @@ def _noise(facts: Facts) -> Iterator[str]:
             worst = min(means, key=lambda name: means[name])
             digits = text.digits(score)
             yield (
-                f"Away from clean speech, {escape(codec)} at {text.kilobits(facts.bitrate(point))} kbit/s"
+                f"Away from clean speech, {escape(codec)} at {facts.kilobits(point)} kbit/s"
                 f" goes from {text.title(score)} {text.number(clean['value'], digits)} to"
                 f" {text.number(rest['value'], digits)}; it reproduces"
                 f" {escape(text.condition_title(worst))} worst ({text.number(means[worst], digits)})."
@@ -149,6 +149,9 @@ def _noise(facts: Facts) -> Iterator[str]:
 
 
 def _care(facts: Facts) -> Iterator[str]:
+    if facts.uncounted:
+        names = escape(", ".join(facts.uncounted))
+        yield f"Bitrates marked ≈ are those asked for: how many bits were used is not said by {names}."
     speakers = facts.summary["about"]["speakers"]
     if speakers < 2:
         yield "One speaker only: there are no intervals, and nothing here can be generalised."
@@ -194,7 +197,7 @@ def _line(facts: Facts, point: Point, scopes: dict[str, list[str]]) -> str:
     rows = sum(facts.mean(scope, point)["rows"] for scope in facts.scopes)
     return (
         f"<tr{' class=first' if first else ''}>{style.codec_cell(escape(codec), facts.color(codec))}"
-        f"<td>{text.kilobits(facts.bitrate(point))}</td>{cells}{_speed(facts, point)}"
+        f"<td>{facts.kilobits(point)}</td>{cells}{_speed(facts, point)}"
         f"<td{' class=worse' if failed else ''}>{failed}<small>of {rows}</small></td></tr>"
     )
 

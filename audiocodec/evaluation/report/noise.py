@@ -29,7 +29,7 @@ def snr_curves(facts: Facts) -> str:
     for point in facts.points_of(lead):
         chosen = [facts.nearest(codec, facts.bitrate(point)) for codec in facts.codecs]
         blocks = "".join(_block(facts, score, groups, chosen) for score in facts.having(SCORES))
-        parts.append((f"about {text.kilobits(facts.bitrate(point))} kbit/s", blocks))
+        parts.append((f"about {facts.kilobits(point)} kbit/s", blocks))
     return tabs("snr", parts)
 
 
@@ -137,17 +137,9 @@ def _fall_table(facts: Facts, entries: list[Entry], groups: list[str], kind: str
 def _fall(entry: Entry | None, kind: str) -> str:
     if entry is None or kind not in entry:
         return f"<td>{text.DASH}</td>"
-    found = entry[kind]
-    lowest, highest = entry["points"][-1]["snr_db"], entry["points"][0]["snr_db"]
-
-    def written(value: float | str | None) -> str:
-        if isinstance(value, str):
-            return f"&lt; {text.number(lowest, 0)}" if value == "never" else f"&gt; {text.number(highest, 0)}"
-        return text.number(value, 0)
-
-    value, low, high = (found[name] for name in ("snr_db", "low", "high"))
-    limits = f"<small>{written(low)} to {written(high)}</small>" if _known(low) and low != high else ""
-    return f"<td>{written(value)}{limits}</td>"
+    value, low, high = (escape(text.snr(entry, kind, name)) for name in ("snr_db", "low", "high"))
+    limits = f"<small>{low} to {high}</small>" if text.DASH not in (low, high) and low != high else ""
+    return f"<td>{value}{limits}</td>"
 
 
 def _known(value: float | str | None) -> bool:
@@ -182,7 +174,7 @@ def _heat(facts: Facts, score: str) -> str:
         f'<i class="key"></i>{escape(codec)}</th>'
         for codec in codecs
     )
-    heads = "".join(f"<th>{text.kilobits(facts.bitrate(point))}</th>" for point in points)
+    heads = "".join(f"<th>{facts.kilobits(point)}</th>" for point in points)
     lines: list[str] = []
     kind = None
     for one in conditions:

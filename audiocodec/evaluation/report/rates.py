@@ -12,7 +12,16 @@ from audiocodec.evaluation.report.headline import SMALL_OVERLAP
 from audiocodec.evaluation.report.style import table, tabs
 from audiocodec.evaluation.score_table import CLEAN
 
-CURVES = ("pesq_wb_input", "pesq_nb_input", "stoi_input", "si_sdr", "mel_distance", "dnsmos")
+CURVES = (
+    "pesq_wb_input",
+    "pesq_nb_input",
+    "stoi_input",
+    "si_sdr",
+    "mel_distance",
+    "dnsmos",
+    "word_error_rate",
+)
+NOTHING_SHARED = "nothing shared"
 COMPARED = ("pesq_wb_input", "pesq_wb_clean", "stoi_input", "mel_distance")
 
 
@@ -131,10 +140,8 @@ def _change(entry: Entry | None) -> str:
 
 def _bound(entry: Entry) -> str:
     """What is known when no quality is shared."""
-    for name, mark in (("at_least", "&gt;"), ("at_most", "&lt;")):
-        bound = entry[name]
-        if bound is not None and bound == bound:
-            return f"{mark} {text.number(bound, 0, sign=True)}{text.THIN}%<small>nothing shared</small>"
+    if bound := text.bound(entry):
+        return f"{escape(bound)}<small>{NOTHING_SHARED}</small>"
     return f"{text.DASH}<small>{'not rising' if 'rise' in entry['reason'] else 'not measured'}</small>"
 
 

@@ -17,6 +17,7 @@ TITLES = {
     "estoi": "ESTOI",
     "si_sdr": "SI-SDR",
     "mel_distance": "Mel distance",
+    "word_error_rate": "Word errors",
     "log_spectral_distance": "Log-spectral distance",
     "token_flip_rate": "Codes flipped",
 }
@@ -73,6 +74,23 @@ def interval(low: float | None, high: float | None, decimals: int, sign: bool = 
 def percent(share: float) -> str:
     """A share in percent."""
     return f"{100 * share:.0f}{THIN}%"
+
+
+def bound(change: Mapping[str, Any]) -> str:
+    """What is known of the bits for equal quality when no quality is shared; empty when nothing is."""
+    for name, mark in (("at_least", ">"), ("at_most", "<")):
+        if (value := change[name]) is not None and value == value:
+            return f"{mark} {number(value, 0, sign=True)}{THIN}%"
+    return ""
+
+
+def snr(curve: Mapping[str, Any], kind: str, name: str) -> str:
+    """Where a curve falls, or a limit of that, in dB; beyond what was measured with a mark."""
+    value = curve[kind][name]
+    if isinstance(value, str):
+        end = curve["points"][-1 if value == "never" else 0]["snr_db"]
+        return f"{'<' if value == 'never' else '>'} {number(end, 0)}"
+    return number(value, 0)
 
 
 def kilobits(bitrate: float) -> str:

@@ -1,29 +1,92 @@
+import pandas as pd
+import pytest
+
 from audiocodec.evaluation.report.markdown import render, write_markdown
 from audiocodec.evaluation.results import plain
 from audiocodec.evaluation.summary import summarise
 
+META = {"command": ["audiocodec", "evaluate", "--data", "a b"], "data": "a b", "created": "2026-11-21T10:00"}
+NOISES = (("hum_20db", 20.0), ("hum_0db", 0.0))
 
-def test_a_table_for_a_readme(made_rows, tmp_path):
-    def name(row):
+
+@pytest.fixture
+def summary(made_rows):
+    def rename(row):
         row["codec"] = row["codec"].replace("late", "la|te")
+        row["nominal_bits"] = row["codec"] == "la|te"
 
-    summary = plain(summarise(made_rows(name), resamples=50))
-    meta = {
-        "command": ["audiocodec", "evaluate", "--data", "a b"],
-        "data": "a b",
-        "created": "2026-11-21T10:00",
-    }
-    text = render(summary, meta)
-    lines = text.splitlines()
-    table = [line for line in lines if line.startswith("|")]
-    assert len(table) == 2 * (2 + 8)
-    assert {line.replace("\\|", "").count("|") for line in table} == {5}
-    assert table[0] == "| codec | kbit/s | PESQ-WB | failed |"
-    assert table[2].startswith("| model | 2.0 | 1.65 (")
-    assert table[2].endswith(") | 0 of 16 |")
-    assert any(line.startswith("| la\\|te | 16.0 |") for line in table)
-    assert "audiocodec evaluate --data 'a b'" in lines
+    def worse(row):
+        rename(row)
+        row["condition"], row["group"] = row["condition"].replace("hum", "hiss"), "hiss"
+        row["pesq_wb_input"] -= 0.5
+
+    return plain(summarise(pd.concat([made_rows(rename), made_rows(worse, NOISES)]), resamples=50))
+
+
+def tables(text):
+    """Title -> rows of cells."""
+    found = {}
+    for part in text.split("\n## ")[1:]:
+        title, *lines = part.splitlines()
+        rows = [line.replace("\\|", "¦").strip("| ").split(" | ") for line in lines if line[:1] == "|"]
+        assert len({len(row) for row in rows[1:]}) == 1
+        found[title] = rows
+    return found
+
+
+def test_tables_for_a_page(summary, tmp_path):
+    text = render(summary, META)
+    found = tables(text)
+    assert list(found) == [
+        "Clean speech, against what went in",
+        "Mean of 4 other conditions, against what went in",
+        "Conditions, PESQ-WB against what went in",
+        "All noises together, PESQ-WB against what went in",
+        "SNR in dB below which PESQ-WB against what went in is under 2.0",
+        "Bits for the same quality",
+    ]
+    means = found["Clean speech, against what went in"]
+    assert means[0] == ["codec", "kbit/s", "PESQ-WB", "failed"]
+    assert means[2][:2] == ["model", "2.0"]
+    assert means[2][2].startswith("1.65 (")
+    assert means[2][3] == "0 of 16"
+    assert ["la¦te", "≈16.0"] in [row[:2] for row in means]
+    assert "audiocodec evaluate --data 'a b'" in text.splitlines()
     assert "bootstrap over 8 speakers" in text
-    assert "Data: a b, 2026-11-21." in lines
-    write_markdown(summary, meta, tmp_path / "report.md")
+    assert "measured, in kbit/s, except those marked ≈." in text
+    assert "Data: a b, 2026-11-21." in text.splitlines()
+    write_markdown(summary, META, tmp_path / "report.md")
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == text
+
+
+def test_conditions_and_noises(summary):
+    found = tables(render(summary, META))
+    mean = 1 - 0.35 - 0.005 + 2  # of speakers and takes, at 4 kbit/s
+    rows = {row[0]: row for row in found["Conditions, PESQ-WB against what went in"]}
+    assert list(rows)[2:] == ["clean", "hum, 20 to 0 dB", "hiss, 20 to 0 dB"]
+    assert float(rows["hum, 20 to 0 dB"][2]) == pytest.approx(mean - 0.4, abs=0.006)
+    assert float(rows["hiss, 20 to 0 dB"][2]) == pytest.approx(mean - 0.9, abs=0.006)
+    heads, _, *lines = found["All noises together, PESQ-WB against what went in"]
+    assert heads == ["codec", "clean", "20 dB", "0 dB"]
+    (line,) = (line for line in lines if line[0] == "model 4.0")
+    assert [float(cell.split()[0]) for cell in line[1:]] == pytest.approx(
+        [mean, mean - 0.35, mean - 0.95], abs=0.006
+    )
+    falls = {
+        row[0]: row[1:] for row in found["SNR in dB below which PESQ-WB against what went in is under 2.0"]
+    }
+    assert falls["codec"] == ["hum", "hiss"]
+    assert falls["model 8.0"] == ["< 0", "< 0"]
+    assert falls["model 2.0"] == ["> 20", "> 20"]
+
+
+def test_bits_for_the_same_quality(summary):
+    _, _, *lines = tables(render(summary, META))["Bits for the same quality"]
+    cells = {tuple(row[:2]): row[2] for row in lines}
+    assert cells["model against la¦te", "Clean speech"].startswith("\N{MINUS SIGN}50 % (")
+    assert cells["model against far", "Clean speech"].startswith("< \N{MINUS SIGN}94")
+
+
+def test_one_condition_has_no_table_of_conditions(made_rows):
+    text = render(plain(summarise(made_rows(conditions=(("clean", None),)), resamples=10)), {})
+    assert list(tables(text)) == ["Clean speech, against what went in", "Bits for the same quality"]

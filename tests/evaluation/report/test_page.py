@@ -95,6 +95,16 @@ def test_the_table_holds_the_means(made_rows):
     assert [float(number) for number in numbers] == pytest.approx(expected, abs=0.005)
 
 
+def test_bitrates_that_were_not_measured_are_marked(made_rows):
+    def assume(row):
+        row["nominal_bits"] = row["codec"] == "late"
+
+    text, _ = read(render(plain(summarise(made_rows(assume), resamples=10)), META))
+    assert "Bitrates marked ≈ are those asked for: how many bits were used is not said by late." in text
+    assert "late ≈16.0 kbit/s" in text
+    assert "model ≈" not in text
+
+
 def test_one_speaker_one_condition_one_bitrate(made_rows):
     rows = made_rows(conditions=(("clean", None),))
     rows = rows[(rows["file"] == "s0_0.wav") & (rows["codec"] == "model") & (rows["nominal_bitrate"] == 2000)]
