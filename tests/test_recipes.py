@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from audiocodec.config import load_config
+from audiocodec.nn.encoder import ENCODEC, SOUNDSTREAM
 from audiocodec.training import starting
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.discriminators.config import (
@@ -105,6 +106,11 @@ def test_the_table_lists_every_recipe():
     assert [path.stem for path in RECIPES if f"| `{path.stem}`" not in table] == []
 
 
+def test_recipes_of_the_papers_have_their_sizes():
+    assert load_recipe("encodec-24k").model.net == ENCODEC
+    assert load_recipe("soundstream-24k").model.net == SOUNDSTREAM
+
+
 @pytest.mark.parametrize("page", ["docs/training.md", "docs/data.md", "recipes/README.md"])
 def test_commands_in_the_documentation_are_understood(page):
     """Recipe found, every key known; paths in them are the reader's."""
@@ -128,6 +134,5 @@ def test_the_recipe_in_the_documentation_is_understood(tmp_path):
         r"```yaml\n(.*?)```", (FOLDER.parent / "docs" / "training.md").read_text(), re.DOTALL
     )
     (tmp_path / "mine.yaml").write_text(block)
-    (tmp_path / "base.yaml").write_text((FOLDER / "base.yaml").read_text())
-    config = load_config(TrainConfig, tmp_path / "mine.yaml")
+    config = load_recipe(tmp_path / "mine.yaml")
     assert config.data.source_weights == {"interviews": 3.0}
