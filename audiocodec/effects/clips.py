@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from audiocodec.audio import find_audio
+from audiocodec.audio.manifest import read_lines
 from audiocodec.config import load_config
-from audiocodec.errors import InputError
+from audiocodec.shipped import recipes_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import TextIO
+    from collections.abc import Sequence
 
 KINDS = ("noise", "speech", "music", "rir")
 """Pools; rir are room impulse responses."""
 SPLITS = ("train", "valid", "test")
-MAX_MANIFEST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -73,21 +70,13 @@ class TypeMap:
         return None
 
 
-def default_types() -> Path:
-    """The type map that comes with the package."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "_recipes"
-    root = installed if installed.is_dir() else package.parent / "recipes"
-    return root / "environments" / "types.yaml"
-
-
 def read_types(path: Path | None = None) -> TypeMap:
     """Read a type map; the one that comes with the package where none is named.
 
     Raises:
         ConfigError: it is missing or cannot be understood.
     """
-    return load_config(TypeMap, path or default_types())
+    return load_config(TypeMap, path or recipes_folder() / "environments" / "types.yaml")
 
 
 def read_clips(manifest: Path, splits: Sequence[str] = (), types: TypeMap | None = None) -> list[Clip]:
@@ -101,18 +90,9 @@ def read_clips(manifest: Path, splits: Sequence[str] = (), types: TypeMap | None
     Raises:
         InputError: the file cannot be read, or a line, which is named, has no path.
     """
-    try:
-        if manifest.stat().st_size > MAX_MANIFEST_BYTES:
-            raise InputError(f"{manifest}: larger than {MAX_MANIFEST_BYTES} bytes; this is not a manifest")
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(_csv_rows(file) if manifest.suffix.lower() == ".csv" else _json_rows(file))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{manifest}: cannot be read ({reason}); give a CSV or JSONL manifest") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{manifest}: not a CSV or JSONL manifest in UTF-8 ({error})") from error
     wanted = {*splits, ""} if splits else set()
-    clips = [_clip(manifest, line, row) for line, row in rows if not wanted or _text(row, "split") in wanted]
+    lines = [columns for _, columns in read_lines(manifest)]
+    clips = [_clip(manifest, columns) for columns in lines if not wanted or _text(columns, "split") in wanted]
     return [_typed(clip, types, clip.source) for clip in clips if clip.kind in KINDS]
 
 
@@ -140,29 +120,11 @@ def _typed(clip: Clip, types: TypeMap | None, otherwise: str) -> Clip:
     return replace(clip, type=found or clip.kind)
 
 
-def _csv_rows(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(file)
-    for row in reader:
-        yield reader.line_num, row
-
-
-def _json_rows(file: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(file, 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                row = None
-            yield number, cast("dict[str, Any]", row) if isinstance(row, dict) else {}
-
-
-def _clip(manifest: Path, line: int, row: dict[str, Any]) -> Clip:
-    name = row.get("path")
-    if not isinstance(name, str) or not name.strip() or "\0" in name:
-        raise InputError(f"{manifest}, line {line}: no `path` of a sound file; every line needs one")
-    kind, type_, source, speaker = (_text(row, key) for key in ("kind", "type", "source", "speaker"))
+def _clip(manifest: Path, columns: dict[str, Any]) -> Clip:
+    name: str = columns["path"]
+    kind, type_, source, speaker = (_text(columns, key) for key in ("kind", "type", "source", "speaker"))
     try:
-        seconds = float(row.get("seconds") or row.get("duration") or 0.0)
+        seconds = float(columns.get("seconds") or columns.get("duration") or 0.0)
     except (TypeError, ValueError):
         seconds = 0.0
     return Clip(name, manifest.parent / name, kind or "speech", type_, source, speaker, seconds)
