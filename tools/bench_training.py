@@ -82,7 +82,11 @@ class Backward:
     def watch(self, part: str, given: Tensor) -> None:
         """Note when the gradient of `given`, the input of `part`, is known."""
         if given.requires_grad:
-            given.register_hook(lambda gradient: self.marks.append((part, time.thread_time())))
+
+            def note(gradient: Tensor) -> None:
+                self.marks.append((part, time.thread_time()))
+
+            given.register_hook(note)
 
     def share_out(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, its time given to the parts; calls for discriminators come before and are theirs."""
@@ -229,10 +233,10 @@ def main() -> None:
     steps = f"steps={options.at + 10**6}"
     overrides = ["validate_seconds=0", steps, f"start={options.model}", *options.overrides]
     against = [f"adversarial.discriminators.kinds=[{options.against}]"] if options.against else []
-    for more in [[], against] if against else [[]]:
-        config = load_recipe(options.recipe, [*overrides, *more])
-        measure(config, options.steps, options.at)
-    show_losses(config)
+    measure(load_recipe(options.recipe, overrides), options.steps, options.at)
+    if against:
+        measure(load_recipe(options.recipe, [*overrides, *against]), options.steps, options.at)
+    show_losses(load_recipe(options.recipe, overrides))
 
 
 if __name__ == "__main__":

@@ -42,14 +42,14 @@ class _Spectrum(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Sum of Re(G[f] exp(2 pi i f n / N)) over the frequencies, then overlap and add.
 
         The inverse of a real transform counts all frequencies twice but the first and the last.
         """
         window: Tensor = ctx.saved_tensors[0]
-        length, count = len(window), gradient.shape[2]
-        real, imaginary = gradient.unbind(1)
+        length, count = len(window), gradients[0].shape[2]
+        real, imaginary = gradients[0].unbind(1)
         frames = torch.fft.irfft(torch.complex(real, imaginary), length, norm="forward")
         first, last = real[..., :1], real[..., -1:]
         pairs = frames.unflatten(-1, (length // 2, 2))
@@ -73,9 +73,9 @@ class _Magnitude(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         spectrum, found = ctx.saved_tensors
-        return spectrum * (gradient / found)[:, None]
+        return spectrum * (gradients[0] / found)[:, None]
 
 
 class _Compression(torch.autograd.Function):
@@ -88,7 +88,8 @@ class _Compression(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, values: Tensor, magnitudes: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        values, magnitudes = gradients
         spectrum, magnitude, ratio = ctx.saved_tensors
         along = (values * spectrum).sum(1).mul_(ctx.exponent - 1).div_(magnitude)
         return values * ratio[:, None], along.add_(magnitudes, alpha=ctx.exponent).mul_(ratio), None
