@@ -85,6 +85,22 @@ def test_a_full_disk_leaves_the_last_checkpoint(trainer, monkeypatch):
     assert trainer.step_number == 1
 
 
+def test_a_file_that_the_system_does_not_let_grow_leaves_the_last_checkpoint(trainer):
+    """As a full disk or a quota, from the system itself."""
+    resource = pytest.importorskip("resource")
+    path = save_state(trainer)
+    before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    trainer.step()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(CheckpointError, match="earlier checkpoints are whole"):
+            save_state(trainer)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [file.read_bytes() for file in trainer.folder.glob("checkpoint-*")] == [before]
+    assert trainer.resume()
+
+
 def test_other_frozen_parts(trainer, recipe):
     save_state(trainer)
     other = Trainer(replace(recipe, frozen=("encoder",)), trainer.folder)
