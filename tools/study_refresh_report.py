@@ -1,6 +1,9 @@
-"""Table and picture of what `study_refresh.py` measured: changes with 95 % intervals.
+"""Tables and picture of what `study_refresh.py` measured: changes with 95 % intervals.
 
-python tools/study_refresh_report.py runs/refresh/rows.jsonl -o docs/images/refresh.png
+    python tools/study_refresh_report.py runs/refresh/rows.jsonl -o docs/images/refresh.png
+
+Clean speech is shown as the codebooks of the environment code it, and as automatic choice does: with them
+only where it is taken for the environment.
 """
 
 from __future__ import annotations
@@ -38,9 +41,10 @@ def main() -> None:
 
 def changes(rows: Sequence[Row]) -> Iterator[Change]:
     """Every refreshed row with the one before refreshing, and comparisons by side and score."""
-    before = {(r["model"], r["environment"], r["bitrate"]): r for r in rows if r["method"] == PRESENT}
-    for row in rows:
-        old = before.get((row["model"], row["environment"], row["bitrate"]))
+    before = {_place(r): r for r in rows if r["method"] == PRESENT}
+    order = {place: number for number, place in enumerate(before)}
+    for row in sorted(rows, key=lambda r: (r["name"], order.get(_place(r), 0))):
+        old = before.get(_place(row))
         if row["method"] == PRESENT or old is None:
             continue
         found = {
@@ -53,33 +57,96 @@ def changes(rows: Sequence[Row]) -> Iterator[Change]:
 
 def show(rows: Sequence[Row], picture: Path | None) -> None:
     """Print tables; draw the changes."""
-    head = ("model", "environment", "method", "error", "PESQ", "STOI", "mel", "bytes", "usage", "perplexity")
-    head = (*head, "clean PESQ", "clean error", "CPU s", "sent bytes")
-    sys.stdout.write("| " + " | ".join(head) + " |\n|" + "---|" * len(head) + "\n")
     table = list(changes(rows))
-    for row, old, found in table:
-        here = {name: found["environment_scores", name] for name in SCORES}
-        clean = {name: found["clean_scores", name] for name in SCORES}
-        sides = old["environment_scores"], row["environment_scores"]
-        cells = [
-            row["name"],
-            row["environment"],
-            row["method"],
-            f"{here[ERROR].before:.3f} {_percent(here[ERROR])}",
-            f"{here[PESQ].before:.2f} {_change(here[PESQ])}" if here[PESQ].pairs else "-",
-            f"{here[STOI].before:.3f} {_change(here[STOI])}" if here[STOI].pairs else "-",
-            f"{here[MEL].before:.3f} {_change(here[MEL])}",
-            _percent(here[BYTES]),
-            f"{sides[0]['usage']:.2f} to {sides[1]['usage']:.2f}",
-            f"{sides[0]['perplexity']:.0f} to {sides[1]['perplexity']:.0f}",
-            _change(clean[PESQ]),
-            _percent(clean[ERROR]),
-            f"{row['fit_seconds']:.0f}",
-            f"{row['sent_bytes']}",
-        ]
-        sys.stdout.write("| " + " | ".join(cells) + " |\n")
+    _table(
+        ("model", "environment", "method", "error", "PESQ", "STOI", "mel", "clean PESQ", "by choice"),
+        [_quality(*change) for change in table],
+    )
+    _table(
+        (
+            "model",
+            "environment",
+            "method",
+            "usage",
+            "perplexity",
+            "bytes",
+            "clean error",
+            "CPU s",
+            "sent bytes",
+        ),
+        [_cost(*change) for change in table],
+    )
+    _table(
+        (
+            "model",
+            "environment",
+            "told right",
+            "as clean",
+            "not told",
+            "clean told right",
+            "as it",
+            "not told",
+        ),
+        [_told(row) for row in {_place(r): r for r in rows if r["method"] == PRESENT}.values()],
+    )
     if picture is not None:
         draw(table, picture)
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    for line in (head, ["---"] * len(head), *lines):
+        sys.stdout.write("| " + " | ".join(line) + " |\n")
+    sys.stdout.write("\n")
+
+
+def _quality(row: Row, old: Row, found: dict[tuple[str, str], Comparison]) -> list[str]:
+    here = {name: found["environment_scores", name] for name in SCORES}
+    return [
+        row["name"],
+        row["environment"],
+        row["method"],
+        f"{here[ERROR].before:.3f} {_percent(here[ERROR])}",
+        f"{here[PESQ].before:.2f} {_change(here[PESQ])}" if here[PESQ].pairs else "-",
+        f"{here[STOI].before:.3f} {_change(here[STOI])}" if here[STOI].pairs else "-",
+        f"{here[MEL].before:.3f} {_change(here[MEL])}",
+        _change(found["clean_scores", PESQ]),
+        _change(_by_choice(row, old)),
+    ]
+
+
+def _cost(row: Row, old: Row, found: dict[tuple[str, str], Comparison]) -> list[str]:
+    before, after = old["environment_scores"], row["environment_scores"]
+    return [
+        row["name"],
+        row["environment"],
+        row["method"],
+        f"{before['usage']:.2f} to {after['usage']:.2f}",
+        f"{before['perplexity']:.0f} to {after['perplexity']:.0f}",
+        _percent(found["environment_scores", BYTES]),
+        _percent(found["clean_scores", ERROR]),
+        f"{row['fit_seconds']:.0f}",
+        f"{row['sent_bytes']:,}",
+    ]
+
+
+def _told(row: Row) -> list[str]:
+    """How often pieces are told to be what they are, the other, or neither: too short, or too far off."""
+    name, told = row["environment"], row["fit"]["picked"]
+    wanted = ("environment_scores", (name, "clean", None)), ("clean_scores", ("clean", name, None))
+    counts = [f"{told[side].count(n)} of {len(told[side])}" for side, names in wanted for n in names]
+    return [row["name"], name, *counts]
+
+
+def _by_choice(row: Row, old: Row) -> Comparison:
+    """Change of PESQ of clean speech where only what is taken for the environment gets its codebooks."""
+    told = old["fit"]["picked"]["clean_scores"]
+    before, after = _array(old["clean_scores"][PESQ]), _array(row["clean_scores"][PESQ])
+    chosen = np.array([name == row["environment"] for name in told])
+    return compare(before, np.where(chosen, after, before), Acceptance())
+
+
+def _place(row: Row) -> tuple[str, str, float]:
+    return row["model"], row["environment"], row["bitrate"]
 
 
 def draw(table: Sequence[Change], path: Path) -> None:
