@@ -51,7 +51,7 @@ def test_ranks_distortions_as_pesq_does(loss, speech, record_property):
             rows.append((kind, value, pesq(RATE, wav, degraded, "wb")))
     for kind in ("all", "noise", "lowpass", "clipping", "codec"):
         _, values, scores = zip(*[row for row in rows if kind in ("all", row[0])], strict=True)
-        correlation = spearmanr(values, scores).statistic
+        correlation = float(spearmanr(values, scores).statistic)
         record_property(kind, correlation)
         print(f"{kind}: Spearman {correlation:.3f} over {len(values)} clips")
         assert correlation < -0.8, kind
