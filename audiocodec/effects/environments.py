@@ -192,7 +192,7 @@ def check_environments(environments: Sequence[Environment], sources: Sources, sa
     length = 2 * sample_rate
     wav = colored_noise("pink", 0, length, sample_rate)
     wav *= np.float32(0.1 / np.abs(wav).max())
-    problems: list[str] = []
+    problems: dict[str, list[str]] = {}
     for environment in environments:
         always = replace(
             environment, effects=tuple(replace(effect, probability=1.0) for effect in environment.effects)
@@ -200,9 +200,10 @@ def check_environments(environments: Sequence[Environment], sources: Sources, sa
         try:
             always.apply(wav, sample_rate, always.draw(rng, length, sample_rate, sources), sources)
         except (InputError, MissingPackageError) as error:
-            problems.append(f"{environment.name}: {error}")
+            problems.setdefault(str(error), []).append(environment.name)
     if problems:
-        raise InputError("environments that cannot be made:\n" + "\n".join(problems))
+        told = "; ".join(f"{', '.join(names)}: {problem}" for problem, names in problems.items())
+        raise InputError(f"environments that cannot be made: {told}")
 
 
 @dataclass(frozen=True)

@@ -117,8 +117,9 @@ class Sources:
         found = [clip for clip in self._found[key] if str(clip.path) not in self.unreadable]
         if not found:
             asked = f" of type {', '.join(types)}" * bool(types) + f" named {', '.join(names)}" * bool(names)
-            known = ", ".join(self.types(kind)) or "none: give a manifest or folder that holds some"
-            raise InputError(f"no recording of kind {kind}{asked} among the sources; there are types {known}")
+            known = ", ".join(self.types(kind))
+            hint = f"there are types {known}" if known else "give a manifest or folder that holds some"
+            raise InputError(f"no recording of kind {kind}{asked} among the sources; {hint}")
         return found
 
     def samples(self, kind: str, name: str, sample_rate: int) -> NDArray[np.int16]:

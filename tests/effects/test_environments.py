@@ -130,11 +130,12 @@ def test_everything_missing_is_named_at_once(tmp_path):
         environment({"kind": "gain"}),
         Environment("street", effects=(build_effect({"kind": "noise", "probability": 0.0}),)),
         Environment("hall", effects=(build_effect({"kind": "room"}),)),
+        Environment("church", effects=(build_effect({"kind": "room"}),)),
     )
     with pytest.raises(InputError) as caught:
         check_environments(environments, Sources(), RATE)
     assert "street: no recording of kind noise" in str(caught.value)
-    assert "hall: no recording of kind rir" in str(caught.value)
+    assert "; hall, church: no recording of kind rir among the sources; give a" in str(caught.value)
 
 
 @pytest.mark.parametrize(

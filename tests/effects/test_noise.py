@@ -60,5 +60,5 @@ def test_music(speech, sources):
 def test_what_is_not_there_is_named(sources, speech):
     with pytest.raises(InputError, match=r"of type train.*there are types cafe, made, street"):
         add(build_effect({"kind": "noise", "types": ["train"]}), speech, sources)
-    with pytest.raises(InputError, match="none: give a manifest or folder"):
+    with pytest.raises(InputError, match="of kind noise among the sources; give a manifest or folder"):
         add(build_effect({"kind": "noise"}), speech, Sources())
