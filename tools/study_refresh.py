@@ -34,6 +34,7 @@ from audiocodec.adaptation.drift.baseline import NullPlan
 from audiocodec.adaptation.registry import round_changes
 from audiocodec.adaptation.registry.revision_file import Base, identify, pack, to_arrays
 from audiocodec.adaptation.repair.loss import SoundLoss
+from audiocodec.adaptation.repair.reference import clean_reservoir
 from audiocodec.adaptation.repair.refine import Refining, lessons
 from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh
 from audiocodec.adaptation.repair.scoring import SCORES, score, with_codebooks
@@ -179,7 +180,7 @@ def candidate(
     """A codec refreshed by a method, what was done, and bytes for the receiver."""
     refining = Refining(steps=steps)
     options = RefreshOptions(refining=refining, **METHODS.get(method, METHODS["kmeans_all"]))
-    found = refresh(codec, sound, clean, options)
+    found = refresh(codec, sound, clean, options, clean_latents=clean_reservoir(codec.name, codec.model_id))
     own = codec.model.quantizer.codebooks()
     tensors = round_changes(own, found.tensors)
     refreshed = with_codebooks(codec, tensors)
