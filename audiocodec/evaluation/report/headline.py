@@ -86,11 +86,18 @@ def _equal_quality(facts: Facts) -> Iterator[str]:
                 if entry["reason"] or entry["overlap"] < SMALL_OVERLAP:
                     continue
                 percent, limits = entry["percent"], text.interval(entry["low"], entry["high"], 0, sign=True)
+                lead = f"For the same {text.title(str(score))} {where}, "
+                if not text.excludes_zero(entry["low"], entry["high"]):
+                    found = f"{text.number(percent, 0, sign=True)}{text.THIN}%"
+                    yield (
+                        f"{lead}it is open whether {name} needs more or fewer bits than {other}"
+                        f" ({found}{f', {limits}{text.THIN}%' if limits else ''})."
+                    )
+                    continue
                 which = "more" if percent > 0 else "fewer"
                 yield (
-                    f"For the same {text.title(str(score))} {where}, {name} needs"
-                    f" {text.percent(abs(percent) / 100)} {which} bits than {other}"
-                    + (f" ({limits}{text.THIN}%)." if limits else ".")
+                    f"{lead}{name} needs {text.percent(abs(percent) / 100)} {which} bits than {other}"
+                    f" ({limits}{text.THIN}%)."
                 )
 
 
@@ -159,22 +166,18 @@ def _care(facts: Facts) -> Iterator[str]:
         yield f"Intervals rest on {speakers} speakers: read them as too narrow."
 
 
-def table(facts: Facts) -> str:
-    """Means of every codec and bitrate: first on clean speech, then over everything else."""
-    scopes = {scope: scores_of(facts, scope) for scope in facts.scopes}
-    top = "".join(
-        f'<th colspan="{len(scores)}" style="text-align:center">{escape(facts.scopes[scope])}</th>'
-        for scope, scores in scopes.items()
-        if scores
-    )
-    heads = "".join(_head(facts, score) for scores in scopes.values() for score in scores)
-    body = "".join(_line(facts, point, scopes) for point in facts.points)
+def tables(facts: Facts) -> str:
+    """Means of every codec and bitrate: on clean speech, and over everything else."""
+    parts = [(title, _table(facts, scope)) for scope, title in facts.scopes.items()]
+    return style.tabs("mean", parts)
+
+
+def _table(facts: Facts, scope: str) -> str:
+    scores = scores_of(facts, scope)
+    heads = "".join(_head(facts, score) for score in scores)
+    body = "".join(_line(facts, point, scope, scores) for point in facts.points)
     last = "<th>Encode and<br>decode, RTF</th><th>Rows<br>failed</th>"
-    return style.table(
-        f'<tr><th></th><th></th>{top}<th colspan="2"></th></tr>'
-        f"<tr><th>Codec</th><th>kbit/s</th>{heads}{last}</tr>",
-        body,
-    )
+    return style.table(f"<tr><th>Codec</th><th>kbit/s</th>{heads}{last}</tr>", body)
 
 
 def _head(facts: Facts, score: str) -> str:
@@ -185,27 +188,20 @@ def _head(facts: Facts, score: str) -> str:
     return f'<th title="{escape(meaning)}">{escape(text.title(score))}{unit} {arrow}</th>'
 
 
-def _line(facts: Facts, point: Point, scopes: dict[str, list[str]]) -> str:
+def _line(facts: Facts, point: Point, scope: str, scores: list[str]) -> str:
     codec = point[0]
     first = point == facts.points_of(codec)[0]
-    cells = "".join(
-        text.cell(facts.estimate(scope, point, score), text.digits(score))
-        for scope, scores in scopes.items()
-        for score in scores
-    )
-    failed = sum(facts.mean(scope, point)["failed"] for scope in facts.scopes)
-    rows = sum(facts.mean(scope, point)["rows"] for scope in facts.scopes)
+    cells = "".join(text.cell(facts.estimate(scope, point, score), text.digits(score)) for score in scores)
+    failed, rows = (facts.mean(scope, point)[name] for name in ("failed", "rows"))
     return (
         f"<tr{' class=first' if first else ''}>{style.codec_cell(escape(codec), facts.color(codec))}"
-        f"<td>{facts.kilobits(point)}</td>{cells}{_speed(facts, point)}"
+        f"<td>{facts.kilobits(point)}</td>{cells}{_speed(facts, point, scope)}"
         f"<td{' class=worse' if failed else ''}>{failed}<small>of {rows}</small></td></tr>"
     )
 
 
-def _speed(facts: Facts, point: Point) -> str:
-    found: list[Any] = [
-        facts.estimate(next(iter(facts.scopes)), point, f"{step}_rtf") for step in ("encode", "decode")
-    ]
+def _speed(facts: Facts, point: Point, scope: str) -> str:
+    found: list[Any] = [facts.estimate(scope, point, f"{step}_rtf") for step in ("encode", "decode")]
     if not all(found):
         return f"<td>{text.DASH}</td>"
     speeds = [f"{one['value']:.2g}" for one in found]

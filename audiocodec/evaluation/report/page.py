@@ -35,7 +35,7 @@ def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str
     beside = f", beside {', '.join(peers)}" if peers and facts.models else ""
     when = str(meta.get("created", ""))[:10]
     sections = (
-        ("Means", _intervals(facts), headline.table(facts)),
+        ("Means", _intervals(facts), headline.tables(facts)),
         (
             "Quality over bitrate",
             "Compared with what went into the codec; bars are intervals.",
@@ -53,7 +53,11 @@ def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str
             "One chart a noise, each codec at its nearest bitrate; shades are intervals.",
             noise.snr_curves(facts) + noise.falls(facts),
         ),
-        ("Every condition", "Means, darker where higher; intervals on hovering.", noise.heat_maps(facts)),
+        (
+            "Every condition",
+            "Means, the stronger the colour the higher; intervals on hovering.",
+            noise.heat_maps(facts),
+        ),
         ("Languages", "", closing.languages(facts)),
         (
             "Worst files",

@@ -80,9 +80,16 @@ dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 pre{overflow-x:auto;font-size:13px;margin:8px 0;white-space:pre-wrap;overflow-wrap:anywhere}
 summary{cursor:pointer;color:var(--soft);margin:8px 0}
 @media(max-width:560px){body{padding:18px 12px 50px}.card{padding:12px}
-dl{grid-template-columns:1fr}dd{margin-bottom:6px}h1{font-size:21px}th,td{padding:5px 8px}}
-@media print{body{background:#fff;max-width:none}.tab{display:block}.tabs>label{display:none}
-.card{break-inside:avoid}}
+dl{grid-template-columns:1fr}dd{margin-bottom:6px}h1{font-size:21px}th,td{padding:5px 8px}
+.wide th:first-child,.wide td:first-child{position:sticky;left:0;background:var(--card)}}
+.paper{display:none}
+@media print{:root{--back:#fff;--card:#fff;--text:#000;--soft:#444;--line:#ccc}
+body{max-width:none;padding:0;font-size:11px;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+table{font-size:9.5px}th,td{padding:2px 4px}th,td small,small{font-size:8.5px}
+.tab,.paper{display:block}.tabs>input,.tabs>label,audio{display:none}
+.panels{grid-template-columns:repeat(3,1fr)}.wide{overflow:visible}
+.card{break-inside:avoid}.wide.card{break-inside:auto;border:0;padding:0}tr{break-inside:avoid}
+tr.kind td{font-size:10px}h2,h3,h4,.legend{break-after:avoid}}
 """
 )
 
@@ -120,5 +127,8 @@ def tabs(name: str, parts: list[tuple[str, str]]) -> str:
         for at, (label, _) in enumerate(parts)
     )
     rules = "".join(f"#{name}{at}:checked~.{name}{at}{{display:block}}" for at in range(len(parts)))
-    bodies = "".join(f'<div class="tab {name}{at}">{body}</div>' for at, (_, body) in enumerate(parts))
+    bodies = "".join(
+        f'<div class="tab {name}{at}"><h4 class="paper">{label}</h4>{body}</div>'
+        for at, (label, body) in enumerate(parts)
+    )
     return f'<style>{rules}</style><div class="tabs">{marks}{bodies}</div>'

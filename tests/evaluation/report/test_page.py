@@ -86,13 +86,13 @@ def test_a_page_says_what_was_found_and_how(made_rows, example):
 def test_the_table_holds_the_means(made_rows):
     summary = plain(summarise(made_rows(), resamples=50))
     page = render(summary, META)
-    (line,) = re.findall(r"<tr><td class=\"s0\"><i class=\"key\"></i>model</td><td>4\.0</td>.*?</tr>", page)
-    numbers = re.findall(r"<td title=[^>]*>([\d.]+)<small>", line)
+    lines = re.findall(r"<tr><td class=\"s0\"><i class=\"key\"></i>model</td><td>4\.0</td>.*?</tr>", page)
+    numbers = [re.findall(r"<td title=[^>]*>([\d.]+)<small>", line) for line in lines]
     entry = {(one["scope"], one["codec"], one["nominal_bitrate"]): one for one in summary["means"]}
     expected = [
         entry[scope, "model", 4000.0]["scores"]["pesq_wb_input"]["value"] for scope in ("clean", "degraded")
     ]
-    assert [float(number) for number in numbers] == pytest.approx(expected, abs=0.005)
+    assert [float(number) for (number,) in numbers] == pytest.approx(expected, abs=0.005)
 
 
 def test_bitrates_that_were_not_measured_are_marked(made_rows):
