@@ -67,6 +67,7 @@ def baseline(
             facts={"model": codec.name, "files": len(files), "held_out_files": len(apart)},
             progress=lambda share: show(1 + share),
         )
+    out.parent.mkdir(parents=True, exist_ok=True)
     save_baseline(out, made, overwrite=force)
     seconds, lengths = made.statistics.seconds, [n / made.statistics.frame_rate for n in made.null.lengths]
     record = {
