@@ -107,10 +107,7 @@ def study(given: argparse.Namespace) -> None:
         fitted = corpus.sound(spec, True, given.fit_seconds, 10_000)
         judged = corpus.sound(spec, False, 1e9, given.pieces)
         for method in [PRESENT, *given.methods.split(",")]:
-            done = {
-                (row["model"], row["environment"], row["method"], row["bitrate"]): row
-                for row in read_rows(path)
-            }
+            done = {_key(row): row for row in read_rows(path)}
             own = (codec.model_id, name, method, given.bitrate)
             if own in done:
                 continue
@@ -126,7 +123,8 @@ def study(given: argparse.Namespace) -> None:
             row |= {"bitrate": given.bitrate, "split": given.split, "steps": given.steps}
             row |= {"fit": facts, "sent_bytes": sent, "fit_seconds": round(time.process_time() - started, 1)}
             row["environment_scores"] = scores(other, judged, given.bitrate)
-            same = [key for key in done if method == PRESENT and (key[0], *key[2:]) == (*own[:1], *own[2:])]
+            # What the present codebooks make of clean speech is the same in every environment.
+            same = [key for key in done if method == PRESENT and (key[0], *key[2:]) == (own[0], *own[2:])]
             row["clean_scores"] = (
                 done[same[0]]["clean_scores"] if same else scores(other, clean_judged, given.bitrate)
             )
