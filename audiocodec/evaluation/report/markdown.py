@@ -143,7 +143,7 @@ def _change(entry: Entry | None) -> str:
         return text.DASH
     if entry["reason"]:
         bound = text.bound(entry)
-        return f"{bound} ({NOTHING_SHARED})" if bound else text.DASH
+        return f"{bound} ({NOTHING_SHARED})" if bound else f"{text.DASH} ({text.why_no_change(entry)})"
     limits = text.interval(entry["low"], entry["high"], 0, sign=True)
     value = f"{text.number(entry['percent'], 0, sign=True)} %"
     shared = f"{100 * entry['overlap']:.0f} % shared"

@@ -142,7 +142,7 @@ def _bound(entry: Entry) -> str:
     """What is known when no quality is shared."""
     if bound := text.bound(entry):
         return f"{escape(bound)}<small>{NOTHING_SHARED}</small>"
-    return f"{text.DASH}<small>{'not rising' if 'rise' in entry['reason'] else 'not measured'}</small>"
+    return f"{text.DASH}<small>{text.why_no_change(entry)}</small>"
 
 
 def differences(facts: Facts) -> str:

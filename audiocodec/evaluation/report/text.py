@@ -84,6 +84,11 @@ def bound(change: Mapping[str, Any]) -> str:
     return ""
 
 
+def why_no_change(change: Mapping[str, Any]) -> str:
+    """Why bits for equal quality are not known, in two words."""
+    return "not rising" if "rise" in change["reason"] else "not measured"
+
+
 def snr(curve: Mapping[str, Any], kind: str, name: str) -> str:
     """Where a curve falls, or a limit of that, in dB; beyond what was measured with a mark."""
     value = curve[kind][name]
