@@ -1,8 +1,8 @@
 """Services on stores of their own, each killed one step later than the one before, until one lives.
 
 python killed_services.py MODEL WATCHED CLEAN.npy STORES: prints the exit status of each as a JSON list. A
-process of its own, as a fork of one that has OpenMP threads would wait for them for ever; it imports once and
-forks for each service, as torch takes seconds to import.
+process of its own, as a fork of one that has OpenMP threads would wait for them for ever. It imports once,
+reads and fits once in a dry run, and forks for each service: what is killed is the part that writes.
 """
 
 import itertools
@@ -10,15 +10,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.stats  # noqa: F401 - once, not in each service
 import torch
 
 from audiocodec.adaptation.registry import Registry
-from audiocodec.adaptation.repair import acceptance
+from audiocodec.adaptation.repair import acceptance, proposal, service
 from audiocodec.adaptation.repair.proposal import Plan
 from audiocodec.adaptation.repair.refresh import RefreshOptions
 from audiocodec.adaptation.repair.scoring import SCORES, Scored
@@ -36,7 +37,19 @@ def unscored(codec: object, clips: Sequence[Clip], *_: object) -> Scored:
     return Scored(tuple(clip.name for clip in clips), ones, (1.0,), (1.0,))
 
 
-def serve(model: Path, watched: Path, clean: Path, store: Path, kill_at: int) -> None:
+def once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What the first call gave, for ever."""
+    made: list[Any] = []
+
+    def call(*args: Any, **options: Any) -> Any:
+        if not made:
+            made.append(function(*args, **options))
+        return made[0]
+
+    return call
+
+
+def serve(model: Path, watched: Path, clean: Path, store: Path, kill_at: int, dry_run: bool = False) -> None:
     """Refresh, accept and activate, but end after so many steps that reach the disk."""
     steps = itertools.count()
 
@@ -45,8 +58,9 @@ def serve(model: Path, watched: Path, clean: Path, store: Path, kill_at: int) ->
         if next(steps) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    codec = load(model, "cpu", Registry(store))
-    Registry(store, clock=lambda: NOW - 1).baseline(codec.model_id, codec.model.quantizer.codebooks())
+    if not dry_run:
+        own = load(model, "cpu")
+        Registry(store, clock=lambda: NOW - 1).baseline(own.model_id, own.model.quantizer.codebooks())
     registry = Registry(store, clock=lambda: NOW, on_step=stop)
     clips = [Clip(str(n), str(n), wav, 16000) for n, wav in enumerate(np.load(clean))]
     Service(
@@ -55,7 +69,7 @@ def serve(model: Path, watched: Path, clean: Path, store: Path, kill_at: int) ->
         watched,
         Sound(tuple(clips), {}),
         lambda *_: Drift(True, "made up"),
-        Plan(RefreshOptions(fraction=0.5)),
+        Plan(RefreshOptions(fraction=0.5), dry_run=dry_run),
         clock=lambda: NOW,
     ).step()
 
@@ -67,6 +81,8 @@ def main() -> None:
     for name in ("_no_gain", "_clean_loss"):  # whatever comes of it is accepted
         setattr(acceptance, name, lambda *_: "")
     acceptance.score = unscored
+    service.read_sound, proposal.refresh = once(service.read_sound), once(proposal.refresh)
+    serve(model, watched, clean, stores / "none", MOST, dry_run=True)
     statuses: list[int] = []
     while len(statuses) < MOST and 0 not in statuses:
         child = os.fork()
