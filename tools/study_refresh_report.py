@@ -174,7 +174,7 @@ def draw(table: Sequence[Change], path: Path) -> None:
         axis.set_xlabel("change of PESQ, 95 % interval")
         axis.set_title(title)
         axis.grid(axis="x", alpha=0.3)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
     handles = [Line2D([], [], marker="o", color=f"C{n}", label=m) for n, m in enumerate(methods)]
     figure.legend(handles=handles, loc="lower center", ncols=len(methods), frameon=False)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
