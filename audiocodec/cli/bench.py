@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiocodec.cli.evaluate import Bitrates, LyraModels, Models, PeerCommands, PeerModels, Peers
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.evaluation import parse_bitrates, parse_peers
 from audiocodec.cli.parts.output import Output, failure
@@ -25,26 +26,6 @@ PROGRAM_SECONDS = 120.0
 Sound = Annotated[
     Path | None, typer.Argument(metavar="[INPUT]", help="A sound file; default: sound made like speech.")
 ]
-Models = Annotated[
-    list[str] | None,
-    typer.Option("--model", metavar="NAME|PATH", help="As often as you like; default: the pretrained one."),
-]
-Bitrates = Annotated[
-    str | None, typer.Option(metavar="BIT/S,...", help="Steps of the ladder; default: 1500,3000,6000.")
-]
-Peers = Annotated[
-    str | None,
-    typer.Option(metavar="NAME,...", help="Other codecs, such as opus,lyra; opus:12000 names its bitrates."),
-]
-PeerCommands = Annotated[
-    list[str] | None,
-    typer.Option("--peer", metavar="'NAME=CMD'", help="Any codec: a command with {in}, {out} and {kbps}."),
-]
-PeerModels = Annotated[
-    list[str] | None,
-    typer.Option("--peer-model", metavar="NAME=DIR", help="Where the weights of encodec, dac or mimi lie."),
-]
-LyraModels = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the .tflite files of Lyra lie.")]
 Seconds = Annotated[float, typer.Option(min=0.5, max=600.0, help="How much sound to code.")]
 Repeats = Annotated[int, typer.Option(min=1, metavar="N", help="Runs, of which the best counts.")]
 

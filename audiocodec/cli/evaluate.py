@@ -155,26 +155,13 @@ def evaluate(
     from audiocodec.evaluation.benchmark import Engine
 
     request = Request(
-        data=data,
-        split=None if split == "all" else split,
-        models=tuple(model or ()),
-        codebooks=tuple(codebook or ()),
-        store=store,
-        denoise=denoise,
-        device=device,
-        conditions=tuple(conditions or (["clean"] if no_clean else ["default"])),
-        bitrates=parse_bitrates(bitrates),
+        data=data, split=None if split == "all" else split, limit=limit, limit_seconds=limit_seconds,
+        models=tuple(model or ()), codebooks=tuple(codebook or ()), store=store, denoise=denoise,
+        conditions=tuple(conditions or (["clean"] if no_clean else ["default"])), noise=noise, rooms=rooms,
+        bitrates=parse_bitrates(bitrates), has_clean=not no_clean, device=device,
         peers=parse_peers(peers, peer or (), peer_model or (), lyra_models, timeout),
-        metrics=None if metrics is None else tuple(metrics.split(",")),
-        recogniser=asr,
-        language=asr_language,
-        noise=noise,
-        rooms=rooms,
-        limit=limit,
-        limit_seconds=limit_seconds,
-        has_clean=not no_clean,
-        timeout_seconds=timeout,
-        formats=parse_formats(formats),
-    )
+        metrics=None if metrics is None else tuple(metrics.split(",")), recogniser=asr, language=asr_language,
+        timeout_seconds=timeout, formats=parse_formats(formats),
+    )  # fmt: skip
     where = Engine(engine, jobs or cores(), address)
     carry_out(request, where, out, Output(json, quiet), resume=resume, force=force)

@@ -12,15 +12,8 @@ from audiocodec.evaluation.report.headline import SMALL_OVERLAP
 from audiocodec.evaluation.report.style import table, tabs
 from audiocodec.evaluation.score_table import CLEAN
 
-CURVES = (
-    "pesq_wb_input",
-    "pesq_nb_input",
-    "stoi_input",
-    "si_sdr",
-    "mel_distance",
-    "dnsmos",
-    "word_error_rate",
-)
+CURVES = ("pesq_wb_input", "pesq_nb_input", "stoi_input", "si_sdr", "mel_distance", "dnsmos",
+          "word_error_rate")  # fmt: skip
 NOTHING_SHARED = "nothing shared"
 COMPARED = ("pesq_wb_input", "pesq_wb_clean", "stoi_input", "mel_distance")
 
