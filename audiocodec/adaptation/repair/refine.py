@@ -1,4 +1,4 @@
-"""Entries, or a map around them, moved along the gradient of the decoded sound; the nets stay frozen.
+"""Entries moved along the gradient of the decoded sound, and a map around them; the nets stay frozen.
 
 Codes are chosen anew in every step by the encoder's own search, as entries move under it; given the codes,
 sums of entries go through the frozen decoder and the error of the sound comes back to them. A second term
@@ -39,7 +39,6 @@ class Refining:
         excerpt_seconds: length of an excerpt.
         settling_seconds: of its start that the decoder needs to come to know the past; no error is counted.
         entry_rate: learning rate of entries, in units of the root mean square of their stage.
-        map_rate: learning rate of the map, in units of the deviation of the latents.
         latent_weight: of the squared error of the latents, in units of their variance.
     """
 
@@ -49,7 +48,6 @@ class Refining:
     excerpt_seconds: float = 1.6
     settling_seconds: float = 0.3
     entry_rate: float = 0.01
-    map_rate: float = 0.01
     latent_weight: float = 1.0
 
 
@@ -101,34 +99,11 @@ def refine_entries(
         return replace(fit, stack=current())
 
 
-def refine_map(
-    model: CodecModel,
-    stack: Stack,
-    environment: Sequence[Lesson],
-    clean: Sequence[Lesson],
-    options: Refining,
-    rng: torch.Generator,
-    progress: Callable[[float], None] = lambda share: None,
-) -> Stack:
-    """Move scale and shift of the map around `stack`, from where they are."""
-    deviation = torch.cat([lesson.latents for lesson in environment]).std(dim=0)
-    growth = torch.zeros_like(stack.scale, requires_grad=True)
-    offset = torch.zeros_like(stack.shift, requires_grad=True)
-
-    def current() -> Stack:
-        scale, shift = stack.scale * growth.exp(), stack.shift + deviation * offset
-        return replace(stack, scale=scale, shift=shift)
-
-    learner = _Learner(model, current, [growth, offset], options.map_rate)
-    learner.fit(environment, clean, options, rng, progress)
-    with torch.no_grad():
-        return current()
-
-
-def fit_map(stack: Stack, rows: Tensor, clean: Tensor, iterations: int = 4, strength: float = 1.0) -> Stack:
+def fit_map(stack: Stack, rows: Tensor, clean: Tensor, iterations: int = 4) -> Stack:
     """Least squares for scale and shift of each dimension, given codes; codes and map in turn.
 
-    `clean` [M, D] counts as much as `rows` [N, D]; `strength` 0 leaves the map as it is.
+    `clean` [M, D] counts as much as `rows` [N, D]. The map does not follow the gradient of the sound as
+    entries do: that made other sound of the same place worse.
     """
     weights = torch.ones(len(rows) + len(clean))
     weights[len(rows) :] = len(rows) / max(len(clean), 1)
@@ -142,8 +117,7 @@ def fit_map(stack: Stack, rows: Tensor, clean: Tensor, iterations: int = 4, stre
         spread = (weights[:, None] * centred.square()).sum(dim=0)
         slope = (weights[:, None] * centred * (both - mean_out)).sum(dim=0) / spread.clamp(min=1e-9)
         slope = slope.clamp(0.25, 4.0)
-        scale = stack.scale.lerp(slope, strength)
-        stack = replace(stack, scale=scale, shift=stack.shift.lerp(mean_out - slope * mean_in, strength))
+        stack = replace(stack, scale=slope, shift=mean_out - slope * mean_in)
     return stack
 
 

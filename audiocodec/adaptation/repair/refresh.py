@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from audiocodec.adaptation.repair.online import follow
-from audiocodec.adaptation.repair.refine import Refining, fit_map, lessons, refine_entries, refine_map
+from audiocodec.adaptation.repair.refine import Refining, fit_map, lessons, refine_entries
 from audiocodec.adaptation.repair.refit import Fit, refit, thin
 from audiocodec.adaptation.repair.stack import Stack
 from audiocodec.errors import InputError
@@ -104,9 +104,7 @@ def refresh(
     rows, kept = _rows(heard, rng), _rows(spoken, rng, clean_latents)
     share = 0.4 if options.method == "gradient" else 1.0
     if options.method == "affine":
-        fitted = fit_map(stack, rows, kept)
-        fitted = refine_map(codec.model, fitted, heard, spoken, options.refining, rng, progress)
-        fit = Fit(fitted, ())
+        fit = Fit(fit_map(stack, rows, kept), ())
     elif options.method == "online":
         windows = [lesson.latents for lesson in heard]
         fit = follow(stack, windows, kept, stages, options.fraction, progress)
