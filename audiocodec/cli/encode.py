@@ -27,10 +27,6 @@ from audiocodec.errors import InputError
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
 
-Bitrate = Annotated[
-    float | None,
-    typer.Option(metavar="BIT/S", help="A step of the ladder, for each channel; default: the highest."),
-]
 Report = Annotated[bool, typer.Option("--report", help="Decode again, and print PESQ and STOI.")]
 
 
@@ -51,7 +47,7 @@ def encode(
     inputs: options.Inputs,
     out: options.Out = None,
     model: options.Model = None,
-    bitrate: Bitrate = None,
+    bitrate: options.Bitrate = None,
     codebook: options.Codebook = None,
     store: options.Store = None,
     denoise: options.Denoise = False,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiocodec.audio.files import AUDIO_SUFFIXES, as_file
-from audiocodec.cli.encode import Bitrate
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output, failure
@@ -48,7 +47,7 @@ def monitor(
     store: options.Store = None,
     model: options.Model = None,
     codebook: options.Codebook = None,
-    bitrate: Bitrate = None,
+    bitrate: options.Bitrate = None,
     window: Window = 30.0,
     false_alarm_rate: Rate = 0.01,
     measures: Measures = None,

@@ -30,10 +30,6 @@ STREAM_SUFFIX = ".nac"
 Folder = Annotated[
     Path, typer.Option("-o", "--output", metavar="DIR", help="Where the results go, in the same tree.")
 ]
-Bitrate = Annotated[
-    float | None,
-    typer.Option(metavar="BIT/S", help="A step of the ladder, for each channel; default: the highest."),
-]
 TokenOrder = Annotated[
     Order, typer.Option(help="rows [C, N, T], flat [C, T * N] or delay [C, N, T + N - 1] for training.")
 ]
@@ -58,7 +54,7 @@ def tokens(
     order: TokenOrder = "rows",
     back: Back = False,
     model: options.Model = None,
-    bitrate: Bitrate = None,
+    bitrate: options.Bitrate = None,
     codebook: options.Codebook = None,
     store: options.Store = None,
     denoise: options.Denoise = False,

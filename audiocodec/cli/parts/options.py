@@ -29,6 +29,10 @@ Codebook = Annotated[
         help="Codebooks to encode with (encode: auto chooses); default: the active, or own ones.",
     ),
 ]
+Bitrate = Annotated[
+    float | None,
+    typer.Option(metavar="BIT/S", help="A step of the ladder, for each channel; default: the highest."),
+]
 Denoise = Annotated[
     bool, typer.Option("--denoise", help="Leave out noise and echo, with a model that has a switch for it.")
 ]
