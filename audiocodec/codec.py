@@ -16,7 +16,7 @@ from audiocodec import audio, files, pretrained
 from audiocodec.audio.arrays import as_channels, as_samples
 from audiocodec.bitstream import ContainerReader, Header
 from audiocodec.bitstream.header import MAX_NAME_BYTES
-from audiocodec.checkpoint import WEIGHTS_NAME, codebook_id, load_model, model_id, weights_file
+from audiocodec.checkpoint import WEIGHTS_NAME, identify_codebooks, load_model, model_id, weights_file
 from audiocodec.coding import PacketDecoder, PacketEncoder
 from audiocodec.devices import device_of, resolve_device
 from audiocodec.errors import InputError
@@ -61,7 +61,7 @@ class Codec:
         self.config = config
         self.metadata = dict(metadata or {})
         self.model_id = self.metadata.get("model_id") or model_id(model, config)
-        self.codebook_id = self.metadata.get("codebook_id") or codebook_id(model.quantizer)
+        self.codebook_id = self.metadata.get("codebook_id") or identify_codebooks(model.revision())
         self.revisions = Revisions(self.model, self.model_id, self.codebook_id, codebooks)
 
     @property
@@ -259,7 +259,7 @@ class Codec:
         metadata = {
             **self.metadata,
             "model_id": self.model_id,
-            "codebook_id": codebook_id(model.quantizer),
+            "codebook_id": identify_codebooks(model.revision()),
         }
         codec = Codec(model, self.config, metadata, device_of(model), self.revisions.store)
         codec.revisions.origin = self.revisions.origin or self.revisions

@@ -16,6 +16,8 @@ from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEnco
 from audiocodec.quantizers import Quantizer, build_stack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from audiocodec.nn.film import Switch
     from audiocodec.nn.streaming import StreamState
 
@@ -89,6 +91,8 @@ class CodecModel(nn.Module):
         delay: samples by which decoded audio lags the input.
         latency: samples from an input sample to its decoded copy, buffering of one frame included.
         bitrates: bit/s, one for each legal number of quantisers.
+        adapter: gains and offsets of the decoder that belong to the codebooks, by name; {} where they are the
+            model's own.
     """
 
     def __init__(
@@ -99,14 +103,20 @@ class CodecModel(nn.Module):
         sample_rate: int,
         hop_length: int,
         delay: int,
+        adapter: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Join built parts; `delay` is a property of encoder and decoder together."""
+        """Join built parts; `delay` is a property of encoder and decoder together, which has `adapter`."""
         super().__init__()
+        self.adapter = dict(adapter or {})
         self.encoder, self.quantizer, self.decoder = encoder, quantizer, decoder
         self.sample_rate, self.hop_length, self.delay = sample_rate, hop_length, delay
         self.frame_rate = sample_rate / hop_length
         self.latency = hop_length + delay
         self.bitrates = tuple(self.frame_rate * quantizer.bits_per_frame(n) for n in quantizer.prefixes)
+
+    def revision(self) -> dict[str, Tensor]:
+        """What may follow an environment, by name: codebooks, and where there are any map and adapter."""
+        return {**self.quantizer.codebooks(), **self.adapter}
 
     @property
     def can_denoise(self) -> bool:

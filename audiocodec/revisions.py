@@ -6,9 +6,10 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from audiocodec.checkpoint import codebook_id as identify
+from audiocodec.checkpoint import identify_codebooks
 from audiocodec.errors import BitstreamError, InputError, RegistryError
 from audiocodec.model import CodecModel
+from audiocodec.nn.adapter import PREFIX, with_adapter
 from audiocodec.quantizers.latent_map import SCALE, SHIFT, LatentMap
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class CodebookStore(Protocol):
 
 
 class Revisions:
-    """Finds the model with the codebooks that a file names; encoder and decoder are shared by all."""
+    """Finds the model with the codebooks a file names; the nets are shared, but for what adapters change."""
 
     def __init__(
         self, model: CodecModel, model_id: str, codebook_id: str, store: CodebookStore | None = None
@@ -90,18 +91,22 @@ class Revisions:
                 f"codebook {key} is not at hand, the model has {self.codebook_id[:ID_DIGITS]}; import that"
                 " revision (audiocodec codebooks import FILE --store DIR), then name the store (--store DIR)"
             )
-        model = self.model
-        quantizer = copy.deepcopy(model.quantizer)
-        codebooks = self.store.get(key)
+        model = (self.origin or self).model
+        quantizer, decoder = copy.deepcopy(model.quantizer), model.decoder
+        tensors = self.store.get(key)
+        adapter = {name: tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
+        codebooks = {name: tensor for name, tensor in tensors.items() if name not in adapter}
         if codebooks.keys() - quantizer.codebooks().keys() == {SCALE, SHIFT}:
             quantizer = LatentMap(quantizer)
         try:
             quantizer.load_codebooks(codebooks)
+            decoder = with_adapter(decoder, adapter) if adapter else decoder
         except InputError as error:
             raise RegistryError(f"codebook {key} does not fit this model: {error}") from error
-        if not identify(quantizer).startswith(key):
+        rates = (model.sample_rate, model.hop_length, model.delay)
+        found = CodecModel(model.encoder, quantizer, decoder, *rates, adapter).eval()
+        if not identify_codebooks(found.revision()).startswith(key):
             raise RegistryError(
                 f"what the store gave for codebook {key} has another identity; verify the store"
             )
-        rates = (model.sample_rate, model.hop_length, model.delay)
-        return CodecModel(model.encoder, quantizer, model.decoder, *rates).eval()
+        return found

@@ -67,6 +67,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "affine": {"method": "affine"},
     "kmeans_all": {"method": "kmeans", "fraction": 1.0},
     "gradient_all": {"method": "gradient", "fraction": 1.0},
+    "adapter": {"method": "none", "adapter": True},
+    "kmeans_adapter": {"method": "kmeans", "fraction": 0.25, "adapter": True},
+    "gradient_all_adapter": {"method": "gradient", "fraction": 1.0, "adapter": True},
 }
 PRESENT, DECODER = "present", "decoder"
 Row = dict[str, Any]

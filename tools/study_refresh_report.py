@@ -59,7 +59,18 @@ def show(rows: Sequence[Row], picture: Path | None) -> None:
     """Print tables; draw the changes."""
     table = list(changes(rows))
     _table(
-        ("model", "environment", "method", "error", "PESQ", "STOI", "mel", "clean PESQ", "by choice"),
+        (
+            "model",
+            "environment",
+            "method",
+            "error",
+            "PESQ",
+            "STOI",
+            "mel",
+            "clean PESQ",
+            "clean STOI",
+            "by choice",
+        ),
         [_quality(*change) for change in table],
     )
     _table(
@@ -110,6 +121,7 @@ def _quality(row: Row, old: Row, found: dict[tuple[str, str], Comparison]) -> li
         f"{here[STOI].before:.3f} {_change(here[STOI])}" if here[STOI].pairs else "-",
         f"{here[MEL].before:.3f} {_change(here[MEL])}",
         _change(found["clean_scores", PESQ]),
+        _change(found["clean_scores", STOI]),
         _change(_by_choice(row, old)),
     ]
 

@@ -13,6 +13,7 @@ from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output, failure
 from audiocodec.cli.parts.stores import open_store
 from audiocodec.cli.refresh import (
+    Adapter,
     Bitrate,
     Clean,
     DryRun,
@@ -55,6 +56,7 @@ def adapt(
     stages: Stages = None,
     fraction: Fraction = 0.25,
     method: Method = "kmeans",
+    adapter: Adapter = False,
     environment: Environment = None,
     clean: Clean = None,
     model: options.Model = None,
@@ -77,9 +79,8 @@ def adapt(
     from audiocodec.adaptation.repair.trigger import ErrorMonitor
 
     output = Output(json, quiet)
-    plan = plan_of(
-        method, stages, fraction, seed, bitrate, clean_tolerance, environment, "drift", False, dry_run
-    )
+    fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}
+    plan = plan_of(fitting, stages, bitrate, clean_tolerance, environment, "drift", False, dry_run)
     registry = open_store(store, new=True)
     if not dry_run:
         own = codec_for(model, device)

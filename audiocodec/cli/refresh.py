@@ -14,6 +14,8 @@ from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.stores import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from audiocodec.adaptation.repair.acceptance import Comparison
     from audiocodec.adaptation.repair.proposal import Outcome, Plan
 
@@ -41,8 +43,12 @@ Method = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="kmeans: to where latents are; gradient: then by decoded sound; affine: a map; online: slowly.",
+        help="kmeans: to where latents are; gradient: then by decoded sound; affine: a map; online: slowly;"
+        " none: stay.",
     ),
+]
+Adapter = Annotated[
+    bool, typer.Option("--adapter", help="The decoder's gains and offsets follow, too: 0.14 MB more to send.")
 ]
 Activate = Annotated[bool, typer.Option("--activate", help="Encode with them from now on, if accepted.")]
 Environment = Annotated[str | None, typer.Option(metavar="NAME", help="Label of the environment.")]
@@ -64,6 +70,7 @@ def refresh(
     stages: Stages = None,
     fraction: Fraction = 0.25,
     method: Method = "kmeans",
+    adapter: Adapter = False,
     activate: Activate = False,
     environment: Environment = None,
     clean: Clean = None,
@@ -78,7 +85,7 @@ def refresh(
 ) -> None:
     """Fit codebooks to an environment, judge them on sound held out, and keep them in a store.
 
-    Encoder and decoder stay, and so do the codebooks in use until others are activated. Accepted is what
+    Nothing in use changes until a revision is activated. Accepted is what
     gains for certain in the environment and does not cost clean speech more than the tolerance; what is
     refused is kept with its verdict. Exit status 1 when it was refused.
 
@@ -89,10 +96,9 @@ def refresh(
     from audiocodec.adaptation.repair.sound import find_recordings, read_sound
 
     output = Output(json, quiet)
-    reason = f"refresh by {method}"
-    plan = plan_of(
-        method, stages, fraction, seed, bitrate, clean_tolerance, environment, reason, activate, dry_run
-    )
+    fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}
+    reason = f"refresh by {method}{' with an adapter' if adapter else ''}"
+    plan = plan_of(fitting, stages, bitrate, clean_tolerance, environment, reason, activate, dry_run)
     registry = open_store(store, new=True)
     codec = codec_for(model, device, None, store if store.is_dir() else None)
     if not store.is_dir() and not dry_run:
@@ -114,10 +120,8 @@ def refresh(
 
 
 def plan_of(
-    method: str,
+    fitting: Mapping[str, Any],
     stages: str | None,
-    fraction: float,
-    seed: int,
     bitrate: float | None,
     clean_tolerance: float,
     environment: str | None,
@@ -125,7 +129,7 @@ def plan_of(
     activate: bool,
     dry_run: bool,
 ) -> Plan:
-    """What the options of a command ask for.
+    """What the options of a command ask for; `fitting` are fields of `RefreshOptions`.
 
     Raises:
         InputError: a value is out of range.
@@ -134,9 +138,9 @@ def plan_of(
     from audiocodec.adaptation.repair.proposal import Plan
     from audiocodec.adaptation.repair.refresh import RefreshOptions
 
-    fitting: Any = {"method": method, "stages": _stages(stages), "fraction": fraction, "seed": seed}
-    acceptance = Acceptance(bitrate, clean_tolerance, seed=seed)
-    return Plan(RefreshOptions(**fitting), acceptance, environment, reason, activate, dry_run)
+    acceptance = Acceptance(bitrate, clean_tolerance, seed=fitting["seed"])
+    options = RefreshOptions(**fitting, stages=_stages(stages))
+    return Plan(options, acceptance, environment, reason, activate, dry_run)
 
 
 def report(output: Output, outcome: Outcome) -> None:

@@ -75,7 +75,8 @@ class LossConfig:
         mel_bins: mel bands for each window.
         compressed_windows: those of `window_lengths` on which the compressed spectrum is compared too.
         complex_share: share of the compressed-spectrum loss on complex values, the rest on magnitudes.
-        weights: by name: mel, spectrum, waveform, loudness, commitment; one that is not named counts nothing.
+        weights: by name: mel, spectrum, waveform, loudness, intelligibility, commitment; one that is not
+            named counts nothing.
     """
 
     window_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)

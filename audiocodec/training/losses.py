@@ -1,4 +1,4 @@
-"""Reconstruction losses: spectra, one STFT shared by all terms of a resolution, waveform and loudness."""
+"""Reconstruction losses: spectra with one STFT for all terms of a resolution, wave, loudness, envelopes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torchaudio.functional import melscale_fbanks
 
 from audiocodec.errors import ConfigError
 from audiocodec.nn import spectra
+from audiocodec.nn.intelligibility import IntelligibilityLoss
 from audiocodec.nn.loudness import LoudnessLoss
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from audiocodec.training.config import LossConfig, TrainConfig
 
-RECONSTRUCTION_LOSSES = ("mel", "spectrum", "waveform", "loudness")
+RECONSTRUCTION_LOSSES = ("mel", "spectrum", "waveform", "loudness", "intelligibility")
 """Names of what is compared at the output of the decoder."""
 
 MEL_FLOOR = 1e-4
@@ -98,21 +99,23 @@ class _Spectra(NamedTuple):
 
 
 class ReconstructionLoss(nn.Module):
-    """What a recipe gives a weight out of mel, spectrum, waveform and loudness.
+    """What a recipe gives a weight out of mel, spectrum, waveform, loudness and intelligibility.
 
     `mel`, `spectrum`: see `SpectralLoss`. `waveform`: mean absolute difference of samples, as in EnCodec
-    (https://arxiv.org/abs/2210.13438, 3.4). `loudness`: see `LoudnessLoss`.
+    (https://arxiv.org/abs/2210.13438, 3.4). `loudness`: see `LoudnessLoss`. `intelligibility`: see
+    `IntelligibilityLoss`.
     """
 
     def __init__(self, config: LossConfig, sample_rate: int) -> None:
         """Build those parts that have a weight.
 
         Raises:
-            ConfigError: a window is too short for so many mel bands, or loudness is asked for below 8 kHz.
+            ConfigError: a window is too short for so many mel bands, or the rate is too low
+                for loudness or intelligibility.
         """
         super().__init__()
         self.names = [name for name in RECONSTRUCTION_LOSSES if config.weights.get(name, 0.0) > 0]
-        self.spectral = self.loudness = None
+        self.spectral = self.loudness = self.intelligibility = None
         if {"mel", "spectrum"} & set(self.names):
             compressed = config.compressed_windows if "spectrum" in self.names else ()
             self.spectral = SpectralLoss(
@@ -120,6 +123,8 @@ class ReconstructionLoss(nn.Module):
             )
         if "loudness" in self.names:
             self.loudness = LoudnessLoss(sample_rate)
+        if "intelligibility" in self.names:
+            self.intelligibility = IntelligibilityLoss(sample_rate)
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
         """[B, L], [B, L] -> losses by name, [] each."""
@@ -128,6 +133,8 @@ class ReconstructionLoss(nn.Module):
             losses["waveform"] = (estimate - reference).abs().mean()
         if self.loudness is not None:
             losses["loudness"] = self.loudness(estimate, reference)
+        if self.intelligibility is not None:
+            losses["intelligibility"] = self.intelligibility(estimate, reference)
         return {name: losses[name] for name in self.names}
 
 

@@ -11,7 +11,7 @@ import torch
 
 from audiocodec.checkpoint import load_model
 from audiocodec.errors import CheckpointError, ConfigError
-from audiocodec.model import CodecModel, build_model
+from audiocodec.model import CodecModel, build_model, build_quantizer
 from audiocodec.nn.spectral import SpectralDecoder, SpectralEncoder, start_linear
 from audiocodec.pretrained import find
 from audiocodec.training.engine.processes import Processes
@@ -20,6 +20,7 @@ from audiocodec.training.switch import add_switch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from audiocodec.model import ModelConfig
     from audiocodec.training.config import TrainConfig
     from audiocodec.training.data.batch import Sampler
 
@@ -43,10 +44,10 @@ def build(config: TrainConfig) -> CodecModel:
         model, found, _ = load_model(find(config.start))
         if found != config.model and replace(found, denoise="film") == config.model:
             add_switch(model)  # which it can learn without changing anything else
-        elif found != config.model:
+        elif found != config.model and not _exchange_quantizer(model, found, config.model):
             raise CheckpointError(
                 f"{config.start} was built from another `model` than this recipe's;"
-                " copy what its config.yaml says"
+                " copy what its config.yaml says, all but the quantizer's options"
             )
         return model
     if config.start == "linear" and config.model.net.kind != "spectral":
@@ -54,6 +55,22 @@ def build(config: TrainConfig) -> CodecModel:
             f"start: linear is for nets of kind spectral, not {config.model.net.kind}; use start: random"
         )
     return build_model(config.model)
+
+
+def _exchange_quantizer(model: CodecModel, found: ModelConfig, wanted: ModelConfig) -> bool:
+    """Whether `wanted` differs in how the quantiser learns and searches only; if so, it does as asked."""
+    other = wanted.quantizer
+    quantizer = replace(found.quantizer, options=other.options, search_width=other.search_width)
+    if replace(found, quantizer=quantizer) != wanted:
+        return False
+    fresh = build_quantizer(other, wanted.net.dim)
+    try:
+        fresh.load_state_dict(model.quantizer.state_dict())
+    except RuntimeError:  # an option that adds weights
+        return False
+    fresh.load_codebooks({name: codebook.clone() for name, codebook in fresh.codebooks().items()})
+    model.quantizer = fresh.eval()
+    return True
 
 
 def start(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from audiocodec.errors import ConfigError
+from audiocodec.nn.intelligibility import IntelligibilityLoss
 from audiocodec.nn.loudness import LoudnessLoss
 from audiocodec.training.config import LossConfig
 from audiocodec.training.losses import (
@@ -115,6 +116,7 @@ def test_what_has_a_weight_is_computed_and_nothing_else(voice):
     separate = SpectralLoss(RATE, (256, 1024), (40, 64), (256,))(estimate, reference)
     separate["waveform"] = (estimate - reference).abs().mean()
     separate["loudness"] = LoudnessLoss(RATE)(estimate, reference)
+    separate["intelligibility"] = IntelligibilityLoss(RATE)(estimate, reference)
     for names in (("mel",), ("spectrum", "loudness"), ("waveform",), (), RECONSTRUCTION_LOSSES):
         weights = {**dict.fromkeys(RECONSTRUCTION_LOSSES, 0.0), **dict.fromkeys(names, 2.0)}
         loss = ReconstructionLoss(LossConfig((256, 1024), (40, 64), (256,), weights=weights), RATE)

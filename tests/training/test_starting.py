@@ -47,6 +47,19 @@ def test_goes_on_from_a_model(recipe, tmp_path):
     codebooks = trainer.model.quantizer.codebooks()
     assert all(torch.equal(codebooks[name], c) for name, c in model.quantizer.codebooks().items())
     trainer.step()
+    for change in ({"options": {"dead_codes": "split"}}, {"search_width": 2}):
+        changed = replace(recipe.model, quantizer=replace(recipe.model.quantizer, **change))
+        other = build(replace(recipe, model=changed, start=str(tmp_path / "model")))
+        for name, tensor in other.state_dict().items():
+            assert torch.equal(tensor, model.state_dict()[name]), name
+        assert other.quantizer.stages[0].parts.dead_codes == change.get("options", {}).get(
+            "dead_codes", "random"
+        )
+        assert torch.equal(other.quantizer.stages[0].cluster_sum, other.quantizer.stages[0].codebook)
+    for change in ({"codebook_size": 8}, {"method": "simvq"}):
+        changed = replace(recipe.model, quantizer=replace(recipe.model.quantizer, **change))
+        with pytest.raises(CheckpointError, match="another `model`"):
+            build(replace(recipe, model=changed, start=str(tmp_path / "model")))
     other = replace(recipe.model, net=replace(recipe.model.net, decoder_blocks=2))
     with pytest.raises(CheckpointError, match="another `model`"):
         build(replace(recipe, model=other, start=str(tmp_path / "model")))

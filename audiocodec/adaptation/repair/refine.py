@@ -1,8 +1,9 @@
-"""Entries moved along the gradient of the decoded sound, and a map around them; the nets stay frozen.
+"""Entries or an adapter moved along the gradient of the decoded sound, and a map around entries.
 
 Codes are chosen anew in every step by the encoder's own search, as entries move under it; given the codes,
 sums of entries go through the frozen decoder and the error of the sound comes back to them. A second term
-keeps the sums near the latents, without which the search and the decoder drift apart.
+keeps the sums near the latents, without which the search and the decoder drift apart. Nets in use are never
+changed; of a copy of the decoder an adapter is fitted.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from audiocodec.adaptation.repair.loss import SoundLoss
+from audiocodec.adaptation.repair.loss import ADAPTER_LOUDNESS_WEIGHT, SoundLoss
 from audiocodec.adaptation.statistics import encode_latents
 from audiocodec.devices import device_of
+from audiocodec.nn.adapter import adapter_parameters
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from audiocodec.adaptation.repair.refit import Fit
     from audiocodec.adaptation.repair.sound import Clip
@@ -40,6 +42,7 @@ class Refining:
         settling_seconds: of its start that the decoder needs to come to know the past; no error is counted.
         entry_rate: learning rate of entries, in units of the root mean square of their stage.
         latent_weight: of the squared error of the latents, in units of their variance.
+        adapter_rate: learning rate of the decoder's gains and offsets.
     """
 
     steps: int = 120
@@ -49,6 +52,7 @@ class Refining:
     settling_seconds: float = 0.3
     entry_rate: float = 0.01
     latent_weight: float = 1.0
+    adapter_rate: float = 2e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,10 +97,32 @@ def refine_entries(
         parts = zip(start, deltas, sizes, masks, strict=True)
         return fit.stack.with_entries([e + size * mask * delta for e, delta, size, mask in parts])
 
-    learner = _Learner(model, current, deltas, options.entry_rate)
+    decoder = copy.deepcopy(model.decoder).requires_grad_(False)
+    loss = SoundLoss(model.sample_rate)
+    learner = _Learner(model, decoder, loss, current, deltas, options.entry_rate)
     learner.fit(environment, clean, options, rng, progress)
     with torch.no_grad():
         return replace(fit, stack=current())
+
+
+def fit_adapter(
+    model: CodecModel,
+    stack: Stack,
+    environment: Sequence[Lesson],
+    clean: Sequence[Lesson],
+    options: Refining,
+    rng: torch.Generator,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, Tensor]:
+    """Gains and offsets of the decoder for what `stack` makes of an environment, by name."""
+    decoder = copy.deepcopy(model.decoder).requires_grad_(False)
+    moved = adapter_parameters(decoder)
+    for parameter in moved.values():
+        parameter.requires_grad_(True)
+    loss = SoundLoss(model.sample_rate, ADAPTER_LOUDNESS_WEIGHT)
+    learner = _Learner(model, decoder, loss, lambda: stack, list(moved.values()), options.adapter_rate)
+    learner.fit(environment, clean, options, rng, progress)
+    return {name: parameter.detach().cpu() for name, parameter in moved.items()}
 
 
 def fit_map(stack: Stack, rows: Tensor, clean: Tensor, iterations: int = 4) -> Stack:
@@ -122,16 +148,20 @@ def fit_map(stack: Stack, rows: Tensor, clean: Tensor, iterations: int = 4) -> S
 
 
 class _Learner:
-    """Adam on `parameters`, of which `current` makes the stack."""
+    """Adam on `parameters`, which are part of `decoder` or of the stack that `current` makes."""
 
     def __init__(
-        self, model: CodecModel, current: Callable[[], Stack], parameters: Sequence[Tensor], rate: float
+        self,
+        model: CodecModel,
+        decoder: nn.Module,
+        loss: SoundLoss,
+        current: Callable[[], Stack],
+        parameters: Sequence[Tensor],
+        rate: float,
     ) -> None:
-        self.model, self.current, self.parameters = model, current, parameters
-        # A copy without gradients: the model in use is not touched, and nothing is computed in vain.
-        self.decoder = copy.deepcopy(model.decoder).requires_grad_(False)
+        self.model, self.decoder, self.current = model, decoder, current
+        self.loss = loss.to(device_of(model))
         self.optimizer = torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99))
-        self.loss = SoundLoss(model.sample_rate).to(device_of(model))
 
     def fit(
         self,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from audiocodec.adaptation.repair.online import follow
-from audiocodec.adaptation.repair.refine import Refining, fit_map, lessons, refine_entries
+from audiocodec.adaptation.repair.refine import Refining, fit_adapter, fit_map, lessons, refine_entries
 from audiocodec.adaptation.repair.refit import Fit, refit, thin
 from audiocodec.adaptation.repair.stack import Stack
 from audiocodec.errors import InputError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from audiocodec.adaptation.repair.sound import Sound
     from audiocodec.codec import Codec
 
-Method = Literal["kmeans", "gradient", "affine", "online"]
-METHODS: tuple[Method, ...] = ("kmeans", "gradient", "affine", "online")
+Method = Literal["kmeans", "gradient", "affine", "online", "none"]
+METHODS: tuple[Method, ...] = ("kmeans", "gradient", "affine", "online", "none")
 FRAMES_PER_ENTRY = 8
 """Frames of the environment for each entry that is to move, at least."""
 MOST_FRAMES = 60_000
@@ -37,9 +37,11 @@ class RefreshOptions:
     Attributes:
         method: "kmeans" moves entries to where the latents are; "gradient" does that and then follows the
             gradient of the decoded sound; "affine" leaves the entries and fits a map around the quantiser;
-            "online" lets entries follow the sound piece by piece, in bounded steps.
+            "online" lets entries follow the sound piece by piece, in bounded steps; "none" leaves the
+            codebooks to an adapter alone.
         stages: first and last stage, counted from 1; None: all.
         fraction: of the entries of each stage that may move; 1 fits the whole codebook to the environment.
+        adapter: whether gains and offsets of the decoder follow, too, sent and named with the codebooks.
         refining: how gradients are followed.
         seed: of everything that is drawn.
     """
@@ -47,12 +49,15 @@ class RefreshOptions:
     method: Method = "kmeans"
     stages: tuple[int, int] | None = None
     fraction: float = 0.25
+    adapter: bool = False
     refining: Refining = field(default_factory=Refining)
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError(f"method {self.method!r}; choose one of {', '.join(METHODS)}")
+        if self.method == "none" and not self.adapter:
+            raise InputError("method 'none' changes nothing by itself: ask for an adapter, too (--adapter)")
         if not 0 < self.fraction <= 1:
             raise InputError(f"fraction {self.fraction}; give a share of the entries above 0, at most 1")
         if self.stages is not None and not 1 <= self.stages[0] <= self.stages[1]:
@@ -65,7 +70,7 @@ class Candidate:
 
     Attributes:
         codebooks: by name.
-        extras: the map around them, by name; {} without one.
+        extras: the map around them and the adapter, by name; {} without any.
         facts: what was done: method, entries moved, seconds of sound and of work, errors of the latents.
     """
 
@@ -75,7 +80,7 @@ class Candidate:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """Codebooks and map, as a revision holds them."""
+        """Codebooks, map and adapter, as a revision holds them."""
         return {**self.codebooks, **self.extras}
 
 
@@ -102,33 +107,34 @@ def refresh(
     heard, spoken = lessons(codec.model, environment.clips), lessons(codec.model, clean.clips)
     rng = torch.Generator().manual_seed(options.seed)
     rows, kept = _rows(heard, rng), _rows(spoken, rng, clean_latents)
-    share = 0.4 if options.method == "gradient" else 1.0
+    # Of whole codebooks, nothing that clean speech needs is left to keep.
+    refined_with = spoken if options.fraction < 1 else []
+    shown = _parts(progress, (1.0, 1.5 * (options.method == "gradient"), 1.5 * options.adapter))
     if options.method == "affine":
         fit = Fit(fit_map(stack, rows, kept), ())
+    elif options.method == "none":
+        fit = Fit(stack, ())
     elif options.method == "online":
         windows = [lesson.latents for lesson in heard]
-        fit = follow(stack, windows, kept, stages, options.fraction, progress)
+        fit = follow(stack, windows, kept, stages, options.fraction, shown[0])
     else:
-        fit = refit(stack, rows, kept, stages, options.fraction, rng, lambda s: progress(share * s))
-        if options.method == "gradient":
-
-            def show(done: float) -> None:
-                progress(share + (1 - share) * done)
-
-            # Of whole codebooks, nothing that clean speech needs is left to keep.
-            refined_with = spoken if options.fraction < 1 else []
-            fit = refine_entries(codec.model, fit, heard, refined_with, options.refining, rng, show)
+        fit = refit(stack, rows, kept, stages, options.fraction, rng, shown[0])
+    by_sound = (heard, refined_with, options.refining, rng)
+    if options.method == "gradient":
+        fit = refine_entries(codec.model, fit, *by_sound, shown[1])
+    adapter = fit_adapter(codec.model, fit.stack, *by_sound, shown[2]) if options.adapter else {}
     facts = {
         "method": options.method,
         "stages": [stages[0] + 1, stages[-1] + 1],
         "fraction": options.fraction,
+        "adapter": options.adapter,
         "seed": options.seed,
         "moved_entries": [int(free.sum()) for free in fit.moved],
         "environment_seconds": round(environment.seconds, 1),
         "clean_seconds": round(clean.seconds, 1),
         "processor_seconds": round(time.process_time() - started, 1),
     }
-    extras = fit.stack.extras()
+    extras = {**fit.stack.extras(), **codec.model.adapter, **adapter}
     if not extras and options.method == "affine":
         raise InputError("the map that fits best is none: this environment needs another method")
     return Candidate(fit.stack.codebooks(), extras, facts)
@@ -151,7 +157,7 @@ def check_enough(environment: Sound, codec: Codec, options: RefreshOptions) -> N
 
 def seconds_needed(codec: Codec, options: RefreshOptions) -> float:
     """Sound that a fit needs at least."""
-    if options.method == "affine":
+    if options.method in ("affine", "none"):
         return 20.0
     size = max(codec.model.quantizer.codebook_sizes)
     return max(20.0, FRAMES_PER_ENTRY * options.fraction * size / codec.model.frame_rate)
@@ -167,6 +173,15 @@ def _chosen(options: RefreshOptions, stack: Stack) -> range:
     if last > len(stack.entries):
         raise InputError(f"stages {first} to {last}; this model has 1 to {len(stack.entries)}")
     return range(first - 1, last)
+
+
+def _parts(progress: Callable[[float], None], weights: Sequence[float]) -> list[Callable[[float], None]]:
+    """One `progress` for each part of the work, of so much weight."""
+
+    def part(start: float, weight: float) -> Callable[[float], None]:
+        return lambda share: progress((start + weight * share) / sum(weights))
+
+    return [part(sum(weights[:number]), weight) for number, weight in enumerate(weights)]
 
 
 def _rows(found: list[Lesson], rng: torch.Generator, more: Tensor | None = None) -> Tensor:

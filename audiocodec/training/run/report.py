@@ -32,6 +32,7 @@ LOSSES = {
     "spectrum": "spectrum: compressed STFT",
     "waveform": "waveform",
     "loudness": "loudness",
+    "intelligibility": "intelligibility",
     "commitment": "commitment",
     "adversarial": "adversarial: the codec's side",
     "feature": "feature matching",

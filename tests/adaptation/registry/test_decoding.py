@@ -6,6 +6,7 @@ import torch
 
 from audiocodec.codec import load
 from audiocodec.errors import RegistryError
+from audiocodec.nn.adapter import adapter_parameters
 
 
 @pytest.fixture
@@ -110,3 +111,56 @@ def test_a_map_of_latents_travels_with_the_codebooks(history, codec, voice, tmp_
     assert joined.with_codebook(child.codebook_id).model.quantizer.codebooks().keys() == (
         codec.model.quantizer.codebooks().keys()
     )
+
+
+@pytest.fixture
+def adapted(history, codec):
+    """The identity of the model's own codebooks with an adapter."""
+    store, revisions, _ = history
+    own = adapter_parameters(codec.model.decoder)
+    extras = {name: 1.2 * parameter.detach() + 0.02 for name, parameter in own.items()}
+    parent = revisions[0].codebook_id
+    revision = store.publish(codec.model_id, store.get(parent), parent, reason="decoder", extras=extras)
+    assert revision.file["bytes"] < 6 * sum(p.numel() for p in own.values()) + 6000
+    return revision.codebook_id
+
+
+def test_an_adapter_of_the_decoder_travels_with_the_codebooks(
+    history, adapted, codec, voice, tmp_path, new_store, tiny_folder
+):
+    store, revisions, joined = history
+    wav = voice(0.6)
+    data, plain = joined.with_codebook(adapted).compress(wav, 16000), codec.compress(wav, 16000)
+    heard = joined.decompress(data)[0]
+    assert len(data) == len(plain)  # the same codes
+    assert np.abs(heard - codec.decompress(plain)[0]).max() > 1e-3
+    store.export(adapted, tmp_path / "decoder.nacbook")
+    receiver = new_store()
+    receiver.baseline(codec.model_id, codec.model.quantizer.codebooks())
+    receiver.import_(tmp_path / "decoder.nacbook")
+    np.testing.assert_array_equal(load(tiny_folder, "cpu", receiver).decompress(data)[0], heard)
+    # Beside each other: the adapter is used by its own files only, whatever codec reads them.
+    other = joined.with_codebook(revisions[1].codebook_id).compress(wav, 16000)
+    for reader in (joined, joined.with_codebook(adapted), joined.with_codebook(revisions[1].codebook_id)):
+        np.testing.assert_array_equal(reader.decompress(data)[0], heard)
+        np.testing.assert_array_equal(reader.decompress(plain)[0], codec.decompress(plain)[0])
+        np.testing.assert_array_equal(reader.decompress(other)[0], joined.decompress(other)[0])
+
+
+def test_a_stream_is_decoded_with_the_adapter_it_names(history, adapted, voice):
+    _, _, joined = history
+    wav = voice(1.4)
+    encoder = joined.with_codebook(adapted).stream_encoder(16000)
+    packets = [*encoder.push(wav), *encoder.flush()]
+    decoder = joined.stream_decoder()
+    out = np.concatenate([*(decoder.push(packet) for packet in packets), decoder.flush()], axis=1)
+    np.testing.assert_allclose(out, joined.decompress(b"".join(packets))[0], atol=1e-6)
+
+
+def test_an_adapter_of_another_decoder_does_not_fit(history, codec):
+    store, revisions, joined = history
+    parent = revisions[0].codebook_id
+    extras = {"decoder.other": torch.ones(3)}
+    revision = store.publish(codec.model_id, store.get(parent), parent, reason="", extras=extras)
+    with pytest.raises(RegistryError, match="does not fit this model: the adapter does not fit this decoder"):
+        joined.with_codebook(revision.codebook_id)

@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from audiocodec.adaptation.repair.loss import SoundLoss
 from audiocodec.adaptation.repair.refine import Refining, fit_map, lessons, refine_entries
 from audiocodec.adaptation.repair.refit import Fit
 from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh, seconds_needed
 from audiocodec.adaptation.repair.scoring import ERROR, score, with_codebooks
 from audiocodec.adaptation.repair.stack import Stack
 from audiocodec.errors import InputError
+from audiocodec.nn.adapter import adapter_parameters
 from audiocodec.quantizers import build_stack
 from audiocodec.quantizers.latent_map import LatentMap
 
@@ -34,6 +38,34 @@ def test_other_sound_of_the_environment_is_coded_with_less_error(codec, make_sou
         refreshed, here, make_sound(6, seed=3), RefreshOptions("kmeans")
     )  # and once more from there
     assert set(again.extras) == set(found.extras)
+
+
+@pytest.mark.parametrize("method", ["none", "kmeans"])
+def test_an_adapter_lets_the_decoder_follow(codec, make_sound, method):
+    here, elsewhere = make_sound(12, changed=True, seed=1), make_sound(4, changed=True, seed=2)
+    state = {name: tensor.clone() for name, tensor in codec.model.state_dict().items()}
+    options = RefreshOptions(
+        method, adapter=True, refining=replace(QUICK, steps=30, adapter_rate=0.03), fraction=0.5
+    )
+    found = refresh(codec, here, make_sound(6, seed=3), options)
+    assert all(torch.equal(state[name], tensor) for name, tensor in codec.model.state_dict().items())
+    own = adapter_parameters(codec.model.decoder)
+    assert found.extras.keys() == own.keys()
+    codebooks = codec.model.quantizer.codebooks()
+    unchanged = [torch.equal(codebooks[name], tensor) for name, tensor in found.codebooks.items()]
+    assert all(unchanged) if method == "none" else not any(unchanged)
+    refreshed = with_codebooks(codec, found.tensors)
+    loss = SoundLoss(codec.sample_rate)
+
+    def error(other):
+        found = [(other.decompress(other.compress(c.wav, 16000))[0], c.wav[None]) for c in elsewhere.clips]
+        return sum(float(loss(torch.from_numpy(decoded), torch.from_numpy(wav))) for decoded, wav in found)
+
+    unadapted = with_codebooks(codec, found.codebooks) if method == "kmeans" else codec
+    assert error(refreshed) < 0.97 * error(unadapted)
+    # A refresh without one keeps what is in use.
+    again = refresh(refreshed, here, make_sound(6, seed=3), RefreshOptions("kmeans"))
+    assert all(torch.equal(again.extras[name], tensor) for name, tensor in found.extras.items())
 
 
 def test_a_gradient_step_moves_movable_entries_only(codec, make_sound):
@@ -85,6 +117,7 @@ def test_quantisers_without_such_a_stack_are_refused():
 def test_options_are_checked(codec, make_sound):
     for changes, message in (
         ({"method": "magic"}, "kmeans, gradient, affine, online"),
+        ({"method": "none"}, "changes nothing by itself"),
         ({"fraction": 0.0}, "above 0"),
         ({"stages": (3, 2)}, "first to last"),
     ):
