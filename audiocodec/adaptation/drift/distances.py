@@ -7,9 +7,11 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
+from torch import Tensor
 
 from audiocodec.adaptation.statistics import Moments, Reservoir
 
@@ -21,7 +23,7 @@ PROJECTIONS = 64
 QUANTILES = 128
 Counts = NDArray[np.int64]
 # A baseline is compared with many windows.
-_ROOTS: WeakKeyDictionary[Moments, NDArray[np.float64]] = WeakKeyDictionary()
+_ROOTS: WeakKeyDictionary[Moments, Tensor] = WeakKeyDictionary()
 _QUANTILES: WeakKeyDictionary[Reservoir, tuple[NDArray[np.float64], float]] = WeakKeyDictionary()
 
 
@@ -65,18 +67,19 @@ def gaussian_w2(baseline: Moments, window: Moments) -> float:
     """
     root = _ROOTS.get(baseline)
     if root is None:
-        root = _ROOTS[baseline] = symmetric_root(baseline.covariance)
-    middle = np.linalg.eigvalsh(root @ window.covariance @ root)
-    cross = float(np.sqrt(np.maximum(middle, 0)).sum())
+        root = _ROOTS[baseline] = symmetric_root(torch.from_numpy(baseline.covariance))
+    # By torch, which keeps to the threads it is given: those of numpy's library wait for each other.
+    middle = root @ torch.from_numpy(window.covariance) @ root
+    cross = float(torch.linalg.eigvalsh(middle).clamp(min=0).sqrt().sum())
     squared = float(((baseline.mean - window.mean) ** 2).sum())
     squared += baseline.variance + window.variance - 2 * cross
     return float(np.sqrt(max(squared, 0.0) / max(baseline.variance, 1e-30)))
 
 
-def symmetric_root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def symmetric_root(matrix: Tensor) -> Tensor:
     """Square root of a symmetric matrix [D, D] without negative eigenvalues."""
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
 
 
 @cache
