@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from importlib import import_module
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from audiocodec.errors import InputError, MissingPackageError
+from audiocodec.errors import InputError, require
 
 T = TypeVar("T")
 
@@ -105,7 +104,4 @@ def require_ray() -> Any:
     Raises:
         MissingPackageError: it is not installed.
     """
-    try:
-        return import_module("ray")
-    except ImportError as error:
-        raise MissingPackageError("a cluster needs Ray: pip install 'audiocodec[ray]'") from error
+    return require("ray", "a cluster", "'audiocodec[ray]'")

@@ -18,6 +18,9 @@ AudioCodecError
 └── MissingPackageError (ImportError) an optional package is not installed
 """
 
+from importlib import import_module
+from typing import Any
+
 
 class AudioCodecError(Exception):
     """Anything this package raises on purpose, so one `except` catches it all."""
@@ -85,3 +88,19 @@ class PeerUnavailable(PeerError):  # noqa: N818  a state of the machine, reporte
 
 class MissingPackageError(AudioCodecError, ImportError):
     """An optional package is needed; the message names the extra to install."""
+
+
+def require(module: str, what: str, install: str, instead: str = "") -> Any:
+    """Import a module that may not be there.
+
+    `what` needs it, `install` is what pip takes, `instead` says what can be done without.
+
+    Raises:
+        MissingPackageError: it is not installed, or something it needs is not.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        how = f"pip install {install}" + (f"; {instead}" if instead else "")
+        raise MissingPackageError(f"{what} needs {package} ({error}): {how}") from error

@@ -20,7 +20,7 @@ import numpy as np
 
 from audiocodec import audio
 from audiocodec.effects.room import direct_path
-from audiocodec.errors import InputError, MissingPackageError
+from audiocodec.errors import InputError, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,11 +216,5 @@ def _write_bank(
 
 
 def _import_pyroomacoustics() -> Any:
-    try:
-        import pyroomacoustics
-    except ImportError as error:
-        raise MissingPackageError(
-            "simulating rooms needs pyroomacoustics: pip install 'audiocodec[train]'; measured room responses"
-            " (kind rir in a manifest) need nothing more"
-        ) from error
-    return pyroomacoustics
+    measured = "measured room responses (kind rir in a manifest) need nothing more"
+    return require("pyroomacoustics", "simulating rooms", "'audiocodec[train]'", measured)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +13,7 @@ from scipy import fft
 from audiocodec import audio
 from audiocodec.effects.base import Drawn, Effect, Range, check_range
 from audiocodec.effects.filtering import fast_size
-from audiocodec.errors import ConfigError, InputError, MissingPackageError
+from audiocodec.errors import ConfigError, InputError, MissingPackageError, require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -175,13 +174,8 @@ def _through_ffmpeg(
 
 
 def _import_av(codec: str, form: _Format) -> Any:
-    try:
-        av: Any = importlib.import_module("av")
-    except ImportError as error:
-        raise MissingPackageError(
-            f"coding by {codec} needs PyAV: pip install 'audiocodec[peers]';"
-            " gsm, mulaw and alaw need nothing more"
-        ) from error
+    without = "gsm, mulaw and alaw need nothing more"
+    av = require("av", f"coding by {codec}", "'audiocodec[peers]'", without)
     try:
         av.codec.Codec(form.encoder, "w")
     except ValueError as error:

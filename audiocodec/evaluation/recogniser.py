@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.errors import InputError, MetricError, PeerError, PeerUnavailable
+from audiocodec.errors import InputError, MetricError, PeerError, PeerUnavailable, require
 from audiocodec.evaluation.peers.program import run_program, split_command, write_wav
 from audiocodec.metrics import Metric, WhisperTranscriber, word_error_metric
-from audiocodec.metrics.optional import require
 
 _NAME = "the recogniser"
 

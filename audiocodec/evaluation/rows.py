@@ -15,11 +15,10 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from audiocodec.errors import MissingPackageError
+from audiocodec.errors import require
 from audiocodec.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -172,12 +171,6 @@ def require_pandas() -> Any:
     Raises:
         MissingPackageError: one of them is not installed.
     """
-    try:
-        import pandas as pd
-
-        import_module("pyarrow")
-    except ImportError as error:
-        raise MissingPackageError(
-            "tables need pandas and pyarrow: pip install 'audiocodec[evaluate]'"
-        ) from error
-    return pd
+    install = "'audiocodec[evaluate]'"
+    require("pyarrow", "a table", install)
+    return require("pandas", "a table", install)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.errors import MetricError
-from audiocodec.metrics.optional import require
+from audiocodec.errors import MetricError, require
 from audiocodec.metrics.pair import check_pair
 
 _BLOCK_SECONDS = 0.4

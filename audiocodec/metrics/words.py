@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.errors import MetricError
-from audiocodec.metrics.optional import require
+from audiocodec.errors import MetricError, require
 from audiocodec.metrics.pair import at_rate, check_pair
 from audiocodec.metrics.table import Metric
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from audiocodec.adaptation.dashboard.timeline import Window, parse_window
 from audiocodec.adaptation.watch.log import read_new
 from audiocodec.adaptation.watch.states import STATES
-from audiocodec.errors import AudioCodecError, InputError, MissingPackageError
+from audiocodec.errors import AudioCodecError, InputError, require
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry import Registry
@@ -158,9 +158,4 @@ def _core() -> Any:
 
 
 def _client() -> Any:
-    try:
-        return import_module("prometheus_client")
-    except ImportError as error:
-        raise MissingPackageError(
-            "metrics need the package prometheus-client: pip install 'audiocodec[adapt]'"
-        ) from error
+    return require("prometheus_client", "Prometheus", "'audiocodec[adapt]'")

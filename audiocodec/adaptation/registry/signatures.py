@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiocodec.errors import InputError, MissingPackageError, RegistryError
+from audiocodec.errors import InputError, RegistryError, require
 
 if TYPE_CHECKING:
     import os
@@ -99,9 +100,7 @@ def _no_key(path: str | os.PathLike[str], kind: str) -> InputError:
 
 
 def _cryptography() -> tuple[Any, Any]:
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError as error:
-        raise MissingPackageError("signatures need cryptography: pip install 'audiocodec[adapt]'") from error
+    primitives = require("cryptography.hazmat.primitives", "a signature", "'audiocodec[adapt]'")
+    names = ("asymmetric.ed25519", "serialization")
+    ed25519, serialization = (import_module(f"{primitives.__name__}.{name}") for name in names)
     return ed25519, serialization

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.errors import InputError, MissingPackageError
+from audiocodec.errors import InputError, require
 
 SequentialTest = Literal["page_hinkley", "adwin", "none"]
 SLACK = 0.5
@@ -117,9 +116,4 @@ def count_alarms(scores: list[float], threshold: float) -> int:
 
 
 def _river() -> Any:
-    try:
-        return import_module("river.drift")
-    except ImportError as error:
-        raise MissingPackageError(
-            "sequential tests need the package river: pip install 'audiocodec[adapt]', or choose none"
-        ) from error
+    return require("river.drift", "a sequential test", "'audiocodec[adapt]'", "or choose none")

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiocodec.errors import MissingPackageError
+from audiocodec.errors import require
 
 Wav = NDArray[np.float32]
 
@@ -68,11 +68,7 @@ def _uri(kind: str, data: bytes) -> str:
 
 
 def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingPackageError("spectrograms need pillow: pip install 'audiocodec[evaluate]'") from error
-    return Image
+    return require("PIL.Image", "a spectrogram", "'audiocodec[evaluate]'")
 
 
 @cache

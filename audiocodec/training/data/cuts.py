@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from audiocodec.audio.manifest import MAX_BYTES
-from audiocodec.errors import InputError, MissingPackageError
+from audiocodec.errors import InputError, require
 from audiocodec.training.data.corpora import TEST_SHARE, VALID_SHARE, complete_splits
 from audiocodec.training.data.manifest import Recording
 from audiocodec.training.data.splits import SPLITS
@@ -72,13 +72,8 @@ def read_cuts(path: Path) -> list[Recording]:
 
 
 def _load(path: Path) -> Any:
-    try:
-        from lhotse import CutSet
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{path}: cuts need Lhotse, which is not installed; pip install 'audiocodec[data]'"
-        ) from error
-    return CutSet.from_jsonl_lazy(path)
+    lhotse = require("lhotse", f"{path}: reading cuts", "'audiocodec[data]'")
+    return lhotse.CutSet.from_jsonl_lazy(path)
 
 
 def _why_not(cut: Any) -> str:

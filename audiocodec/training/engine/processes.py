@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from audiocodec.devices import resolve_device
-from audiocodec.errors import MissingPackageError
+from audiocodec.errors import require
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -123,13 +123,8 @@ def join(device: str, environment: Mapping[str, str] = os.environ) -> Processes:
     """
     if int(environment.get("WORLD_SIZE", "1")) == 1:
         return Processes(device=resolve_device(device))
-    try:
-        from accelerate import PartialState
-    except ImportError as error:
-        raise MissingPackageError(
-            "training in several processes needs Accelerate: pip install 'audiocodec[train]'"
-        ) from error
+    accelerate = require("accelerate", "training in several processes", "'audiocodec[train]'")
     found = resolve_device(device)
-    state = PartialState(cpu=found.type == "cpu", timeout=PATIENCE)
+    state = accelerate.PartialState(cpu=found.type == "cpu", timeout=PATIENCE)
     assert state.device is not None, "Accelerate chooses one"
     return Processes(state.process_index, state.num_processes, state.local_process_index, state.device)

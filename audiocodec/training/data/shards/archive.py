@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import soundfile
 
 from audiocodec.audio import AUDIO_SUFFIXES, Resampler, check_sample_rate, check_samples
-from audiocodec.errors import InputError, MissingPackageError
+from audiocodec.errors import InputError, require
 from audiocodec.training.data.decoding import BLOCK_LENGTH
 
 if TYPE_CHECKING:
@@ -225,12 +225,7 @@ def _expand(pattern: str) -> list[str]:
     ranges = re.findall(r"\{(\d+)\.\.(\d+)", pattern)
     if any(abs(int(last) - int(first)) >= MAX_SHARDS for first, last in ranges):
         raise InputError(f"{pattern}: more than {MAX_SHARDS} shards; make them larger")
-    try:
-        from braceexpand import braceexpand
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{pattern}: braces need a package that is not installed; pip install 'audiocodec[data]'"
-        ) from error
+    braceexpand = require("braceexpand", f"{pattern}: expanding braces", "'audiocodec[data]'").braceexpand
     try:
         names = list(islice(braceexpand(pattern), MAX_SHARDS + 1))
     except ValueError as error:
