@@ -122,6 +122,8 @@ def _report(source: Path, target: Path, task: EncodeTask) -> dict[str, Any]:
 
 def _line(record: dict[str, Any]) -> str:
     line = f"{record['file']} -> {record['output']}: {summary(record)}"
+    if record.get("environment"):
+        line += f", environment {record['environment']}"
     for name in ("pesq_wb", "stoi"):
         if name in record:
             line += f", {name} {'-' if record[name] is None else format(record[name], '.3f')}"

@@ -70,3 +70,42 @@ def test_silence_and_too_little_sound_are_named(run, folders, tmp_path):
     assert result.exit_code == 1
     assert "silent.wav: silent, or shorter than 1 s" in result.stderr
     assert "give at least 96 s that are not silent" in result.stderr
+
+
+@pytest.mark.slow
+def test_each_file_takes_the_codebooks_and_the_adapter_of_its_environment(run, rows, folders, voice, codec):
+    """hall and quiet, known by their baselines, in one run; each file says what it was taken for."""
+    result = run(
+        *("refresh", "hall", "--store", "books", "--clean", "quiet", "--environment", "hall", "--json"),
+        *("--method", "none", "--adapter", "--clean-tolerance", 4),
+    )
+    (found,) = rows(result)
+    assert found["fit"]["adapter"]
+    identity = found["codebook"]
+    result = run("codebooks", "activate", identity, "--store", "books", "--force")
+    assert result.exit_code == 0, result.stderr
+    result = run("codebooks", "rollback", "--store", "books")
+    assert result.exit_code == 0, result.stderr
+    described = ("--store", "books", "--windows", 50)
+    run("baseline", "quiet", "-o", f"books/baselines/{codec.codebook_id}.safetensors", *described)
+    for name, codebook in (("quiet", codec.codebook_id), ("hall", identity)):
+        result = run(
+            *("baseline", name, "-o", f"books/environments/{name}.safetensors", "--name", name),
+            *("--codebook", codebook, *described),
+        )
+        assert result.exit_code == 0, result.stderr
+    for name in ("hall", "quiet"):  # of one talker each, long enough to be told
+        parts = [soundfile.read(f"{name}/{number}.wav")[0] for number in range(3)]
+        soundfile.write(f"{name}.wav", np.concatenate(parts), 16000)
+    result = run(
+        "encode", "hall.wav", "quiet.wav", "-o", "coded", "--codebook", "auto", "--store", "books", "--json"
+    )
+    assert result.exit_code == 0, result.stderr
+    coded = {record["environment"]: record for record in rows(result)}
+    assert coded["hall"]["codebook"] == identity[:32]
+    assert coded["quiet"]["codebook"] == codec.codebook_id[:32]
+    result = run("decode", "coded/hall.nac", "-o", "hall.out.wav", "--store", "books")
+    assert result.exit_code == 0, result.stderr
+    assert "is not at hand" in run("decode", "coded/hall.nac", "-o", "other.wav").stderr
+    result = run("encode", "hall.wav", "-o", "again.nac", "--codebook", "auto", "--store", "books")
+    assert "environment hall" in " ".join(result.output.split())
