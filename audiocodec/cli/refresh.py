@@ -12,6 +12,7 @@ from audiocodec.cli.parts import options
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.stores import open_store
+from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from audiocodec.adaptation.repair.proposal import Outcome, Plan
 
 DIGITS = 12
+PESQ_RANGE = 5.0
+"""No loss is larger."""
 COLUMNS = ("sound", "score", "pieces", "before", "after", "change", "95 % interval", "p")
 
 Inputs = Annotated[
@@ -60,6 +63,12 @@ Bitrate = Annotated[
     float | None, typer.Option(metavar="BIT/S", help="At which both are judged; default: the highest.")
 ]
 Tolerance = Annotated[float, typer.Option(metavar="PESQ", help="That clean speech may lose in the mean.")]
+EnvironmentOnly = Annotated[
+    bool,
+    typer.Option(
+        "--environment-only", help="Clean speech may lose: for encode --codebook auto, not for --activate."
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of everything that is drawn.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Fit and judge, but write nothing.")]
 
@@ -77,6 +86,7 @@ def refresh(
     model: options.Model = None,
     bitrate: Bitrate = None,
     clean_tolerance: Tolerance = 0.02,
+    environment_only: EnvironmentOnly = False,
     seed: Seed = 0,
     device: options.Device = "auto",
     dry_run: DryRun = False,
@@ -96,6 +106,12 @@ def refresh(
     from audiocodec.adaptation.repair.sound import find_recordings, read_sound
 
     output = Output(json, quiet)
+    if environment_only and activate:
+        raise InputError(
+            "codebooks for one environment only are chosen by encode --codebook auto; leave out"
+            " --activate, which would use them for everything"
+        )
+    clean_tolerance = PESQ_RANGE if environment_only else clean_tolerance
     fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}
     reason = f"refresh by {method}{' with an adapter' if adapter else ''}"
     plan = plan_of(fitting, stages, bitrate, clean_tolerance, environment, reason, activate, dry_run)

@@ -56,6 +56,8 @@ def test_wrong_use_is_refused_before_any_work(run, folders):
         (("--stages", "three"), 2, "such as 1-4"),
         (("--stages", "2-99", "--clean", "quiet"), 1, "this model has 1 to 8"),
         (("--bitrate", "123"), 1, "choose one of"),
+        (("--method", "none"), 1, "changes nothing by itself"),
+        (("--environment-only", "--activate"), 1, "leave out --activate"),
     ]
     for arguments, status, message in cases:
         result = run("refresh", "hall", "--store", "books", *arguments)
@@ -77,10 +79,11 @@ def test_each_file_takes_the_codebooks_and_the_adapter_of_its_environment(run, r
     """hall and quiet, known by their baselines, in one run; each file says what it was taken for."""
     result = run(
         *("refresh", "hall", "--store", "books", "--clean", "quiet", "--environment", "hall", "--json"),
-        *("--method", "none", "--adapter", "--clean-tolerance", 4),
+        *("--method", "none", "--adapter", "--environment-only"),
     )
     (found,) = rows(result)
     assert found["fit"]["adapter"]
+    assert "tolerance" not in found["verdict"]["reason"]
     identity = found["codebook"]
     result = run("codebooks", "activate", identity, "--store", "books", "--force")
     assert result.exit_code == 0, result.stderr
