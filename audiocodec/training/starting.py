@@ -42,9 +42,10 @@ def build(config: TrainConfig) -> CodecModel:
     """
     if config.start not in UNTRAINED:
         model, found, _ = load_model(find(config.start))
-        if found != config.model and replace(found, denoise="film") == config.model:
+        if (found.denoise, config.model.denoise) == ("none", "film"):
             add_switch(model)  # which it can learn without changing anything else
-        elif found != config.model and not _exchange_quantizer(model, found, config.model):
+            found = replace(found, denoise="film")
+        if found != config.model and not _exchange_quantizer(model, found, config.model):
             raise CheckpointError(
                 f"{config.start} was built from another `model` than this recipe's;"
                 " copy what its config.yaml says, all but the quantizer's options"
