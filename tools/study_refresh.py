@@ -51,7 +51,7 @@ PIECE_SECONDS = 6.0
 ROOM = {"kind": "room"}
 TELEPHONE = [{"kind": "bandlimit", "low_hz": 300, "high_hz": 3400}, {"kind": "tandem", "codecs": ["mulaw"]}]
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
-    "clean": {"speech": "librispeech", "effects": []},
+    "unchanged": {"speech": "librispeech", "effects": []},
     "telephone": {"effects": TELEPHONE},
     "rain_5db": {"noise": "rain", "effects": [{"kind": "noise", "snr_db": 5.0}]},
     "rain_0db": {"noise": "rain", "effects": [{"kind": "noise", "snr_db": 0.0}]},
