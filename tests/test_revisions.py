@@ -60,7 +60,7 @@ def test_revisions_are_kept_but_not_without_end(codec, monkeypatch):
     store = CountingStore(codec.model.quantizer.codebooks())
     revisions = Revisions(codec.model, codec.model_id, "ff" * 32, store)
     keys = [f"{number:032x}" for number in range(KEPT + 1)]
-    monkeypatch.setattr("audiocodec.revisions.identify", lambda quantizer: store.asked[-1] + "0" * 32)
+    monkeypatch.setattr("audiocodec.revisions.identify_codebooks", lambda tensors: store.asked[-1] + "0" * 32)
     first = revisions.get(keys[0])
     assert revisions.get(keys[0]) is first
     assert store.asked == [keys[0]]
