@@ -235,7 +235,7 @@ def draw(found: Found, path: Path) -> None:
     axes[0].set_yticks(range(len(order)), order)
     axes[0].axvline(0, color="gray", lw=0.8)
     axes[0].set_xlabel("Spearman's rho over the conditions, 95 % interval")
-    axes[0].legend(frameon=False, loc="lower right")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="upper center", ncols=2, frameon=False)
     best, clean = order[-1], found["rows"][CLEAN][PESQ]
     for name, row in found["rows"].items():
         axes[1].plot(row[best], clean - row[PESQ], "o", color="C0", ms=4)
@@ -246,7 +246,7 @@ def draw(found: Found, path: Path) -> None:
     axes[1].set_ylabel("PESQ lost against clean speech")
     for axis in axes:
         axis.grid(alpha=0.3)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.savefig(path, dpi=130)
 
 
