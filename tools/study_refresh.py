@@ -122,7 +122,13 @@ def study(given: argparse.Namespace) -> None:
                     "picked": picked(codec, given.model, name, (clean_fit, fitted), (judged, clean_judged))
                 }
             else:
-                other, facts, sent = candidate(codec, method, fitted, clean_fit, given.steps, given.bitrate)
+                try:
+                    other, facts, sent = candidate(
+                        codec, method, fitted, clean_fit, given.steps, given.bitrate
+                    )
+                except InputError as error:  # too little sound for all entries
+                    sys.stdout.write(f"{name} {method}: left out, {error}\n")
+                    continue
             row: Row = {"model": codec.model_id, "name": codec.name, "environment": name, "method": method}
             row |= {"bitrate": given.bitrate, "split": given.split, "steps": given.steps}
             row |= {"fit": facts, "sent_bytes": sent, "fit_seconds": round(time.process_time() - started, 1)}

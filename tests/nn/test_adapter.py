@@ -44,7 +44,7 @@ def test_what_does_not_fit_is_refused(decoder):
         ({}, "does not fit this decoder"),
         ({**own, f"{PREFIX}other": own[name]}, "does not fit this decoder: decoder.other and 0 more"),
         ({**own, name: own[name][:-1]}, f"{name} of the adapter is"),
-        ({**own, name: own[name] * torch.nan}, "all finite|finite"),
+        ({**own, name: own[name] * torch.nan}, "finite"),
     ):
         with pytest.raises(InputError, match=message):
             with_adapter(decoder, wrong)

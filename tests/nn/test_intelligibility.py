@@ -1,30 +1,21 @@
 """The intelligibility loss against STOI, and what it must not mind."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from scipy.signal import butter, sosfilt
 
-from audiocodec import audio
 from audiocodec.codec import load
 from audiocodec.errors import ConfigError
 from audiocodec.metrics import stoi
 from audiocodec.nn.intelligibility import IntelligibilityLoss
 
 RATE = 16000
-CLIPS = sorted((Path(__file__).parents[1] / "data").glob("*.flac"))
 
 
 @pytest.fixture(scope="module")
 def loss():
     return IntelligibilityLoss(RATE)
-
-
-@pytest.fixture(scope="module")
-def speech():
-    return [audio.read(path)[0][0, RATE : 4 * RATE] for path in CLIPS]
 
 
 def value(loss, wav, estimate):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +99,8 @@ def _no_key(path: str | os.PathLike[str], kind: str) -> InputError:
 
 
 def _cryptography() -> tuple[Any, Any]:
-    primitives = require("cryptography.hazmat.primitives", "a signature", "'audiocodec[adapt]'")
-    names = ("asymmetric.ed25519", "serialization")
-    ed25519, serialization = (import_module(f"{primitives.__name__}.{name}") for name in names)
+    require("cryptography.hazmat.primitives", "a signature", "'audiocodec[adapt]'")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
     return ed25519, serialization
