@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 CHUNK_ELEMENTS = 1 << 22
 """Distances held at a time: 16 MB in single precision, whatever the number of vectors."""
 
+BLOCK = 32
+"""Neighbours in a row among which `least` looks for an index."""
+
 
 def check_size(dim: int, codebook_size: int) -> None:
     """Refuse a codebook without entries or without width.
@@ -57,10 +60,22 @@ def squared_distances(vectors: Tensor, codebook: Tensor) -> Tensor:
 def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
     """Index [N] of the entry of `codebook` [K, D] nearest to each of `vectors` [N, D], in bounded memory."""
     with torch.autocast(vectors.device.type, enabled=False):
-        parts = [
-            scores(chunk, codebook).argmin(dim=1) for chunk in vectors.split(chunk_rows(codebook.shape[0]))
-        ]
+        parts = [least(scores(chunk, codebook)) for chunk in vectors.split(chunk_rows(codebook.shape[0]))]
     return torch.cat(parts)
+
+
+def least(values: Tensor) -> Tensor:
+    """Index [N] of the least of each row of `values` [N, K], as `argmin`: of equal ones the first.
+
+    On a CPU torch goes through rows number by number for an index, but by registers for a least value: a
+    fifth of the time where first a block of each row is found by its least value, then the place in it.
+    """
+    if values.device.type != "cpu" or values.shape[1] % BLOCK or not len(values):
+        return values.argmin(dim=1)
+    blocks = values.unflatten(1, (-1, BLOCK))
+    block = blocks.amin(dim=2).argmin(dim=1, keepdim=True)
+    inside = blocks.gather(1, block[:, :, None].expand(-1, -1, BLOCK))[:, 0].argmin(dim=1)
+    return block[:, 0] * BLOCK + inside
 
 
 def in_chunks(function: Callable[[Tensor], Tensor], vectors: Tensor, codebook_size: int) -> Tensor:
@@ -83,7 +98,8 @@ def cluster_sums(vectors: Tensor, indices: Tensor, codebook_size: int) -> tuple[
 
 def cluster_counts(indices: Tensor, codebook_size: int) -> Tensor:
     """How often [K] each entry occurs in `indices` [N], as float."""
-    return torch.bincount(indices, minlength=codebook_size).float()
+    counts = torch.zeros(codebook_size, device=indices.device)
+    return counts.index_add_(0, indices, torch.ones_like(indices, dtype=counts.dtype))
 
 
 def sample_rows(vectors: Tensor, count: int, rng: torch.Generator | None = None) -> Tensor:

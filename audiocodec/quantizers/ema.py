@@ -55,6 +55,7 @@ class EMAVectorQuantizer(CodebookQuantizer):
         self.register_buffer("cluster_sum", self.codebook.clone(), persistent=False)
         self.register_buffer("cluster_size", torch.ones(codebook_size), persistent=False)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long), persistent=False)
+        self._known_steps: tuple[object, int] | None = None
 
     def entries(self) -> Tensor:
         """The codebook [K, D], a buffer."""
@@ -71,22 +72,31 @@ class EMAVectorQuantizer(CodebookQuantizer):
 
     def before(self, vectors: Tensor) -> None:
         """Start from k-means where nobody did before the first training step."""
-        if int(self.steps) == 0:
+        if self._steps_taken() == 0:
             self.initialise(vectors.t()[None])
 
     @torch.no_grad()
     def after(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
         """Take one moving-average step."""
+        taken = self._steps_taken()
         sums = sum_over_ranks(cluster_sums(vectors, indices, counts.shape[0])[0])
         self.cluster_sum.lerp_(sums, 1 - self.ema_decay)
         self.cluster_size.lerp_(counts, 1 - self.ema_decay)
-        if self.parts.dead_codes != "none" and int(self.steps) % CHECK_EVERY == 0:
+        if self.parts.dead_codes != "none" and taken % CHECK_EVERY == 0:
             self._revive(vectors)
         self.steps += 1
+        self._known_steps = (_state(self.steps), taken + 1)
         # Instead of the paper's Laplace smoothing, which draws unused entries to the origin, they stay. What
         # counts as unused is relative to the mean, the same for every batch size.
         in_use = self.cluster_size > 1e-5 * self.cluster_size.mean()
-        self.codebook[in_use] = self.cluster_sum[in_use] / self.cluster_size[in_use, None]
+        means = self.cluster_sum / self.cluster_size[:, None]
+        self.codebook.copy_(torch.where(in_use[:, None], means, self.codebook))
+
+    def _steps_taken(self) -> int:
+        """The number in `steps`, fetched from its device only where someone else has set it."""
+        if self._known_steps is None or self._known_steps[0] != _state(self.steps):
+            self._known_steps = (_state(self.steps), int(self.steps))
+        return self._known_steps[1]
 
     def _revive(self, vectors: Tensor) -> None:
         dead = find_dead(self.cluster_size, self.parts.dead_code_threshold)
@@ -102,3 +112,8 @@ class EMAVectorQuantizer(CodebookQuantizer):
                 replacements(self.parts.dead_codes, vectors, self.codebook[dead]) * mean_size
             )
             self.cluster_size[dead] = mean_size
+
+
+def _state(tensor: Tensor) -> object:
+    """Another one after every change of `tensor`."""
+    return tensor.data_ptr(), tensor._version

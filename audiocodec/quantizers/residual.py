@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from audiocodec.errors import ConfigError
@@ -70,7 +71,10 @@ class ResidualQuantizer(Composition):
             return self._forward_searched(latents, num_quantizers)
         counts = num_quantizers if isinstance(num_quantizers, Tensor) else None
         rows = self.check_prefix(num_quantizers) if counts is None else self._check_counts(counts)
-        start = latents.float()
+        start, order = latents.float(), None
+        if counts is not None:  # the most first: those that use a stage lie together, and need not be picked
+            order = counts.argsort(descending=True, stable=True)
+            start, counts = start[order.to(start.device, non_blocking=True)], counts[order]
         residual, total, loss = start, torch.zeros_like(start), start.new_zeros(())
         codes: list[Tensor] = []
         metrics: dict[str, Tensor] = {}
@@ -82,12 +86,16 @@ class ResidualQuantizer(Composition):
             residual = residual - (output.quantized.detach() if self.passes_identity else output.quantized)
             total = total + output.quantized
             if number and self.passes_identity:
-                used = 1.0 if counts is None else (counts > first).to(start.dtype)[:, None, None]
-                total = total - used * (start - start.detach())
+                used = len(start) if counts is None else int((counts > first).sum())
+                total = total - _first(start - start.detach(), used)
             loss = loss + share * output.loss
             codes.append(output.codes)
             metrics |= {f"{name}/{number}": value for name, value in output.metrics.items()}
-        return QuantizerOutput(total.to(latents.dtype), torch.cat(codes, dim=1), loss, metrics)
+        chosen = torch.cat(codes, dim=1)
+        if order is not None:
+            back = order.argsort().to(start.device, non_blocking=True)
+            total, chosen = total[back], chosen[back]
+        return QuantizerOutput(total.to(latents.dtype), chosen, loss, metrics)
 
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
         """Latents [B, D, T] -> codes [B, N, T]."""
@@ -142,14 +150,25 @@ class ResidualQuantizer(Composition):
 def _forward_active(
     stage: Quantizer, residual: Tensor, counts: Tensor, rows: int
 ) -> tuple[QuantizerOutput, float]:
-    """Run `stage` on the examples with positive `counts` [B]: the others stay out of its statistics.
+    """Run `stage` on the examples with positive `counts` [B], which come first: the others stay out of it.
 
     Returns codes of all examples, zero where not used, and the share of examples that were active.
     """
-    active = (counts > 0).nonzero()[:, 0]
-    part = residual[active]
-    output: QuantizerOutput = stage(part, counts[active].clamp(max=rows) if len(stage.prefixes) > 1 else rows)
-    quantized = torch.zeros_like(residual).index_copy(0, active, output.quantized)
-    codes = output.codes.new_zeros(residual.shape[0], rows, residual.shape[2])
-    codes[active, : output.codes.shape[1]] = output.codes
-    return QuantizerOutput(quantized, codes, output.loss, output.metrics), part.shape[0] / max(len(counts), 1)
+    active, batch = int((counts > 0).sum()), len(counts)
+    part = residual[:active]
+    output: QuantizerOutput = stage(
+        part, counts[:active].clamp(max=rows) if len(stage.prefixes) > 1 else rows
+    )
+    quantized = _padded(output.quantized, batch)
+    codes = F.pad(output.codes, (0, 0, 0, rows - output.codes.shape[1], 0, batch - active))
+    return QuantizerOutput(quantized, codes, output.loss, output.metrics), active / max(batch, 1)
+
+
+def _first(tensor: Tensor, count: int) -> Tensor:
+    """The first `count` examples of [B, D, T], zeros for the others."""
+    return tensor if count == len(tensor) else _padded(tensor[:count], len(tensor))
+
+
+def _padded(part: Tensor, batch: int) -> Tensor:
+    """Examples [n, D, T], and zeros behind them up to [batch, D, T]."""
+    return F.pad(part, (0, 0, 0, 0, 0, batch - len(part)))

@@ -10,6 +10,7 @@ from audiocodec.quantizers.codebook import (
     from_rows,
     in_chunks,
     kmeans,
+    least,
     lookup,
     mean_square,
     nearest,
@@ -45,6 +46,15 @@ def test_nearest_never_holds_more_than_a_chunk(monkeypatch: pytest.MonkeyPatch) 
     nearest(torch.zeros(5000, 2), torch.zeros(8192, 2))
     assert len(seen) > 5
     assert max(seen) <= module.CHUNK_ELEMENTS
+
+
+@pytest.mark.parametrize("shape", [(50, 1024), (7, 64), (3, 33), (2, 1), (0, 64)])
+def test_least_is_argmin_with_ties_and_what_is_not_finite(shape: tuple[int, int]) -> None:
+    values = torch.randint(0, 40, shape, generator=torch.Generator().manual_seed(0)).float()
+    assert torch.equal(least(values), values.argmin(1))
+    values[values == 0] = -torch.inf
+    values[values == 1] = torch.nan
+    assert torch.equal(least(values), values.argmin(1))
 
 
 def test_nearest_of_no_vectors_is_empty_int64() -> None:
