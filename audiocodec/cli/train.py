@@ -61,7 +61,7 @@ def train(
     with processes.in_turn():
         check_free(folder, resume=resume or not processes.first, force=force)
         with output.progress("decoding recordings", 1.0) as show:
-            data = open_data(config, folder, show, processes.rank, processes.world_size)
+            data = open_data(config, folder, show, processes.rank, processes.world_size, processes.device)
     trainer = Trainer(config, folder, data, processes)
     if force and processes.first:
         clear(folder)

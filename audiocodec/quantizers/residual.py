@@ -70,7 +70,11 @@ class ResidualQuantizer(Composition):
         if not self.training and self.search_width > 1 and not isinstance(num_quantizers, Tensor):
             return self._forward_searched(latents, num_quantizers)
         counts = num_quantizers if isinstance(num_quantizers, Tensor) else None
-        rows = self.check_prefix(num_quantizers) if counts is None else self._check_counts(counts)
+        rows = (
+            self.check_prefix(num_quantizers)
+            if counts is None
+            else self._check_counts(counts, latents.device)
+        )
         start, order = latents.float(), None
         if counts is not None:  # the most first: those that use a stage lie together, and need not be picked
             order = counts.argsort(descending=True, stable=True)
@@ -140,11 +144,11 @@ class ResidualQuantizer(Composition):
     def _used(self, rows: int) -> list[tuple[int, int, Quantizer]]:
         return [span for span in self.spans() if span[0] < rows]
 
-    def _check_counts(self, counts: Tensor) -> int:
+    def _check_counts(self, counts: Tensor, device: torch.device) -> int:
         for count in counts.unique().tolist():
             self.check_prefix(count)
         # All ranks run as many stages as any, as stages may exchange statistics.
-        return max_over_ranks(int(counts.max()) if counts.numel() else self.prefixes[0], counts.device)
+        return max_over_ranks(int(counts.max()) if counts.numel() else self.prefixes[0], device)
 
 
 def _forward_active(

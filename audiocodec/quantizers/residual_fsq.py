@@ -63,7 +63,7 @@ class ResidualFiniteScalarQuantizer(Quantizer):
             for count in num_quantizers.unique().tolist():
                 self.check_prefix(count)
             rows = max_over_ranks(int(num_quantizers.max()) if len(num_quantizers) else 1, latents.device)
-            used = num_quantizers.repeat_interleave(latents.shape[2])[:, None]
+            used = num_quantizers.to(latents.device).repeat_interleave(latents.shape[2])[:, None]
         else:
             rows = self.check_prefix(num_quantizers)
             used = None

@@ -84,6 +84,12 @@ class Scenes(NamedTuple):
     environments: tuple[str, ...]
     denoise: Tensor | None = None
 
+    def to(self, device: torch.device) -> Scenes:
+        """The same on `device`."""
+        wav, target = self.wav.to(device, non_blocking=True), self.target.to(device, non_blocking=True)
+        denoise = None if self.denoise is None else self.denoise.to(device, non_blocking=True)
+        return Scenes(wav, target, self.environments, denoise)
+
 
 class Augmenter:
     """Puts the examples of a batch into environments.
@@ -158,11 +164,9 @@ def open_augmenter(
             nothing from them.
         InputError: sources cannot be read, or hold nothing for an environment.
     """
-    if not config.environments:
+    environments = open_environments(config)
+    if not environments:
         return None
-    environments = read_environments(
-        find_shipped(config.environments, recipes_folder() / "environments", "list of environments")
-    )
     if switched and not any(found.target == "clean" and found.effects for found in environments):
         raise ConfigError(
             f"augment.environments {config.environments}: the denoising switch learns from environments with"
@@ -170,6 +174,18 @@ def open_augmenter(
         )
     probability = config.denoise_probability if switched else None
     return Augmenter(environments, _open_sources(config, manifest, "train"), sample_rate, probability)
+
+
+def open_environments(config: AugmentConfig) -> tuple[Environment, ...]:
+    """Read the environments of a recipe; none for a recipe without.
+
+    Raises:
+        ConfigError: they cannot be understood.
+    """
+    if not config.environments:
+        return ()
+    folder = recipes_folder() / "environments"
+    return read_environments(find_shipped(config.environments, folder, "list of environments"))
 
 
 def held_out_scenes(

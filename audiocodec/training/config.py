@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from audiocodec.errors import ConfigError
 from audiocodec.model import ModelConfig
@@ -35,6 +36,8 @@ class DataConfig:
         shuffle_segments: segments of shards that are shuffled together; all of them are held in memory.
         prefetch: batches made ahead while a step runs; 0 for none.
         workers: threads that read and decode.
+        on_device: whether all samples are held by the device that trains, and batches made there: "always",
+            "never", or "auto", on a GPU with memory enough.
     """
 
     manifest: str = "../shared/corpus/manifest.csv"
@@ -49,6 +52,7 @@ class DataConfig:
     shuffle_segments: int = 1024
     prefetch: int = 4
     workers: int = 1
+    on_device: Literal["auto", "always", "never"] = "auto"
 
     def __post_init__(self) -> None:
         """Check ranges.

@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from audiocodec.checkpoint import save_model
-from audiocodec.errors import AudioCodecError, CheckpointError, ConfigError
+from audiocodec.errors import CheckpointError, ConfigError
 from audiocodec.training import switch
 from audiocodec.training.augment import open_augmenter
+from audiocodec.training.batch_augment import follow_sampler
 from audiocodec.training.checks import check_names
 from audiocodec.training.data.opening import TrainingData, open_data
 from audiocodec.training.data.prefetch import Prefetcher
 from audiocodec.training.engine.feed import Feed
+from audiocodec.training.engine.guard import Guard
 from audiocodec.training.engine.objective import Objective, autocast
 from audiocodec.training.engine.optimizer import build_optimizer, learning_rate
 from audiocodec.training.engine.processes import Processes
@@ -65,8 +66,9 @@ class Trainer:
         self.processes = processes or Processes()
         self.config, self.folder, self.clock = config, folder, clock
         self.device = self.processes.device
+        processes = self.processes
         self.data = data or open_data(
-            config, folder, rank=self.processes.rank, world_size=self.processes.world_size
+            config, folder, None, processes.rank, processes.world_size, processes.device
         )
         torch.manual_seed(config.seed)
         self.model = build(config).to(self.device)
@@ -77,9 +79,13 @@ class Trainer:
         self.objective = Objective(config, self.processes)
         self.optimizer = build_optimizer(self.parameters, config.optim)
         self.average = WeightAverage(self.model, config.optim.weight_ema_decay)
+        opponent = self.objective.opponent
+        optimizers = [self.optimizer, *([opponent.optimizer] if opponent is not None else [])]
+        self.guard = Guard(folder, processes.rank, optimizers, deferred=self.device.type != "cpu")
         augmenter = open_augmenter(
             config.augment, config.data.manifest, config.model.sample_rate, self.model.can_denoise
         )
+        augmenter = follow_sampler(augmenter, self.data.sampler)
         self.feed = Feed(
             config, self.data.sampler, self.model.quantizer.prefixes, self.processes.rank, augmenter
         )
@@ -141,12 +147,15 @@ class Trainer:
                 drawn = next(feed)
                 recorder.add(self.step(drawn), self.clock() - began, drawn)
                 if self._due(self.config.log_every):
+                    self.guard.check()
                     recorder.log_training(feed.waited_seconds)
                 if self._due(self.config.validate_every):
                     recorder.log_validation()
                 if self.clock() - saved_at > 60 * self.config.checkpoint_minutes:
+                    self.guard.check()
                     save_state(self)
                     saved_at = self.clock()
+            self.guard.check()
             save_state(self)
             self.processes.wait()  # what the first one writes is there when any of them returns
 
@@ -163,7 +172,7 @@ class Trainer:
         self.processes.average_gradients(self.parameters)
         scalars["grad_norm"] = clip_grad_norm_(self.parameters, self.config.optim.max_grad_norm)
         scalars |= self.objective.clip()
-        self._check_finite(scalars, drawn)
+        self.guard.watch(self.step_number, scalars, drawn)
         rate = learning_rate(self.config.optim, self.step_number, self.config.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -172,7 +181,7 @@ class Trainer:
         self._settle_quantizer(passes[-1][0], drawn[-1])
         self.step_number += 1
         self.average.follow(self.step_number)
-        return scalars | {"learning_rate": torch.tensor(rate, device=self.device)}
+        return scalars | {"learning_rate": torch.full((), rate, device=self.device)}
 
     def validate(self) -> Validation | None:
         """Judge the averaged model on the validation clips; None when there are none."""
@@ -188,11 +197,10 @@ class Trainer:
     def _pass(self, drawn: Drawn, share: float) -> tuple[ModelOutput, dict[str, Tensor]]:
         """Forward and backward through one batch; what it gives, and its scalars."""
         torch.manual_seed(drawn.seed)
-        wav, target, _, denoise = drawn.scenes
-        on = False if denoise is None else denoise.to(self.device)
+        wav, target, _, denoise = drawn.scenes.to(self.device)
+        on = False if denoise is None else denoise
         with autocast(self.config, self.device):
-            output = self.model(wav.to(self.device), drawn.num_quantizers.to(self.device), denoise=on)
-        target = target.to(self.device)
+            output = self.model(wav, drawn.num_quantizers, denoise=on)
         losses = self.objective.backward(output, target, drawn, self.step_number, share)
         told = switch.si_sdr_by_switch(output.wav, target, on) if isinstance(on, Tensor) else {}
         return output, {name: value.detach() for name, value in (losses | output.metrics | told).items()}
@@ -202,7 +210,7 @@ class Trainer:
         latents, weight = output.latents.detach().float(), self.config.loss.weights.get("commitment", 0.0)
         for _ in range(self.config.quantizer_inner_steps):
             self.optimizer.zero_grad(set_to_none=True)
-            loss = weight * self.model.quantizer(latents, drawn.num_quantizers.to(self.device)).loss
+            loss = weight * self.model.quantizer(latents, drawn.num_quantizers).loss
             if loss.requires_grad:
                 loss.backward()
                 self.processes.average_gradients(self.parameters)
@@ -224,25 +232,6 @@ class Trainer:
         self.model.train()
         for part in {*self.config.frozen} - {switch.PART}:  # which behaves the same in both modes
             getattr(self.model, part).eval()
-
-    def _check_finite(self, scalars: Mapping[str, Tensor], drawn: Sequence[Drawn]) -> None:
-        """Stop before a bad gradient reaches the weights, with the batch saved."""
-        guarded = [name for name in GUARDED if name in scalars]
-        finite: list[bool] = torch.stack([scalars[name] for name in guarded]).isfinite().tolist()
-        if all(finite):
-            return
-        bad = ", ".join(name for name, good in zip(guarded, finite, strict=True) if not good)
-        rank = f"-rank{self.processes.rank}" if self.processes.rank else ""
-        path = self.folder / f"bad-batch-{self.step_number}{rank}.npy"
-        np.save(path, torch.cat([part.scenes.wav for part in drawn]).numpy())
-        raise AudioCodecError(
-            f"{bad}: not finite at step {self.step_number}; the batch is in {path},"
-            " a lower optim.learning_rate may help"
-        )
-
-
-GUARDED = ("total", "grad_norm", "discriminator", "discriminator_grad_norm")
-"""Scalars that stop a run when they are not finite."""
 
 
 def _means(passes: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ def scene(env, wav, sources, seed=0, **options):
 
 
 def test_files_there_are():
-    assert {path.stem for path in FILES} == {"clean", "noisy", "denoise", "all"}
+    assert {path.stem for path in FILES} == {"clean", "noisy", "denoise", "all", "rooms"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

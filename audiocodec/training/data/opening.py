@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from audiocodec.errors import ConfigError, InputError
+from audiocodec.training.augment import open_environments
+from audiocodec.training.batch_augment import cpu_effects
 from audiocodec.training.data.finding import check_present, find_recordings
+from audiocodec.training.data.resident import ResidentSampler, holds_corpus
 from audiocodec.training.data.sampler import SegmentSampler
 from audiocodec.training.data.shards.archive import decode_packed, find_shards, is_shards, read_shard
 from audiocodec.training.data.shards.sampler import ShardSampler
@@ -47,11 +51,13 @@ def open_data(
     progress: Callable[[float], None] | None = None,
     rank: int = 0,
     world_size: int = 1,
+    device: torch.device | None = None,
 ) -> TrainingData:
     """Find the recordings, and decode what is not in the cache yet; shards are read while training.
 
     The cache is in `folder` unless the recipe names one; `progress` is told the share of the training
-    recordings that are decoded. `rank` of `world_size` processes reads its own part of the shards. With
+    recordings that are decoded. Where the recipe says so, or lets it be on a GPU, the samples are held by
+    `device`. `rank` of `world_size` processes reads its own part of the shards. With
     several processes on one cache, one must have opened it before the others do.
 
     Raises:
@@ -61,7 +67,7 @@ def open_data(
     data, rate, length = config.data, config.model.sample_rate, _segment_length(config)
     cache = Path(data.cache) if data.cache else folder / "cache"
     if is_shards(data.manifest):
-        _check_apart(config)
+        _check_shards(config)
         cutting = Cutting(rate, length, data.source_weights, data.workers)
         stream = SegmentStream(find_shards(data.manifest), cutting, config.seed, rank, world_size)
         sampler: Sampler = ShardSampler(stream, data, cache)
@@ -77,7 +83,8 @@ def open_data(
             "%d of %d recordings are shorter than a segment of %g s, and followed by silence",
             short, len(training), length / rate,
         )  # fmt: skip
-    return TrainingData(SegmentSampler(store, data, length), held_out_clips(config, held_out, cache))
+    sampler = _sampler(config, store, length, device or torch.device("cpu"))
+    return TrainingData(sampler, held_out_clips(config, held_out, cache))
 
 
 def held_out_recordings(config: TrainConfig, speech: Sequence[Recording]) -> list[Recording]:
@@ -173,8 +180,21 @@ def _of_split(manifest: str, speech: Sequence[Recording], split: str) -> list[Re
     )
 
 
-def _check_apart(config: TrainConfig) -> None:
-    """Shards name no splits, so what the model is judged by is named apart."""
+def _sampler(config: TrainConfig, store: SampleStore, length: int, device: torch.device) -> SegmentSampler:
+    """Segments of `store`, given by `device` where its samples go there."""
+    data, environments = config.data, open_environments(config.augment)
+    if holds_corpus(data.on_device, store, device, cpu_effects(environments)):
+        return ResidentSampler(store, data, length, device)
+    return SegmentSampler(store, data, length)
+
+
+def _check_shards(config: TrainConfig) -> None:
+    """Shards name no splits, so what the model is judged by is named apart; they are never held."""
+    if config.data.on_device == "always":
+        raise ConfigError(
+            "data.on_device is always, but data.manifest names shards, which are read while training;"
+            " name a manifest or a folder, or set data.on_device=auto"
+        )
     if config.validate_seconds and not config.data.valid_manifest:
         raise ConfigError(
             "data.manifest names shards, which have no splits: name held-out recordings or shards in"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,14 @@ MAX_PEAK = 0.99
 """No new level drives a segment into clipping."""
 NEAR = 0.8
 """Likeness of two names from which one is taken for a misspelling of the other."""
+
+
+class Pick(NamedTuple):
+    """One segment: recording number `recording` from sample `start`, set to `level_db` or left as it is."""
+
+    recording: int
+    start: int
+    level_db: float | None
 
 
 class SegmentSampler:
@@ -64,21 +72,31 @@ class SegmentSampler:
 
     def draw(self, rng: np.random.Generator, step: int | None = None, batch_size: int | None = None) -> Batch:
         """Draw a batch; which one follows from `rng` alone, whatever the step."""
-        picks = rng.choice(
-            len(self.probabilities), batch_size or self.config.batch_size, p=self.probabilities
-        )
-        wavs, examples = zip(*(self._example(int(pick), rng) for pick in picks), strict=True)
-        return Batch(torch.from_numpy(np.stack(wavs))[:, None], examples)
+        picks = self.picks(rng, batch_size or self.config.batch_size)
+        wavs = [self._segment(pick) for pick in picks]
+        return Batch(torch.from_numpy(np.stack(wavs))[:, None], tuple(map(self.example, picks)))
 
     def batch(self, rng: np.random.Generator, batch_size: int | None = None) -> Tensor:
         """Draw a batch [B, 1, L] alone."""
         return self.draw(rng, batch_size=batch_size).wav
 
-    def _example(self, index: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], Example]:
+    def picks(self, rng: np.random.Generator, count: int) -> list[Pick]:
+        """Draw `count` segments and their levels."""
+        indices: list[int] = rng.choice(len(self.probabilities), count, p=self.probabilities).tolist()
+        return [self._pick(index, rng) for index in indices]
+
+    def example(self, pick: Pick) -> Example:
+        """Say where a segment comes from."""
+        found = self.store.recordings[pick.recording]
+        return Example(str(found.path), found.speaker, found.source, pick.start, pick.recording)
+
+    def _pick(self, index: int, rng: np.random.Generator) -> Pick:
         start = int(rng.integers(max(1, int(self.store.lengths[index]) - self.segment_length + 1)))
-        wav = levelled(self.store.segment(index, start, self.segment_length), self.config, rng)
-        recording = self.store.recordings[index]
-        return wav, Example(str(recording.path), recording.speaker, recording.source, start, index)
+        return Pick(index, start, draw_level(self.config, rng))
+
+    def _segment(self, pick: Pick) -> NDArray[np.float32]:
+        wav = self.store.segment(pick.recording, pick.start, self.segment_length)
+        return wav if pick.level_db is None else set_level(wav, pick.level_db)
 
 
 def say_without_source(names: Collection[str]) -> None:
@@ -94,10 +112,16 @@ def _check_sources(weights: Mapping[str, float], sources: Collection[str]) -> No
     say_without_source(unknown)
 
 
+def draw_level(config: DataConfig, rng: np.random.Generator) -> float | None:
+    """Draw a level in dB, as `config` says; None for one that stays."""
+    level_db = rng.uniform(*config.level_db)
+    return None if rng.random() >= config.level_probability else level_db
+
+
 def levelled(wav: NDArray[np.float32], config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:
     """Set wav [L] to a drawn level, or leave it, as `config` says."""
-    level_db = rng.uniform(*config.level_db)
-    return wav if rng.random() >= config.level_probability else set_level(wav, level_db)
+    level_db = draw_level(config, rng)
+    return wav if level_db is None else set_level(wav, level_db)
 
 
 def set_level(wav: NDArray[np.float32], level_db: float) -> NDArray[np.float32]:

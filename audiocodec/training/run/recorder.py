@@ -32,6 +32,7 @@ class Recorder:
         """Write the recipe of the run, and open its log; `report(step, scalars)` gets every line too."""
         self.trainer, self.report = trainer, report
         self.means, self.waited = Means(), 0.0
+        self.pending: list[tuple[Mapping[str, Tensor], float]] = []
         self.environments: Counter[str] = Counter()
         self.switched: list[float] = []
         self.log: RunLog | None = None
@@ -52,8 +53,8 @@ class Recorder:
                 self._write_report()
 
     def add(self, scalars: Mapping[str, Tensor], seconds: float, drawn: Sequence[Drawn]) -> None:
-        """Take in one step, how long it took, and what was drawn for it."""
-        self.means.add(to_floats(scalars), seconds)
+        """Take in one step, how long it took, and what was drawn for it; waits for no device."""
+        self.pending.append((scalars, seconds))
         for part in drawn:
             self.environments.update(part.scenes.environments)
             if part.scenes.denoise is not None:
@@ -62,6 +63,7 @@ class Recorder:
     def log_training(self, waited_seconds: float) -> None:
         """Log the means since the last time; all steps so far waited `waited_seconds` for their data."""
         config, processes = self.trainer.config, self.trainer.processes
+        self._fetch()
         examples = self.means.steps * config.accumulate * config.data.batch_size * processes.world_size
         seconds = max(self.means.seconds, 1e-9)
         told = self.means.take()
@@ -76,6 +78,15 @@ class Recorder:
             scalars["denoise"] = sum(self.switched) / len(self.switched)
         self.waited, self.environments, self.switched = waited_seconds, Counter(), []
         self._write("train", scalars)
+
+    def _fetch(self) -> None:
+        """Take in the scalars of the steps so far; what a GPU still has to do of them counts as theirs."""
+        began = self.trainer.clock() if self.trainer.guard.deferred else None
+        for scalars, seconds in self.pending:
+            self.means.add(to_floats(scalars), seconds)
+        self.pending.clear()
+        if began is not None:
+            self.means.seconds += self.trainer.clock() - began
 
     def log_validation(self) -> None:
         """Export the averaged model, score it, and keep a checkpoint if it is among the best."""

@@ -1,0 +1,94 @@
+"""Noise, room and level for many examples at once, as tensors on any device.
+
+Each function does to every row what its counterpart does to one recording: `audio.levels.active_level`,
+`mixing.add_at_snr`, `room`, and the limit of `environments`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from audiocodec.audio.levels import HANGOVER, MARGIN_DB, NUM_THRESHOLDS, TIME_CONSTANT
+from audiocodec.effects.environments import MAX_PEAK
+from audiocodec.effects.filtering import fast_size
+
+ENVELOPE_CONSTANTS = 16
+"""Time constants after which the filters of the envelope have forgotten, to single precision."""
+
+
+def active_levels_db(wavs: Tensor, sample_rate: int) -> Tensor:
+    """Active speech level [B] of wavs [B, L] in dB, by ITU-T P.56 method B; -inf for silence."""
+    held = _held_for(_envelopes(wavs.abs(), sample_rate), math.ceil(HANGOVER * sample_rate) + 1)
+    halvings = torch.arange(1, NUM_THRESHOLDS + 1, device=wavs.device, dtype=torch.float64)
+    counts = torch.stack([(held >= 2.0**-n).sum(dim=1) for n in range(1, NUM_THRESHOLDS + 1)], dim=1)
+    power = wavs.double().square().sum(dim=1, keepdim=True)
+    levels = 10 * (power / counts.clamp(min=1)).log10()  # [B, thresholds]
+    margins = torch.where(counts > 0, levels + 20 * math.log10(2) * halvings - MARGIN_DB, -1.0)
+    # The first threshold after the last one of too small a margin.
+    at = ((margins < 0) * halvings).amax(dim=1, keepdim=True).long()
+    here, before = at.clamp(max=NUM_THRESHOLDS - 1), (at - 1).clamp(min=0)
+    level, margin = levels.gather(1, here), margins.gather(1, here)
+    earlier_level, earlier_margin = levels.gather(1, before), margins.gather(1, before)
+    share = -earlier_margin / (margin - earlier_margin)
+    between = (at > 0) & (counts.gather(1, before) > 0)
+    level = torch.where(between, level + (1 - share) * (earlier_level - level), level)
+    silent = (at == NUM_THRESHOLDS) | (power == 0)
+    return torch.where(silent, -torch.inf, level)[:, 0].to(wavs.dtype)
+
+
+def add_at_snr(wavs: Tensor, noise: Tensor, snr_db: Tensor, sample_rate: int) -> Tensor:
+    """Add noise [B, L] to wavs [B, L], `snr_db` [B] below the level of their speech; to silence, nothing."""
+    level = 20 * noise.square().mean(dim=1).sqrt().log10()
+    gain = 10 ** ((active_levels_db(wavs, sample_rate) - snr_db - level) / 20)
+    return wavs + noise * torch.where(gain.isfinite(), gain, 0.0)[:, None]
+
+
+def convolve(wavs: Tensor, responses: Tensor, delays: Tensor) -> Tensor:
+    """Convolve wavs [B, L] with responses [B, M], and take away `delays` [B] < M samples: [B, L]."""
+    length = wavs.shape[1]
+    size = fast_size(length + responses.shape[1] - 1)
+    spectrum = torch.fft.rfft(wavs, size) * torch.fft.rfft(responses, size)
+    places = delays[:, None] + torch.arange(length, device=wavs.device)
+    return torch.fft.irfft(spectrum, size).gather(1, places)
+
+
+def level_gains(wavs: Tensor, changed: Tensor) -> Tensor:
+    """Factors [B, 1] that give `changed` [B, L] the power of `wavs` [B, L]; 1 for silence."""
+    wanted, found = (x.square().sum(dim=1, keepdim=True) for x in (wavs, changed))
+    return torch.where(found > 0, (wanted / found).sqrt(), 1.0)
+
+
+def limit(heard: Tensor, target: Tensor, peak: str) -> tuple[Tensor, Tensor]:
+    """What is done to examples [B, L] and their targets that pass full scale: scale, clip or keep."""
+    if peak == "keep":
+        return heard, target
+    if peak == "clip":
+        clipped = heard.clamp(-1.0, 1.0)
+        return clipped, clipped if target is heard else target
+    highest = torch.maximum(heard.abs().amax(dim=1, keepdim=True), target.abs().amax(dim=1, keepdim=True))
+    gain = torch.where(highest > 1.0, MAX_PEAK / highest, 1.0)
+    return heard * gain, target * gain
+
+
+def _envelopes(sizes: Tensor, sample_rate: int) -> Tensor:
+    """Two equal smoothing filters of P.56 one after the other, on [B, L]: (1 - g)^2 (n + 1) g^n."""
+    pole = math.exp(-1 / (sample_rate * TIME_CONSTANT))
+    reach = round(ENVELOPE_CONSTANTS * TIME_CONSTANT * sample_rate)
+    steps = torch.arange(reach, device=sizes.device, dtype=sizes.dtype)
+    response = (1 - pole) ** 2 * (steps + 1) * pole**steps
+    no_delay = torch.zeros(len(sizes), dtype=torch.long, device=sizes.device)
+    return convolve(sizes, response.expand(len(sizes), -1), no_delay)
+
+
+def _held_for(values: Tensor, count: int) -> Tensor:
+    """Highest of the last `count` values at each place of [B, L], by windows of doubling length."""
+    width = 1
+    while 2 * width <= count:
+        values = torch.maximum(values, F.pad(values, (width, 0))[:, :-width])
+        width *= 2
+    rest = count - width
+    return torch.maximum(values, F.pad(values, (rest, 0))[:, :-rest]) if rest else values
