@@ -191,12 +191,9 @@ def _depthwise(x: Tensor, kernel: Tensor, bias: Tensor | None, dilation: int) ->
 
 def _for_kernel(given: Tensor, padded: Tensor, size: int, dilation: int) -> Tensor:
     """The gradient [C, 1, K] of a depthwise kernel, from that of what it gave [B, T, C]."""
-    kind, frames = torch.promote_types(given.dtype, torch.float32), given.shape[1]
-    pairs = [(one.to(kind), past.to(kind)) for one, past in zip(given, padded, strict=True)]
-    taps: list[Tensor] = []
-    for start in range(0, size * dilation, dilation):
-        total = torch.zeros(given.shape[1:], dtype=kind)
-        for one, past in pairs:
-            total.addcmul_(one, past[start : start + frames])
-        taps.append(total.sum(0))
-    return torch.stack(taps, dim=1)[:, None]
+    kind, (_, frames, channels) = torch.promote_types(given.dtype, torch.float32), given.shape
+    total = torch.zeros(size, frames, channels, dtype=kind)
+    for one, past in zip(given, padded, strict=True):
+        taps = past.to(kind).unfold(0, frames, 1)[::dilation].transpose(1, 2)  # [K, T, C], which overlap
+        total.addcmul_(one.to(kind), taps)
+    return total.sum(1).t()[:, None]
