@@ -156,8 +156,9 @@ def export(run: Path, parts: Path) -> None:
         for name, buffer in model.named_buffers():
             buffer.copy_(file.get_tensor(f"buffer/{name}"))
         step: str = file.metadata()["step"]
-    shutil.rmtree(parts, ignore_errors=True)
-    parts.mkdir(parents=True)
+    parts.mkdir(parents=True, exist_ok=True)
+    for old in [*parts.glob(f"{WEIGHTS}.*"), parts / SUMS]:
+        old.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         save_model(folder, model, config.model, {"name": config.name, "steps": step}, half=True)
         shutil.copy(Path(folder) / "config.yaml", parts)
@@ -166,9 +167,8 @@ def export(run: Path, parts: Path) -> None:
         (parts / f"{WEIGHTS}.{number:02d}").write_bytes(weights[first : first + PART_BYTES])
     log = run / "log.jsonl"
     (parts / log.name).write_bytes(log.read_bytes()[-PART_BYTES:])
-    sums = {path.name: checksum(path.read_bytes()) for path in sorted(parts.iterdir())} | {
-        WEIGHTS: checksum(weights)
-    }
+    sent = [*sorted(parts.glob(f"{WEIGHTS}.*")), parts / "config.yaml", parts / log.name]
+    sums = {path.name: checksum(path.read_bytes()) for path in sent} | {WEIGHTS: checksum(weights)}
     (parts / SUMS).write_text("".join(f"{found}  {name}\n" for name, found in sums.items()), "utf-8")
     print(f"step {step}: {len(weights) / 1e6:.1f} MB in {len(sums) - 3} parts, {parts}", flush=True)
 
