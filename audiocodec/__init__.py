@@ -1,6 +1,7 @@
 """A neural audio codec toolkit: train, compress, stream and adapt learned codecs on ordinary machines."""
 
 from importlib import import_module as _import_module
+from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,10 @@ __all__ = [
     "load",
 ]
 
-__version__ = _version("audiocodec")
+try:
+    __version__ = _version("audiocodec")
+except _PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0.0.0"
 
 # Imported when first used: torch takes seconds, and not every use of the package needs it.
 _LAZY = {

@@ -51,3 +51,15 @@ def test_importing_the_package_does_not_import_torch():
 def test_a_broken_torchaudio_stops_nobody_from_opening_a_file(name):
     code = f"import sys; sys.modules['torchaudio'] = None; import {name}; print('fine')"
     assert in_fresh_process(code).strip() == "fine"
+
+
+def test_a_checkout_that_is_not_installed_can_be_used(monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    try:
+        assert importlib.reload(audiocodec).__version__ == "0.0.0"
+    finally:
+        monkeypatch.undo()
+        importlib.reload(audiocodec)
