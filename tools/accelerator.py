@@ -206,7 +206,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train")
     training.add_argument("recipe")
-    training.add_argument("overrides", nargs="*")
     training.add_argument("-o", "--run", type=Path, required=True)
     training.add_argument("--minutes", type=float, required=True)
     training.add_argument("--device", default="auto")
@@ -216,7 +215,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command = commands.add_parser(name)
         command.add_argument(first, type=Path)
         command.add_argument(second, type=Path)
-    asked = vars(parser.parse_args(arguments))
+    found, overrides = parser.parse_known_args(arguments)
+    asked = vars(found)
+    if asked["command"] == "train" and not any(given.startswith("-") for given in overrides):
+        asked["overrides"] = overrides  # wherever they stand
+    elif overrides:
+        parser.error(f"unknown arguments: {' '.join(overrides)}")
     {"train": train, "export": export, "join": join}[asked.pop("command")](**asked)
 
 

@@ -118,6 +118,7 @@ def test_training_needs_no_package_of_the_scores(arrived, tmp_path):
         str(tmp_path / "run"),
         "--minutes",
         "1",
+        "log_every=1",
         "--device",
         "cpu",
     ]
