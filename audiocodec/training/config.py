@@ -74,15 +74,20 @@ class LossConfig:
         window_lengths: STFT windows in samples.
         mel_bins: mel bands for each window.
         compressed_windows: those of `window_lengths` on which the compressed spectrum is compared too.
+        log_windows: STFT windows in samples of the log spectrum.
         complex_share: share of the compressed-spectrum loss on complex values, the rest on magnitudes.
-        weights: by name: mel, spectrum, waveform, loudness, intelligibility, commitment; one that is not
-            named counts nothing.
+        weights: by name: mel, spectrum, logspectrum, waveform, loudness, intelligibility, commitment; one that
+            is not named counts nothing.
+        renderings: 2 compares two renderings with different random phases, where the nets have any, so that
+            losses do not mind that phases are random; 1 takes half the time.
     """
 
     window_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)
     mel_bins: tuple[int, ...] = (20, 40, 64, 96, 128)
     compressed_windows: tuple[int, ...] = (256, 512, 1024)
+    log_windows: tuple[int, ...] = (128, 256, 512, 1024)
     complex_share: float = 0.3
+    renderings: int = 1
     weights: dict[str, float] = field(
         default_factory=lambda: {"mel": 4.0, "spectrum": 20.0, "commitment": 0.5}
     )
@@ -99,8 +104,11 @@ class LossConfig:
             raise ConfigError(
                 f"compressed_windows {list(self.compressed_windows)} are not all in window_lengths"
             )
-        if not self.window_lengths or any(length < 4 or length % 4 for length in self.window_lengths):
-            raise ConfigError(f"window_lengths are {list(self.window_lengths)}; give multiples of 4")
+        lengths = (*self.window_lengths, *self.log_windows)
+        if not self.window_lengths or any(length < 4 or length % 4 for length in lengths):
+            raise ConfigError(f"window_lengths and log_windows are {list(lengths)}; give multiples of 4")
+        if self.renderings not in (1, 2):
+            raise ConfigError(f"renderings is {self.renderings}; give 1 or 2")
         if not 0 <= self.complex_share <= 1:
             raise ConfigError(f"complex_share is {self.complex_share}; give a share from 0 to 1")
         check_names("weights", self.weights, LOSSES)

@@ -191,10 +191,17 @@ class Trainer:
         wav, target, _, denoise = drawn.scenes
         on = False if denoise is None else denoise.to(self.device)
         with autocast(self.config, self.device):
-            output = self.model(wav.to(self.device), drawn.num_quantizers.to(self.device), denoise=on)
+            output = self.model(
+                wav.to(self.device),
+                drawn.num_quantizers.to(self.device),
+                denoise=on,
+                renderings=self.config.loss.renderings,
+            )
         target = target.to(self.device)
         losses = self.objective.backward(output, target, drawn, self.step_number, share)
-        told = switch.si_sdr_by_switch(output.wav, target, on) if isinstance(on, Tensor) else {}
+        told = (
+            switch.si_sdr_by_switch(output.wav[: len(target)], target, on) if isinstance(on, Tensor) else {}
+        )
         return output, {name: value.detach() for name, value in (losses | output.metrics | told).items()}
 
     def _settle_quantizer(self, output: ModelOutput, drawn: Drawn) -> None:

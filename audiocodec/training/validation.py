@@ -178,7 +178,7 @@ def _pass(
     codes = model.quantizer.encode(latents, max(prefixes))
     for prefix in wanted:
         quantized = model.quantizer.decode(model.quantizer.encode(latents, prefix)) if prefix else latents
-        wav = model.decoder(quantized)[0, 0, model.delay : model.delay + len(clip.wav)]
+        wav = model.render(quantized, None, prefix or None)[0, 0, model.delay : model.delay + len(clip.wav)]
         decoded[prefix] = wav.float().cpu().numpy()
     return decoded, codes[0].cpu().numpy()
 
