@@ -75,7 +75,9 @@ class LossConfig:
         mel_bins: mel bands for each window.
         compressed_windows: those of `window_lengths` on which the compressed spectrum is compared too.
         log_windows: STFT windows in samples of the log spectrum.
+        log_from_hz: the log spectrum is compared from here on.
         complex_share: share of the compressed-spectrum loss on complex values, the rest on magnitudes.
+        complex_below_hz: complex values are compared below; above, codes say nothing of the phase.
         weights: by name: mel, spectrum, logspectrum, waveform, loudness, intelligibility, commitment; one that
             is not named counts nothing.
         renderings: 2 compares two renderings with different random phases, where the nets have any, so that
@@ -86,7 +88,9 @@ class LossConfig:
     mel_bins: tuple[int, ...] = (20, 40, 64, 96, 128)
     compressed_windows: tuple[int, ...] = (256, 512, 1024)
     log_windows: tuple[int, ...] = (128, 256, 512, 1024)
+    log_from_hz: float = 0.0
     complex_share: float = 0.3
+    complex_below_hz: float = float("inf")
     renderings: int = 1
     weights: dict[str, float] = field(
         default_factory=lambda: {"mel": 4.0, "spectrum": 20.0, "commitment": 0.5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,8 @@ class SpectralLoss(nn.Module):
             ConfigError: a window is too short for so many mel bands.
         """
         super().__init__()
-        self.complex_share = config.complex_share
+        self.complex_share, self.sample_rate = config.complex_share, sample_rate
+        self.complex_below_hz, self.log_from_hz = config.complex_below_hz, config.log_from_hz
         self.windows = {
             "mel": config.window_lengths if "mel" in names else (),
             "spectrum": config.compressed_windows if "spectrum" in names else (),
@@ -84,9 +86,13 @@ class SpectralLoss(nn.Module):
             bank: Tensor = getattr(self, f"bank_{length}")
             found["mel"] = ((magnitude @ bank + MEL_FLOOR).log(),)
         if length in self.windows["logspectrum"]:
-            found["logspectrum"] = ((magnitude + MEL_FLOOR).log(),)
+            first = math.ceil(self.log_from_hz * length / self.sample_rate)
+            found["logspectrum"] = ((magnitude[..., first:] + MEL_FLOOR).log(),)
         if length in self.windows["spectrum"]:
-            found["spectrum"] = spectra.compress(values, magnitude, EXPONENT)
+            compressed, powers = spectra.compress(values, magnitude, EXPONENT)
+            highest = min(self.complex_below_hz, self.sample_rate)
+            end = math.ceil(highest * length / self.sample_rate)
+            found["spectrum"] = compressed[..., :end], powers
         return found
 
     def _distance(self, name: str, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
@@ -95,6 +101,9 @@ class SpectralLoss(nn.Module):
         values, magnitudes = (
             _energy_distance(a, b, lambda x: x.square().mean()) for a, b in zip(found, wanted, strict=True)
         )
+        values = values * (
+            found[0].shape[-1] / found[1].shape[-1]
+        )  # what is left out counts as no difference
         # Two numbers a bin: twice their mean square is comparable with the mean squared magnitude.
         return 2 * self.complex_share * values + (1 - self.complex_share) * magnitudes
 
