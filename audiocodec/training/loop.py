@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from audiocodec.checkpoint import save_model
 from audiocodec.errors import AudioCodecError, CheckpointError, ConfigError
+from audiocodec.metrics import imitated
 from audiocodec.training import switch
 from audiocodec.training.augment import open_augmenter
 from audiocodec.training.checks import check_names
@@ -182,7 +183,8 @@ class Trainer:
     def export(self) -> None:
         """Write the averaged model to `<folder>/model`, the form that `audiocodec.load` reads."""
         with self.average.applied():
-            metadata = {"name": self.config.name, "steps": str(self.step_number)}
+            imitates = ",".join(imitated(self.config.loss.weights))
+            metadata = {"name": self.config.name, "steps": str(self.step_number), "imitates": imitates}
             save_model(self.folder / MODEL_NAME, self.model, self.config.model, metadata)
 
     def _pass(self, drawn: Drawn, share: float) -> tuple[ModelOutput, dict[str, Tensor]]:
