@@ -285,8 +285,3 @@ def test_nets_are_compiled_when_asked_for(recipe, tmp_path, monkeypatch):
     assert compiled == []
     Trainer(replace(recipe, compile=True), tmp_path)
     assert compiled == ["SpectralEncoder", "SpectralDecoder"]
-
-
-def test_a_score_that_is_not_measured(recipe, tmp_path):
-    with pytest.raises(ConfigError, match=r"pesq/4.*did you mean 'pesq_wb/4'"):
-        Trainer(replace(recipe, best_score="pesq/4"), tmp_path)
