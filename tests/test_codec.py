@@ -244,14 +244,6 @@ def test_an_unknown_device(tiny_folder, device):
         load(tiny_folder, device)
 
 
-def test_scores_that_its_losses_imitate(codec, tiny_config):
-    assert codec.imitates == ()
-    told = Codec(codec.model, tiny_config, {**codec.metadata, "imitates": "pesq_wb,stoi"})
-    assert told.imitates == ("pesq_wb", "stoi")
-    assert (told.model_id, told.codebook_id) == (codec.model_id, codec.codebook_id)
-    assert Codec(codec.model, tiny_config, {"imitates": ""}).imitates == ()
-
-
 def test_a_codec_without_metadata_knows_itself(codec, tiny_config):
     again = Codec(codec.model, tiny_config)
     assert (again.model_id, again.codebook_id) == (codec.model_id, codec.codebook_id)

@@ -110,17 +110,22 @@ def roundtrip(
         for row in result:
             output.result(row)
             rows.append(row)
-    means = summarise(rows, output.failed, names, codec.imitates)
     if rows:
-        output.result(means)
-        shown = [
-            *(rows if len(rows) <= 50 else []),
-            *({"file": "mean", **mean} for mean in means["by_bitrate"]),
-        ]
-        output.table(columns(names, codec.imitates), [cells(row, names) for row in shown])
-        if means["imitated"]:
-            output.say(NOTE)
+        _tell(output, rows, names, codec.imitates)
     output.finish()
+
+
+def _tell(
+    output: Output, rows: Sequence[dict[str, Any]], metrics: Sequence[str], imitated: Sequence[str]
+) -> None:
+    """Print the means, with the rows above them unless they are many."""
+    summary = summarise(rows, output.failed, metrics, imitated)
+    output.result(summary)
+    means = [{"file": "mean", **mean} for mean in summary["by_bitrate"]]
+    shown = [*rows, *means] if len(rows) <= 50 else means
+    output.table(columns(metrics, imitated), [cells(row, metrics) for row in shown])
+    if summary["imitated"]:
+        output.say(NOTE)
 
 
 def _choose(given: str | None, ladder: Sequence[float]) -> tuple[float, ...]:

@@ -64,6 +64,8 @@ def digits(score: str) -> int:
     name, _ = metric_and_reference(score)
     if name in ("stoi", "estoi", "token_flip_rate", "usage", "mel_distance", "quantization_error"):
         return 3
+    if name.startswith("harmonicity") or name == "speaker_similarity":
+        return 3
     return 1 if name in ("si_sdr", "log_spectral_distance", "perplexity", "frame_lock") else 2
 
 
