@@ -207,8 +207,12 @@ class TrainConfig:
         log_every: steps between two lines of the log.
         checkpoint_minutes: minutes between two checkpoints.
         keep_best: checkpoints of the best validations that stay, beside the newest two.
-        best_score: the score of a validation that says which are best, such as `pesq_wb/12`; empty for
-            `pesq_wb` with the most quantisers.
+        best_score: weights of the scores of a validation whose sum says which are best, such as
+            `{distillmos/12: 1.0, frame_lock/12: -0.1}`, or one score's name; empty for `distillmos`,
+            `dnsmos_p808`, half of `pesq_wb` and a tenth less of `frame_lock`, with the most quantisers, as
+            far as they are installed.
+        judge_clips: clips of a validation, without noise, that are also scored by what no loss imitates:
+            `frame_lock`, `distillmos`, `dnsmos_p808`; 0 for none. Each takes some seconds.
         validate_every: steps between two validations.
         validate_seconds: audio used by one validation; 0 for none, then no split named valid is needed.
     """
@@ -233,7 +237,8 @@ class TrainConfig:
     log_every: int = 50
     checkpoint_minutes: float = 3.0
     keep_best: int = 1
-    best_score: str = ""
+    best_score: dict[str, float] | str = field(default_factory=dict[str, float])
+    judge_clips: int = 4
     validate_every: int = 2000
     validate_seconds: float = 60.0
 
@@ -259,5 +264,6 @@ class TrainConfig:
             raise ConfigError("name and start must not be empty")
         for name in ("steps", "log_every", "validate_every", "accumulate"):
             check_least(**{name: (getattr(self, name), 1)})
-        for name in ("seed", "checkpoint_minutes", "validate_seconds", "quantizer_inner_steps", "keep_best"):
+        for name in ("seed", "checkpoint_minutes", "validate_seconds", "quantizer_inner_steps", "keep_best",
+                     "judge_clips"):  # fmt: skip
             check_least(**{name: (getattr(self, name), 0)})
