@@ -1,8 +1,8 @@
-"""Random phase for what a decoder cannot know: without it the same phase pattern comes back in every frame.
+"""Random phase for what a decoder cannot know: without it one phase pattern comes back in every frame.
 
-A code of a few thousand bits a second says nothing of the phase above some 1.5 kHz. A net that must choose one
-chooses the same in each frame, which is heard as a buzz at the frame rate. Here the phase there is drawn, and
-the net may say in which bands and how loud. Serra and Smith 1990 part speech in a predictable and a random
+A code of a few thousand bits a second says nothing of the phase above some 1.5 kHz. A net that must choose
+one chooses the same in each frame, which is heard as a buzz at the frame rate. Here the phase there is
+drawn, and the net may say in which bands and how loud. Serra and Smith 1990 part speech in a predictable and a random
 share likewise, https://doi.org/10.2307/3680788.
 """
 
@@ -32,10 +32,10 @@ TABLE_FRAMES = 1024
 class PhaseNoise(nn.Module):
     """Spectra [B, T, F] with a share of random phase: S * (sqrt(1 - M^2) + G * M * exp(i theta)).
 
-    The mix M rises from 0 to 1 around a crossover; the gain G grows with the number of quantisers, as it makes
-    up for how much smaller than the original an uncertain prediction is. A decoder may move the logarithms of
-    odds and gain in some bands. While a model learns theta is drawn anew; else it is a fixed table of
-    theta by frame, whose place a stream remembers, so that blocks give the samples of the whole.
+    The mix M rises from 0 to 1 around a crossover; the gain G grows with the number of quantisers, as it
+    makes up for how much smaller than the original an uncertain prediction is. A decoder may move the
+    logarithms of odds and gain in some bands. While a model learns, theta is drawn anew; else it comes from
+    a fixed table by frame, whose place a stream remembers, so that blocks give the samples of the whole.
     """
 
     phases: Tensor

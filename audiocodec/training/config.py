@@ -78,8 +78,8 @@ class LossConfig:
         log_from_hz: the log spectrum is compared from here on.
         complex_share: share of the compressed-spectrum loss on complex values, the rest on magnitudes.
         complex_below_hz: complex values are compared below; above, codes say nothing of the phase.
-        weights: by name: mel, spectrum, logspectrum, waveform, loudness, intelligibility, commitment; one that
-            is not named counts nothing.
+        weights: by name: mel, spectrum, logspectrum, waveform, loudness, intelligibility, commitment; one
+            that is not named counts nothing.
         renderings: 2 compares two renderings with different random phases, where the nets have any, so that
             losses do not mind that phases are random; 1 takes half the time.
     """
