@@ -2,8 +2,8 @@
 
 A code of a few thousand bits a second says nothing of the phase above some 1.5 kHz. A net that must choose
 one chooses the same in each frame, which is heard as a buzz at the frame rate. Here the phase there is
-drawn, and the net may say in which bands and how loud. Serra and Smith 1990 part speech in a predictable and a random
-share likewise, https://doi.org/10.2307/3680788.
+drawn, and the net may say in which bands and how loud. Serra and Smith 1990 part sound in a predictable and
+a random share likewise, https://doi.org/10.2307/3680788.
 """
 
 from __future__ import annotations

@@ -35,13 +35,14 @@ class SpectralLoss(nn.Module):
     """Distances of spectra over several window lengths, from one or two renderings of the same codes.
 
     `mel`: mean absolute difference of log-mel magnitudes, as in DAC (https://arxiv.org/abs/2306.06546, 3.4).
-    `logspectrum`: the same of log magnitudes at every frequency, which shows detail that mel bands are too wide
-    for above 2 kHz. `spectrum`: squared difference of compressed spectra, `complex_share` of it on the complex
-    values and the rest on magnitudes (Braun and Tashev 2020, https://arxiv.org/abs/2009.12286).
+    `logspectrum`: the same of log magnitudes at every frequency from `log_from_hz` on, which shows detail that
+    mel bands are too wide for. `spectrum`: squared difference of compressed spectra, `complex_share` of it on
+    the complex values below `complex_below_hz` and the rest on magnitudes (Braun and Tashev 2020,
+    https://arxiv.org/abs/2009.12286).
 
     With two renderings y, y' that differ in what is random, each is the energy distance
-    (|x - y| + |x - y'| - |y - y'|) / 2: it is least when renderings are spread as recordings are, where |x - y|
-    alone is least without any spread (Gritsenko et al. 2020, https://arxiv.org/abs/2008.01160).
+    (|x - y| + |x - y'| - |y - y'|) / 2: it is least when renderings are spread as recordings are, where
+    |x - y| alone is least without any spread (Gritsenko et al. 2020, https://arxiv.org/abs/2008.01160).
     """
 
     def __init__(self, config: LossConfig, sample_rate: int, names: Sequence[str]) -> None:
@@ -109,7 +110,7 @@ class SpectralLoss(nn.Module):
 
 
 def _energy_distance(found: Tensor, wanted: Tensor, size: Callable[[Tensor], Tensor]) -> Tensor:
-    """Of renderings [R * B, ...], 1 or 2, to what they render, [B, ...]; `size` is a mean over all elements."""
+    """Of renderings [R * B, ...], R 1 or 2, to what they render, [B, ...]; `size` is a mean over elements."""
     renderings = found.unflatten(0, (-1, len(wanted)))
     distance = size(renderings - wanted)
     if len(renderings) == 1:
@@ -120,9 +121,9 @@ def _energy_distance(found: Tensor, wanted: Tensor, size: Callable[[Tensor], Ten
 class ReconstructionLoss(nn.Module):
     """What a recipe gives a weight out of `RECONSTRUCTION_LOSSES`.
 
-    `mel`, `spectrum`, `logspectrum`: see `SpectralLoss`; the others are of the first rendering alone. `waveform`: mean absolute difference of samples, as in EnCodec
-    (https://arxiv.org/abs/2210.13438, 3.4). `loudness`: see `LoudnessLoss`. `intelligibility`: see
-    `IntelligibilityLoss`.
+    `mel`, `spectrum`, `logspectrum`: see `SpectralLoss`; the others are of the first rendering alone.
+    `waveform`: mean absolute difference of samples, as in EnCodec (https://arxiv.org/abs/2210.13438, 3.4).
+    `loudness`: see `LoudnessLoss`. `intelligibility`: see `IntelligibilityLoss`.
     """
 
     def __init__(self, config: LossConfig, sample_rate: int) -> None:

@@ -134,7 +134,7 @@ def test_what_has_a_weight_is_computed_and_nothing_else(voice):
 
 
 def test_log_spectra_see_what_mel_bands_are_too_wide_for(voice):
-    """Ripples of 200 Hz above 3 kHz: an eighth of what a change of level costs by mel, a third by log spectra."""
+    """Ripples of 200 Hz above 3 kHz, beside what a change of level costs."""
     wav = torch.from_numpy(voice(1.0))
     hz = torch.fft.rfftfreq(wav.shape[-1], 1 / RATE)
     spectrum = torch.fft.rfft(wav)
