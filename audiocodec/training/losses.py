@@ -35,8 +35,8 @@ class SpectralLoss(nn.Module):
     """Distances of spectra over several window lengths, from one or two renderings of the same codes.
 
     `mel`: mean absolute difference of log-mel magnitudes, as in DAC (https://arxiv.org/abs/2306.06546, 3.4).
-    `logspectrum`: the same of log magnitudes at every frequency from `log_from_hz` on, which shows detail that
-    mel bands are too wide for. `spectrum`: squared difference of compressed spectra, `complex_share` of it on
+    `logspectrum`: the same of log magnitudes at every frequency from `log_from_hz` on, which shows what mel
+    bands are too wide for. `spectrum`: squared difference of compressed spectra, `complex_share` of it on
     the complex values below `complex_below_hz` and the rest on magnitudes (Braun and Tashev 2020,
     https://arxiv.org/abs/2009.12286).
 
