@@ -71,6 +71,11 @@ class Codec:
         return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
     @property
+    def imitates(self) -> tuple[str, ...]:
+        """Scores that losses of its training imitate, which flatter it; none where that is not known."""
+        return tuple(name for name in self.metadata.get("imitates", "").split(",") if name)
+
+    @property
     def device(self) -> torch.device:
         """Where the model computes."""
         return device_of(self.model)

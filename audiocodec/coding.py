@@ -152,14 +152,23 @@ class PacketDecoder:
     """Codes on their way back: push packets in order, None for a lost one, get samples [C, L]."""
 
     def __init__(
-        self, model: CodecModel, header: Header, skip: int | None = None, length: int | None = None
+        self,
+        model: CodecModel,
+        header: Header,
+        skip: int | None = None,
+        length: int | None = None,
+        packet: int = 0,
     ) -> None:
-        """Leave out `skip` samples at the model's rate (None: its delay); stop after `length`, if known."""
+        """Leave out `skip` samples at the model's rate (None: its delay); stop after `length`, if known.
+
+        The first packet to come is number `packet` of the recording.
+        """
         self._model, self._header = model, header
         self._resampler = Resampler(model.sample_rate, header.sample_rate, header.channels)
         self._state = StreamState()
         self._skip = model.delay if skip is None else skip
         self._concealer = Concealer(model.sample_rate, header.channels)
+        model.skip(self._state, header.channels, packet * header.packet_frames)
         self._returned = 0
         self.length = length
         """Samples to give out in all, when known."""
@@ -167,7 +176,9 @@ class PacketDecoder:
     def push(self, codes: Codes | None) -> Samples:
         """Take the codes [C, n, T] of the next packet, or None where it is lost; give samples [C, L]."""
         if codes is None:
-            wav = self._concealer.lost(self._header.packet_frames * self._model.hop_length)
+            frames = self._header.packet_frames
+            wav = self._concealer.lost(frames * self._model.hop_length)
+            self._model.skip(self._state, self._header.channels, frames)
         else:
             wav = self._concealer.good(self._decode(codes))
         dropped = min(self._skip, wav.shape[1])

@@ -82,7 +82,8 @@ def read_blocks(
         stop = length if stop is None else min(stop, length)
     plan = segment(header, start)
     left_out = start - plan.drop  # samples at the original rate before the decoder's first one
-    decoder = PacketDecoder(model, header, plan.skip, None if stop is None else stop - left_out)
+    rest = None if stop is None else stop - left_out
+    decoder = PacketDecoder(model, header, plan.skip, rest, plan.packet)
     drop = plan.drop
     for samples in _decoded(decoder, _packets(reader, plan.packet, conceal)):
         yield samples[:, drop:]

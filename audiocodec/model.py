@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from audiocodec.nn.film import Switch
+    from audiocodec.nn.phase_noise import Stages
     from audiocodec.nn.streaming import StreamState
 
 
@@ -67,7 +68,7 @@ class ModelOutput(NamedTuple):
     """What a training step sees.
 
     Attributes:
-        wav: [B, 1, L], in step with the input, `delay` samples shorter.
+        wav: [renderings * B, 1, L], in step with the input, `delay` samples shorter.
         latents: [B, D, T], before quantisation.
         codes: [B, N, T].
         loss: the quantiser's, weighted.
@@ -155,7 +156,28 @@ class CodecModel(nn.Module):
 
     def decode(self, codes: Tensor, state: StreamState | None = None) -> Tensor:
         """Codes [B, N, T] -> wav [B, 1, T * hop_length], lagging the input by `delay` samples."""
-        return self.decoder(self.quantizer.decode(codes), state)
+        return self.render(self.quantizer.decode(codes), state, codes.shape[1])
+
+    def render(
+        self,
+        quantized: Tensor,
+        state: StreamState | None = None,
+        stages: Stages = None,
+        renderings: int = 1,
+    ) -> Tensor:
+        """Latents [B, D, T] of so many quantisers (None: all) -> wav [renderings * B, 1, T * hop_length].
+
+        Nets with random phase draw it anew for each rendering while they learn; others give the same.
+        """
+        if isinstance(self.decoder, SpectralDecoder):
+            return self.decoder(quantized, state, stages, renderings)
+        decoded = self.decoder(quantized, state)
+        return decoded if renderings == 1 else torch.cat([decoded] * renderings)
+
+    def skip(self, state: StreamState, batch: int, frames: int) -> None:
+        """Move a stream of `batch` items on by frames that are not decoded, for what depends on time."""
+        if isinstance(self.decoder, SpectralDecoder):
+            self.decoder.skip(state, batch, frames)
 
     def forward(
         self,
@@ -164,15 +186,18 @@ class CodecModel(nn.Module):
         *,
         quantize: bool = True,
         denoise: Switch = False,
+        renderings: int = 1,
     ) -> ModelOutput:
         """Pass wav [B, 1, T * hop_length] through the codec; the output has T * hop_length - delay samples.
 
-        `quantize=False` leaves the quantiser out of the path (it still learns). `denoise` as in `encode`.
+        `quantize=False` leaves the quantiser out of the path (it still learns). `denoise` as in `encode`,
+        `renderings` as in `render`.
         """
         latents = self.encoder(wav, **_if_on(denoise))
         with torch.autocast(latents.device.type, enabled=False):
             output = self.quantizer(latents.float(), num_quantizers)
-        decoded = self.decoder(output.quantized if quantize else latents)
+        quantized, stages = (output.quantized, num_quantizers) if quantize else (latents, None)
+        decoded = self.render(quantized, None, stages, renderings)
         return ModelOutput(decoded[..., self.delay :], latents, output.codes, output.loss, output.metrics)
 
 

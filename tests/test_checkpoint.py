@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from audiocodec.checkpoint import WEIGHTS_NAME, codebook_id, load_model, model_id, save_model
+from audiocodec.codec import load
 from audiocodec.errors import CheckpointError
 from audiocodec.model import QuantizerConfig, build_model
 from audiocodec.quantizers import QUANTIZERS
@@ -229,3 +230,12 @@ def test_codebooks_do_not_depend_on_the_machine(tmp_path, tiny_config, method, m
     monkeypatch.setattr(F, "linear", lambda *arguments: multiply(*arguments) * (1 + 1e-6))
     loaded, _, metadata = load_model(tmp_path / "model")
     assert metadata["codebook_id"] == codebook_id(loaded.quantizer) == identity
+
+
+def test_scores_that_losses_imitate_are_kept_and_change_no_identity(codec, tiny_config, tmp_path):
+    assert codec.imitates == ()
+    for written, names in (("pesq_wb,stoi", ("pesq_wb", "stoi")), ("", ())):
+        save_model(tmp_path, codec.model, tiny_config, {"imitates": written})
+        assert load_model(tmp_path)[2]["imitates"] == written
+        found = load(tmp_path, "cpu")
+        assert (found.imitates, found.model_id) == (names, codec.model_id)

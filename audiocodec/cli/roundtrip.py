@@ -21,7 +21,7 @@ from audiocodec.cli.parts.jobs import codec_for, run
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.paths import PIPE, Item, plan
 from audiocodec.cli.parts.stores import chosen_codebook
-from audiocodec.cli.parts.summary import COLUMNS, cells, summarise
+from audiocodec.cli.parts.summary import NOTE, cells, columns, summarise
 
 USUAL = (1500.0, 3000.0, 6000.0)
 
@@ -37,6 +37,13 @@ Folder = Annotated[
 Limit = Annotated[
     float | None, typer.Option(min=0.1, metavar="SECONDS", help="Take only the start of each file.")
 ]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME,...|all",
+        help="Scores: pesq_wb, stoi, distillmos, frame_lock, ...; a wrong one lists them.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,8 @@ class RoundtripTask:
     keep: bool
     force: bool
     limit_seconds: float | None
-    denoise: bool = False
+    denoise: bool
+    metrics: tuple[str, ...]
 
 
 def roundtrip(
@@ -61,21 +69,25 @@ def roundtrip(
     store: options.Store = None,
     denoise: options.Denoise = False,
     limit_seconds: Limit = None,
+    metrics: Metrics = "pesq_wb,stoi",
     jobs: options.Jobs = 1,
     device: options.Device = "auto",
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Encode and decode, and print bitrate, PESQ and STOI of each file, and the means.
+    """Encode and decode, and print bitrate and scores of each file, and the means.
 
     `bitrate` is 8 * bytes / seconds of the whole file, header included, all channels together.
     `encode_rtf` and `decode_rtf` are processor seconds, of one thread, for a second of sound. Scores are
-    against what went in, so with --denoise the noise that was left out counts against them.
+    against what went in, so with --denoise the noise that was left out counts against them. A star marks
+    those that the model was trained towards: they say too much of it.
 
     Example: audiocodec roundtrip talk.wav --bitrate 1500,3000,6000 -o decoded
     """
-    output = Output(json, quiet)
+    from audiocodec.cli.parts.scores import parse_metrics
+
+    output, names = Output(json, quiet), parse_metrics(metrics)
     items = plan(inputs, f"{out or '.'}/", ".wav", AUDIO_SUFFIXES)
     codec = codec_for(model, device, None, store)
     codebook = chosen_codebook(codec, codebook, store)
@@ -87,7 +99,7 @@ def roundtrip(
         codec.model.num_quantizers_for(rate)  # one error instead of one a file
     items = [Item(item.source, item.target) if out is None else item for item in items]
     tasks = [
-        RoundtripTask(item, loading, bitrates, out is not None, force, limit_seconds, denoise)
+        RoundtripTask(item, loading, bitrates, out is not None, force, limit_seconds, denoise, names)
         for item in items
     ]
     rows: list[dict[str, Any]] = []
@@ -98,12 +110,22 @@ def roundtrip(
         for row in result:
             output.result(row)
             rows.append(row)
-    means = summarise(rows, output.failed)
     if rows:
-        output.result(means)
-        lines = [cells(row) for row in rows] if len(rows) <= 50 else []
-        output.table(COLUMNS, [*lines, *(cells({"file": "mean", **mean}) for mean in means["by_bitrate"])])
+        _tell(output, rows, names, codec.imitates)
     output.finish()
+
+
+def _tell(
+    output: Output, rows: Sequence[dict[str, Any]], metrics: Sequence[str], imitated: Sequence[str]
+) -> None:
+    """Print the means, with the rows above them unless they are many."""
+    summary = summarise(rows, output.failed, metrics, imitated)
+    output.result(summary)
+    means = [{"file": "mean", **mean} for mean in summary["by_bitrate"]]
+    shown = [*rows, *means] if len(rows) <= 50 else means
+    output.table(columns(metrics, imitated), [cells(row, metrics) for row in shown])
+    if summary["imitated"]:
+        output.say(NOTE)
 
 
 def _choose(given: str | None, ladder: Sequence[float]) -> tuple[float, ...]:
@@ -152,7 +174,7 @@ def _row(task: RoundtripTask, wav: Any, sample_rate: int, bitrate: float) -> dic
     return {
         "file": "-" if task.item.source == PIPE else str(task.item.source),
         **describe(ContainerReader(io.BytesIO(data)), len(data)),
-        **scores(wav, decoded, sample_rate),
+        **scores(wav, decoded, sample_rate, task.metrics),
         "encode_rtf": (encoded - started) / seconds,
         "decode_rtf": (finished - encoded) / seconds,
     }

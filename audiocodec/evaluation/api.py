@@ -10,10 +10,11 @@ from audiocodec.errors import ConfigError
 from audiocodec.evaluation.benchmark import Engine
 from audiocodec.evaluation.coders import Coder, ModelCoder, PeerCoder
 from audiocodec.evaluation.conditions import Condition, as_recorded, conditions_folder, read_conditions
-from audiocodec.evaluation.plan import choose_metrics, open_coders, plan
+from audiocodec.evaluation.plan import DEFAULT_METRICS, open_coders, plan
 from audiocodec.evaluation.recordings import Recording, as_recordings, open_sources, read_recordings
 from audiocodec.evaluation.rows import require_pandas, to_frame
 from audiocodec.evaluation.tasks import Setup
+from audiocodec.metrics import choose_metrics
 
 if TYPE_CHECKING:
     import os
@@ -58,7 +59,7 @@ def evaluate(
 
     Raises:
         AudioCodecError: something asked for is not there; says what there is.
-        MissingPackageError: pandas is not installed.
+        MissingPackageError: pandas, or what a metric needs, is not installed.
     """
     require_pandas()
     recordings, data = _recordings(files, split)
@@ -67,7 +68,7 @@ def evaluate(
     codecs = codec if isinstance(codec, Sequence) else [codec]
     wanted: list[Coder] = [*(ModelCoder(one) for one in codecs), *(PeerCoder(spec) for spec in peers)]
     coders, _ = open_coders(wanted)
-    setup = Setup(coders, choose_metrics(metrics), sources, has_clean)
+    setup = Setup(coders, choose_metrics(DEFAULT_METRICS if metrics is None else metrics), sources, has_clean)
     chosen = find_conditions(conditions, sources, own_noise=noise is not None, has_clean=has_clean)
     benchmark = plan(setup, recordings, chosen, bitrates)
     rows = benchmark.run(Engine("here" if jobs == 1 else "local", jobs))

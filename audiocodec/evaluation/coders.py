@@ -134,6 +134,11 @@ class ModelCoder:
             "codebook": header.codebook_id,
         }
 
+    @property
+    def imitates(self) -> tuple[str, ...]:
+        """Scores that losses of the model imitate."""
+        return self.codec.imitates
+
     def bitrates_near(self, asked: Sequence[float]) -> tuple[float, ...]:
         """Exactly what was asked for.
 

@@ -12,7 +12,6 @@ from audiocodec.evaluation.coders import Coder, ModelCoder, PeerCoder
 from audiocodec.evaluation.conditions import Condition, as_recorded, runnable
 from audiocodec.evaluation.journal import row_key
 from audiocodec.evaluation.tasks import Setup, Unit
-from audiocodec.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     from audiocodec.evaluation.recordings import Recording
@@ -47,28 +46,6 @@ def plan(
     units = tuple(Unit(recording, condition, work) for recording in recordings for condition in conditions)
     keys = dict(_keys(setup, units))
     return Benchmark(setup, units, keys, skipped)
-
-
-def choose_metrics(names: Iterable[str | Metric] | None) -> tuple[Metric, ...]:
-    """Metrics by name, or at hand; None gives the usual ones, "all" all that are installed.
-
-    Raises:
-        InputError: a name is not known or its package is not installed.
-    """
-    chosen: list[Metric] = []
-    for name in DEFAULT_METRICS if names is None else names:
-        if name == "all":
-            chosen += [metric for metric in METRICS.values() if metric.installed]
-            continue
-        if isinstance(name, str) and name not in METRICS:
-            raise InputError(f"no metric {name!r}; choose from {', '.join(METRICS)}, or all")
-        metric = METRICS[name] if isinstance(name, str) else name
-        if not metric.installed:
-            raise InputError(
-                f"{metric.name} needs the package {metric.package}; install it, or leave {metric.name} out"
-            )
-        chosen.append(metric)
-    return tuple({metric.name: metric for metric in chosen}.values())
 
 
 def open_coders(coders: Iterable[Coder]) -> tuple[tuple[Coder, ...], dict[str, str]]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from audiocodec.errors import InputError
 from audiocodec.evaluation import journal
+from audiocodec.evaluation.coders import ModelCoder
 from audiocodec.evaluation.report.examples import examples, recoder
 from audiocodec.evaluation.report.markdown import write_markdown
 from audiocodec.evaluation.report.page import write_report
@@ -91,6 +92,7 @@ def describe_run(benchmark: Benchmark, rows: Sequence[Row], data: str, account: 
             {
                 "name": coder.name,
                 **coder.identity,
+                "imitates": list(coder.imitates) if isinstance(coder, ModelCoder) else [],
                 "bitrates": [rate for which, rate in units[0].work if which == number],
             }
             for number, coder in enumerate(setup.coders)

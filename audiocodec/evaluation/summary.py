@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
     from audiocodec.evaluation.rows import Column
 
-QUALITY = ("pesq_wb_input", "pesq_wb_clean", "stoi_input", "stoi_clean", "si_sdr", "mel_distance")
+QUALITY = ("pesq_wb_input", "pesq_wb_clean", "stoi_input", "stoi_clean", "si_sdr", "mel_distance",
+           "distillmos", "dnsmos_p808", "dnsmos", "visqol_audio_input")  # fmt: skip
 """Scores by which codecs are compared with each other, as far as a table has them."""
 CURVES = ("pesq_wb_input", "pesq_wb_clean", "stoi_clean", "token_flip_rate")
 """Scores that have curves over the SNR."""

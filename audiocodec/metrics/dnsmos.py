@@ -33,6 +33,16 @@ def dnsmos(reference: Wav | None, estimate: Wav, sample_rate: int) -> float:
     return _scores(estimate, sample_rate)["ovrl_mos"]
 
 
+def dnsmos_sig(reference: Wav | None, estimate: Wav, sample_rate: int) -> float:
+    """Quality of the voice alone (SIG of P.835), MOS 1 to 5; otherwise as `dnsmos`."""
+    return _scores(estimate, sample_rate)["sig_mos"]
+
+
+def dnsmos_bak(reference: Wav | None, estimate: Wav, sample_rate: int) -> float:
+    """How little the background disturbs (BAK of P.835), MOS 1 to 5; otherwise as `dnsmos`."""
+    return _scores(estimate, sample_rate)["bak_mos"]
+
+
 def dnsmos_p808(reference: Wav | None, estimate: Wav, sample_rate: int) -> float:
     """Quality as one number of the P.808 network, MOS 1 to 5; otherwise as `dnsmos`."""
     return _scores(estimate, sample_rate)["p808_mos"]

@@ -12,7 +12,8 @@ from audiocodec.errors import MetricError
 from audiocodec.metrics.pair import at_rate, check_pair
 
 _RATE = 16000
-_WINDOW, _HOP = 1024, 256  # 64 and 16 ms
+PITCH_WINDOW, PITCH_HOP = 1024, 256
+"""Samples at 16 kHz of a frame and from one to the next: 64 and 16 ms."""
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 500.0
 _RESOLUTION = 0.1  # semitones between candidates: the tracker's own error is up to half of it, 5 cents
 _FEWEST_FRAMES = 5
@@ -59,14 +60,19 @@ def voicing_error(
 def _tracks(
     reference: NDArray[np.floating[Any]], estimate: NDArray[np.floating[Any]], sample_rate: int
 ) -> tuple[Track, Track]:
-    pair = check_pair(reference, estimate, sample_rate, min_seconds=_WINDOW / _RATE)
+    pair = check_pair(reference, estimate, sample_rate, min_seconds=PITCH_WINDOW / _RATE)
     target, heard = at_rate(pair, sample_rate, _RATE)
-    return _track(target.astype(np.float32).tobytes()), _track(heard.astype(np.float32).tobytes())
+    return pitch_track(target), pitch_track(heard)
 
 
-@lru_cache(maxsize=4)  # two scores ask for the same track, and one reference is scored at every bitrate
+def pitch_track(wav: NDArray[np.float64]) -> Track:
+    """F0 in Hz and voicing, both [T], of sound [L] at 16 kHz; frame t starts at sample t * PITCH_HOP."""
+    return _track(wav.astype(np.float32).tobytes())
+
+
+@lru_cache(maxsize=4)  # several scores ask for the same track, and one reference is scored at every bitrate
 def _track(samples: bytes) -> Track:
-    """F0 in Hz and voicing of float32 samples at 16 kHz, both [T]."""
+    """`pitch_track` of float32 samples."""
     import librosa  # slow to import
 
     pitch, voiced, _ = librosa.pyin(
@@ -74,8 +80,8 @@ def _track(samples: bytes) -> Track:
         fmin=_LOWEST_HZ,
         fmax=_HIGHEST_HZ,
         sr=_RATE,
-        frame_length=_WINDOW,
-        hop_length=_HOP,
+        frame_length=PITCH_WINDOW,
+        hop_length=PITCH_HOP,
         resolution=_RESOLUTION,
         center=False,
     )

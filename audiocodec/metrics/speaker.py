@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -13,9 +14,8 @@ from audiocodec.metrics.pair import at_rate, check_pair
 
 Wav = NDArray[np.floating[Any]]
 
-INSTALL = (
-    "resemblyzer 'setuptools<81' 'scipy<2'"  # webrtcvad imports pkg_resources, which later setuptools lack
-)
+INSTALL = "resemblyzer webrtcvad-wheels 'scipy<2'"
+"""webrtcvad, which resemblyzer asks for, needs pkg_resources; webrtcvad-wheels is the same and does not."""
 _RATE = 16000
 
 
@@ -35,8 +35,7 @@ def speaker_similarity(reference: Wav, estimate: Wav, sample_rate: int) -> float
 
 @lru_cache(maxsize=4)
 def _voice(samples: bytes) -> NDArray[np.float32]:
-    module = require("resemblyzer", "speaker similarity", INSTALL)
-    speech = module.preprocess_wav(np.frombuffer(samples, np.float32), _RATE)
+    speech = _package().preprocess_wav(np.frombuffer(samples, np.float32), _RATE)
     if not len(speech):
         raise MetricError("no speech is found; score another file")
     return _encoder().embed_utterance(speech)
@@ -44,4 +43,12 @@ def _voice(samples: bytes) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _encoder() -> Any:
-    return require("resemblyzer", "speaker similarity", INSTALL).VoiceEncoder("cpu", verbose=False)
+    import torch
+
+    with torch.random.fork_rng(devices=[]):  # its weights are drawn before they are read
+        return _package().VoiceEncoder("cpu", verbose=False)
+
+
+def _package() -> Any:
+    with warnings.catch_warnings(action="ignore"):  # it imports by old names
+        return require("resemblyzer", "speaker similarity", INSTALL)

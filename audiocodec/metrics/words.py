@@ -84,7 +84,9 @@ def _without_recogniser(reference: Any, estimate: Wav, sample_rate: int) -> floa
     raise MetricError("the word error rate needs a recogniser: make it with word_error_metric")
 
 
-WORD_ERROR_RATE = Metric("word_error_rate", _without_recogniser, "", "lower", package="jiwer")
+WORD_ERROR_RATE = Metric(
+    "word_error_rate", _without_recogniser, "", "lower", modules=("jiwer",), install="jiwer"
+)
 """What tables know of the score, whoever recognises."""
 
 

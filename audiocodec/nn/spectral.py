@@ -18,10 +18,12 @@ from audiocodec.errors import ConfigError, InputError
 from audiocodec.nn.convnext import ConvNeXtBlock
 from audiocodec.nn.film import SwitchableNet
 from audiocodec.nn.latent_scale import LatentScale, full_precision
+from audiocodec.nn.phase_noise import PhaseNoise
 from audiocodec.nn.streaming import recall
 
 if TYPE_CHECKING:
     from audiocodec.nn.film import Switch
+    from audiocodec.nn.phase_noise import Stages
     from audiocodec.nn.streaming import StreamState
 
 
@@ -46,6 +48,10 @@ class SpectralConfig:
         decoder_blocks: number of the decoder's blocks.
         kernel_size: frames seen by each block.
         expansion: hidden width of a block in units of its channels.
+        noise_gains: of random phase, by number of quantisers; none for no random phase. See `PhaseNoise`.
+        noise_crossover: frequency in units of half the sample rate at which half the phase is random.
+        noise_slope: how gradually it becomes so, in the same units.
+        noise_bands: bands in which the decoder moves share and gain of random phase; 0 leaves them fixed.
     """
 
     kind: Literal["spectral"] = "spectral"
@@ -60,6 +66,10 @@ class SpectralConfig:
     decoder_blocks: int = 8
     kernel_size: int = 7
     expansion: float = 3.0
+    noise_gains: tuple[float, ...] = ()
+    noise_crossover: float = 0.1875
+    noise_slope: float = 0.01875
+    noise_bands: int = 0
 
     def __post_init__(self) -> None:
         """Check that every size is one, and that the windows overlap evenly.
@@ -74,6 +84,10 @@ class SpectralConfig:
             raise ConfigError("exponent must be above 0 and at most 1, expansion above 0")
         if self.hop_length % self.substeps:
             raise ConfigError(f"hop_length {self.hop_length} is not a multiple of substeps {self.substeps}")
+        if self.noise_gains and (min(self.noise_gains) <= 0 or self.noise_slope <= 0):
+            raise ConfigError("noise_gains and noise_slope must be above 0")
+        if self.noise_bands < 0 or (self.noise_bands and not self.noise_gains):
+            raise ConfigError("noise_bands must be 0 or more, and 0 without noise_gains")
         overlap, rest = divmod(self.window_length, self.stft_hop)
         if rest or overlap < 2:
             raise ConfigError(
@@ -158,13 +172,41 @@ class Synthesis(nn.Module):
         self.substeps, self.exponent = config.substeps, config.exponent
         window = torch.hann_window(self.length).sqrt() * (2 * self.hop / self.length)
         self.register_buffer("window", window, persistent=False)
+        self.noise: PhaseNoise | None = None
+        if config.noise_gains:
+            self.noise = PhaseNoise(
+                self.length // 2 + 1,
+                config.noise_gains,
+                config.noise_crossover,
+                config.noise_slope,
+                config.noise_bands,
+            )
 
-    def forward(self, features: Tensor, state: StreamState | None = None) -> Tensor:
-        """[B, F, T] -> [B, 1, T * hop_length]."""
+    def forward(
+        self,
+        features: Tensor,
+        state: StreamState | None = None,
+        stages: Stages = None,
+        moves: Tensor | None = None,
+        renderings: int = 1,
+    ) -> Tensor:
+        """[B, F, T] -> [renderings * B, 1, T * hop_length], each with other random phases while it learns.
+
+        `moves` [B, T, substeps * 2 * bands] is for `PhaseNoise`.
+        """
         stacked = full_precision(features.transpose(1, 2))
         stacked = stacked.reshape(stacked.shape[0], stacked.shape[1] * self.substeps, -1)
         real, imag = stacked.chunk(2, dim=-1)
         spectrum = expand(torch.complex(real.contiguous(), imag.contiguous()), self.exponent)
+        if renderings > 1:
+            spectrum = torch.cat([spectrum] * renderings)
+        if self.noise is not None:
+            if isinstance(stages, Tensor) and stages.dim():
+                stages = torch.cat([stages] * renderings)
+            if moves is not None:
+                moves = torch.cat([full_precision(moves)] * renderings)
+                moves = moves.reshape(*spectrum.shape[:2], -1)
+            spectrum = self.noise(spectrum, state, stages, moves)
         frames = torch.fft.irfft(spectrum, n=self.length) * self.window  # [B, T * substeps, window_length]
         total = self.hop * (frames.shape[1] - 1) + self.length
         wav = F.fold(frames.transpose(1, 2), (1, total), (1, self.length), stride=(1, self.hop))[:, 0, 0]
@@ -214,14 +256,36 @@ class SpectralDecoder(nn.Module):
         ]
         self.blocks = nn.ModuleList(blocks)
         self.project_out = nn.Linear(width, config.features)
+        self.project_noise: nn.Linear | None = None
+        if config.noise_bands:
+            self.project_noise = nn.Linear(width, config.substeps * 2 * config.noise_bands)
+            nn.init.zeros_(self.project_noise.weight)
+            nn.init.zeros_(self.project_noise.bias)
         self.synthesis = Synthesis(config)
 
-    def forward(self, quantized: Tensor, state: StreamState | None = None) -> Tensor:
-        """[B, D, T] -> [B, 1, T * hop_length], lagging by `SpectralConfig.delay` samples."""
+    def forward(
+        self,
+        quantized: Tensor,
+        state: StreamState | None = None,
+        stages: Stages = None,
+        renderings: int = 1,
+    ) -> Tensor:
+        """[B, D, T] -> [renderings * B, 1, T * hop_length], lagging by `SpectralConfig.delay` samples.
+
+        `stages` says how many quantisers the latents come from. Each rendering has other random phases while
+        the model learns; the batch is repeated as a whole.
+        """
         x = self.project_in(quantized.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, state)
-        return self.synthesis(self.project_out(x.transpose(1, 2)).transpose(1, 2), state)
+        x = x.transpose(1, 2)
+        moves = None if self.project_noise is None else self.project_noise(x)
+        return self.synthesis(self.project_out(x).transpose(1, 2), state, stages, moves, renderings)
+
+    def skip(self, state: StreamState, batch: int, frames: int) -> None:
+        """Move a stream of `batch` items on by frames of codes that are not decoded."""
+        if self.synthesis.noise is not None:
+            self.synthesis.noise.skip(state, batch, frames * self.synthesis.substeps)
 
 
 @torch.no_grad()

@@ -78,15 +78,24 @@ class LossConfig:
         window_lengths: STFT windows in samples.
         mel_bins: mel bands for each window.
         compressed_windows: those of `window_lengths` on which the compressed spectrum is compared too.
+        log_windows: STFT windows in samples of the log spectrum.
+        log_from_hz: the log spectrum is compared from here on.
         complex_share: share of the compressed-spectrum loss on complex values, the rest on magnitudes.
-        weights: by name: mel, spectrum, waveform, loudness, intelligibility, commitment; one that is not
-            named counts nothing.
+        complex_below_hz: complex values are compared below; above, codes say nothing of the phase.
+        weights: by name: mel, spectrum, logspectrum, waveform, loudness, intelligibility, commitment; one
+            that is not named counts nothing.
+        renderings: 2 compares two renderings with different random phases, where the nets have any, so that
+            losses do not mind that phases are random; 1 takes half the time.
     """
 
     window_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)
     mel_bins: tuple[int, ...] = (20, 40, 64, 96, 128)
     compressed_windows: tuple[int, ...] = (256, 512, 1024)
+    log_windows: tuple[int, ...] = (128, 256, 512, 1024)
+    log_from_hz: float = 0.0
     complex_share: float = 0.3
+    complex_below_hz: float = 1e6
+    renderings: int = 1
     weights: dict[str, float] = field(
         default_factory=lambda: {"mel": 4.0, "spectrum": 20.0, "commitment": 0.5}
     )
@@ -103,8 +112,11 @@ class LossConfig:
             raise ConfigError(
                 f"compressed_windows {list(self.compressed_windows)} are not all in window_lengths"
             )
-        if not self.window_lengths or any(length < 4 or length % 4 for length in self.window_lengths):
-            raise ConfigError(f"window_lengths are {list(self.window_lengths)}; give multiples of 4")
+        lengths = (*self.window_lengths, *self.log_windows)
+        if not self.window_lengths or any(length < 4 or length % 4 for length in lengths):
+            raise ConfigError(f"window_lengths and log_windows are {list(lengths)}; give multiples of 4")
+        if self.renderings not in (1, 2):
+            raise ConfigError(f"renderings is {self.renderings}; give 1 or 2")
         if not 0 <= self.complex_share <= 1:
             raise ConfigError(f"complex_share is {self.complex_share}; give a share from 0 to 1")
         check_names("weights", self.weights, LOSSES)
@@ -199,8 +211,12 @@ class TrainConfig:
         log_every: steps between two lines of the log.
         checkpoint_minutes: minutes between two checkpoints.
         keep_best: checkpoints of the best validations that stay, beside the newest two.
-        best_score: the score of a validation that says which are best, such as `pesq_wb/12`; empty for
-            `pesq_wb` with the most quantisers.
+        best_score: weights of the scores of a validation whose sum says which are best, such as
+            `{distillmos/12: 1.0, frame_lock/12: -0.1}`, or one score's name; empty for `distillmos`,
+            `dnsmos_p808`, half of `pesq_wb` and a tenth less of `frame_lock`, with the most quantisers, as
+            far as they are installed.
+        judge_clips: clips of a validation, without noise, that are also scored by what no loss imitates:
+            `frame_lock`, `distillmos`, `dnsmos_p808`; 0 for none. Each takes some seconds.
         validate_every: steps between two validations.
         validate_seconds: audio used by one validation; 0 for none, then no split named valid is needed.
     """
@@ -225,7 +241,8 @@ class TrainConfig:
     log_every: int = 50
     checkpoint_minutes: float = 3.0
     keep_best: int = 1
-    best_score: str = ""
+    best_score: dict[str, float] | str = field(default_factory=dict[str, float])
+    judge_clips: int = 4
     validate_every: int = 2000
     validate_seconds: float = 60.0
 
@@ -251,5 +268,6 @@ class TrainConfig:
             raise ConfigError("name and start must not be empty")
         for name in ("steps", "log_every", "validate_every", "accumulate"):
             check_least(**{name: (getattr(self, name), 1)})
-        for name in ("seed", "checkpoint_minutes", "validate_seconds", "quantizer_inner_steps", "keep_best"):
+        for name in ("seed", "checkpoint_minutes", "validate_seconds", "quantizer_inner_steps", "keep_best",
+                     "judge_clips"):  # fmt: skip
             check_least(**{name: (getattr(self, name), 0)})

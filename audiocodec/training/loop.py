@@ -11,10 +11,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from audiocodec.checkpoint import save_model
 from audiocodec.errors import CheckpointError, ConfigError
+from audiocodec.metrics import imitated
 from audiocodec.training import switch
 from audiocodec.training.augment import open_augmenter
 from audiocodec.training.batch_augment import follow_sampler
-from audiocodec.training.checks import check_names
+from audiocodec.training.best import best_weights
 from audiocodec.training.data.opening import TrainingData, open_data
 from audiocodec.training.data.prefetch import Prefetcher
 from audiocodec.training.engine.feed import Feed
@@ -27,7 +28,7 @@ from audiocodec.training.run.folder import MODEL_NAME, make_folder
 from audiocodec.training.run.recorder import Recorder
 from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
 from audiocodec.training.starting import build, start
-from audiocodec.training.validation import Validation, score_names, validate, validation_clips
+from audiocodec.training.validation import Validation, validate, validation_clips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +48,7 @@ class Trainer:
         average: of its weights, what is validated and exported.
         objective: losses, discriminators and balancer.
         prefixes: numbers of quantisers that are validated.
-        best_score: the score that says which checkpoints are best.
+        best_score: weights of the scores that say which checkpoints are best.
     """
 
     def __init__(
@@ -74,7 +75,6 @@ class Trainer:
         self.model = build(config).to(self.device)
         _check_prefixes(config.prefix_choices, self.model.quantizer.prefixes)
         self.prefixes = sorted({*config.prefix_choices, self.model.quantizer.prefixes[-1]})
-        self.best_score = config.best_score or f"pesq_wb/{self.prefixes[-1]}"
         self.parameters = self._freeze()
         self.objective = Objective(config, self.processes)
         self.optimizer = build_optimizer(self.parameters, config.optim)
@@ -91,7 +91,7 @@ class Trainer:
         )
         self.clips = validation_clips(config, self.data.clips, augmenter)
         environments = ["", *(clip.environment for clip in self.clips if clip.environment)]
-        check_names("best_score", [self.best_score], set(score_names(self.prefixes, environments)))
+        self.best_score = best_weights(config, self.prefixes, environments)
         self.step_number = 0
         self._started = False
         if config.compile:
@@ -186,12 +186,15 @@ class Trainer:
     def validate(self) -> Validation | None:
         """Judge the averaged model on the validation clips; None when there are none."""
         with self.average.applied():
-            return validate(self.model, self.clips, self.prefixes, self.processes) if self.clips else None
+            judged = self.config.judge_clips
+            clips, prefixes = self.clips, self.prefixes
+            return validate(self.model, clips, prefixes, self.processes, judged) if clips else None
 
     def export(self) -> None:
         """Write the averaged model to `<folder>/model`, the form that `audiocodec.load` reads."""
         with self.average.applied():
-            metadata = {"name": self.config.name, "steps": str(self.step_number)}
+            imitates = ",".join(imitated(self.config.loss.weights))
+            metadata = {"name": self.config.name, "steps": str(self.step_number), "imitates": imitates}
             save_model(self.folder / MODEL_NAME, self.model, self.config.model, metadata)
 
     def _pass(self, drawn: Drawn, share: float) -> tuple[ModelOutput, dict[str, Tensor]]:
@@ -200,9 +203,11 @@ class Trainer:
         wav, target, _, denoise = drawn.scenes.to(self.device)
         on = False if denoise is None else denoise
         with autocast(self.config, self.device):
-            output = self.model(wav, drawn.num_quantizers, denoise=on)
+            output = self.model(wav, drawn.num_quantizers, denoise=on, renderings=self.config.loss.renderings)
         losses = self.objective.backward(output, target, drawn, self.step_number, share)
-        told = switch.si_sdr_by_switch(output.wav, target, on) if isinstance(on, Tensor) else {}
+        told = (
+            switch.si_sdr_by_switch(output.wav[: len(target)], target, on) if isinstance(on, Tensor) else {}
+        )
         return output, {name: value.detach() for name, value in (losses | output.metrics | told).items()}
 
     def _settle_quantizer(self, output: ModelOutput, drawn: Drawn) -> None:

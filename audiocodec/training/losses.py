@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +17,11 @@ from audiocodec.nn.intelligibility import IntelligibilityLoss
 from audiocodec.nn.loudness import LoudnessLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from audiocodec.training.config import LossConfig, TrainConfig
 
-RECONSTRUCTION_LOSSES = ("mel", "spectrum", "waveform", "loudness", "intelligibility")
+RECONSTRUCTION_LOSSES = ("mel", "spectrum", "logspectrum", "waveform", "loudness", "intelligibility")
 """Names of what is compared at the output of the decoder."""
 
 MEL_FLOOR = 1e-4
@@ -31,79 +32,98 @@ EXPONENT = 0.3
 
 
 class SpectralLoss(nn.Module):
-    """Log-mel and power-compressed spectrum differences over several window lengths.
+    """Distances of spectra over several window lengths, from one or two renderings of the same codes.
 
     `mel`: mean absolute difference of log-mel magnitudes, as in DAC (https://arxiv.org/abs/2306.06546, 3.4).
-    `spectrum`: squared difference of compressed spectra, `complex_share` of it on the complex values and the
-    rest on magnitudes (Braun and Tashev 2020, https://arxiv.org/abs/2009.12286).
+    `logspectrum`: the same of log magnitudes at every frequency from `log_from_hz` on, which shows what mel
+    bands are too wide for. `spectrum`: squared difference of compressed spectra, `complex_share` of it on
+    the complex values below `complex_below_hz` and the rest on magnitudes (Braun and Tashev 2020,
+    https://arxiv.org/abs/2009.12286).
+
+    With two renderings y, y' that differ in what is random, each is the energy distance
+    (|x - y| + |x - y'| - |y - y'|) / 2: it is least when renderings are spread as recordings are, where
+    |x - y| alone is least without any spread (Gritsenko et al. 2020, https://arxiv.org/abs/2008.01160).
     """
 
-    def __init__(
-        self,
-        sample_rate: int,
-        window_lengths: Sequence[int],
-        mel_bins: Sequence[int],
-        compressed_windows: Sequence[int],
-        complex_share: float = 0.3,
-    ) -> None:
-        """One mel resolution per entry of `window_lengths`; `compressed_windows` count for `spectrum` too.
+    def __init__(self, config: LossConfig, sample_rate: int, names: Sequence[str]) -> None:
+        """Compute `names`; each is the mean over its windows in `config`.
 
         Raises:
             ConfigError: a window is too short for so many mel bands.
         """
         super().__init__()
-        self.window_lengths = tuple(window_lengths)
-        self.compressed_windows = tuple(compressed_windows)
-        self.complex_share = complex_share
-        for length, bins in zip(window_lengths, mel_bins, strict=True):
+        self.complex_share, self.sample_rate = config.complex_share, sample_rate
+        self.complex_below_hz, self.log_from_hz = config.complex_below_hz, config.log_from_hz
+        self.windows = {
+            "mel": config.window_lengths if "mel" in names else (),
+            "spectrum": config.compressed_windows if "spectrum" in names else (),
+            "logspectrum": config.log_windows if "logspectrum" in names else (),
+        }
+        for length, bins in zip(config.window_lengths, config.mel_bins, strict=True):
+            self.register_buffer(f"bank_{length}", _mel_bank(sample_rate, length, bins), persistent=False)
+        for length in {*config.window_lengths, *config.log_windows}:
             window = torch.hann_window(length)
             window = window / window.square().sum().sqrt()
             self.register_buffer(f"window_{length}", window, persistent=False)
-            self.register_buffer(f"bank_{length}", _mel_bank(sample_rate, length, bins), persistent=False)
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
-        """[B, L], [B, L] -> {"mel": [], "spectrum": []}, means over resolutions; `reference` is fixed."""
-        mel, spectrum = estimate.new_zeros(()), estimate.new_zeros(())
-        for length in self.window_lengths:
+        """[R * B, L], [B, L] -> losses by name, [] each; R renderings, 1 or 2, and `reference` is fixed."""
+        totals = {name: estimate.new_zeros(()) for name, windows in self.windows.items() if windows}
+        for length in sorted({length for windows in self.windows.values() for length in windows}):
             found = self._spectra(estimate, length)
             with torch.no_grad():  # in one batch, half of the backward pass would be in vain
                 wanted = self._spectra(reference, length)
-            mel = mel + (found.log_mel - wanted.log_mel).abs().mean()
-            if found.compressed is not None and wanted.compressed is not None:
-                spectrum = spectrum + self._difference(found.compressed, wanted.compressed)
-        return {
-            "mel": mel / len(self.window_lengths),
-            "spectrum": spectrum / max(1, len(self.compressed_windows)),
-        }
+            for name, part in found.items():
+                totals[name] = totals[name] + self._distance(name, part, wanted[name])
+        return {name: total / len(self.windows[name]) for name, total in totals.items()}
 
-    def _spectra(self, wav: Tensor, length: int) -> _Spectra:
+    def _spectra(self, wav: Tensor, length: int) -> dict[str, tuple[Tensor, ...]]:
+        """What is compared, by the name of the loss."""
         window: Tensor = getattr(self, f"window_{length}")
-        bank: Tensor = getattr(self, f"bank_{length}")
         values = spectra.spectrum(F.pad(wav, (length // 2, length // 2)), window, length // 4)
         magnitude = spectra.magnitude(values)
-        asked = length in self.compressed_windows
-        compressed = spectra.compress(values, magnitude, EXPONENT) if asked else None
-        return _Spectra((magnitude @ bank + MEL_FLOOR).log(), compressed)
+        found: dict[str, tuple[Tensor, ...]] = {}
+        if length in self.windows["mel"]:
+            bank: Tensor = getattr(self, f"bank_{length}")
+            found["mel"] = ((magnitude @ bank + MEL_FLOOR).log(),)
+        if length in self.windows["logspectrum"]:
+            first = math.ceil(self.log_from_hz * length / self.sample_rate)
+            found["logspectrum"] = ((magnitude[..., first:] + MEL_FLOOR).log(),)
+        if length in self.windows["spectrum"]:
+            compressed, powers = spectra.compress(values, magnitude, EXPONENT)
+            highest = min(self.complex_below_hz, self.sample_rate)
+            end = math.ceil(highest * length / self.sample_rate)
+            found["spectrum"] = compressed[..., :end], powers
+        return found
 
-    def _difference(self, found: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]) -> Tensor:
-        values, magnitudes = ((a - b).square().mean() for a, b in zip(found, wanted, strict=True))
+    def _distance(self, name: str, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
+        if name != "spectrum":
+            return _energy_distance(found[0], wanted[0], lambda x: x.abs().mean())
+        values, magnitudes = (
+            _energy_distance(a, b, lambda x: x.square().mean()) for a, b in zip(found, wanted, strict=True)
+        )
+        values = values * (
+            found[0].shape[-1] / found[1].shape[-1]
+        )  # what is left out counts as no difference
         # Two numbers a bin: twice their mean square is comparable with the mean squared magnitude.
         return 2 * self.complex_share * values + (1 - self.complex_share) * magnitudes
 
 
-class _Spectra(NamedTuple):
-    """Of one window length: log-mel magnitudes, and the compressed spectrum where it counts."""
-
-    log_mel: Tensor
-    compressed: tuple[Tensor, Tensor] | None
+def _energy_distance(found: Tensor, wanted: Tensor, size: Callable[[Tensor], Tensor]) -> Tensor:
+    """Of renderings [R * B, ...], R 1 or 2, to what they render, [B, ...]; `size` is a mean over elements."""
+    renderings = found.unflatten(0, (-1, len(wanted)))
+    distance = size(renderings - wanted)
+    if len(renderings) == 1:
+        return distance
+    return distance - size(renderings[0] - renderings[1]) / 2
 
 
 class ReconstructionLoss(nn.Module):
-    """What a recipe gives a weight out of mel, spectrum, waveform, loudness and intelligibility.
+    """What a recipe gives a weight out of `RECONSTRUCTION_LOSSES`.
 
-    `mel`, `spectrum`: see `SpectralLoss`. `waveform`: mean absolute difference of samples, as in EnCodec
-    (https://arxiv.org/abs/2210.13438, 3.4). `loudness`: see `LoudnessLoss`. `intelligibility`: see
-    `IntelligibilityLoss`.
+    `mel`, `spectrum`, `logspectrum`: see `SpectralLoss`; the others are of the first rendering alone.
+    `waveform`: mean absolute difference of samples, as in EnCodec (https://arxiv.org/abs/2210.13438, 3.4).
+    `loudness`: see `LoudnessLoss`. `intelligibility`: see `IntelligibilityLoss`.
     """
 
     def __init__(self, config: LossConfig, sample_rate: int) -> None:
@@ -116,19 +136,17 @@ class ReconstructionLoss(nn.Module):
         super().__init__()
         self.names = [name for name in RECONSTRUCTION_LOSSES if config.weights.get(name, 0.0) > 0]
         self.spectral = self.loudness = self.intelligibility = None
-        if {"mel", "spectrum"} & set(self.names):
-            compressed = config.compressed_windows if "spectrum" in self.names else ()
-            self.spectral = SpectralLoss(
-                sample_rate, config.window_lengths, config.mel_bins, compressed, config.complex_share
-            )
+        if {"mel", "spectrum", "logspectrum"} & set(self.names):
+            self.spectral = SpectralLoss(config, sample_rate, self.names)
         if "loudness" in self.names:
             self.loudness = LoudnessLoss(sample_rate)
         if "intelligibility" in self.names:
             self.intelligibility = IntelligibilityLoss(sample_rate)
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
-        """[B, L], [B, L] -> losses by name, [] each."""
+        """[R * B, L], [B, L] -> losses by name, [] each; R renderings, 1 or 2."""
         losses = self.spectral(estimate, reference) if self.spectral is not None else {}
+        estimate = estimate[: len(reference)]
         if "waveform" in self.names:
             losses["waveform"] = (estimate - reference).abs().mean()
         if self.loudness is not None:

@@ -12,7 +12,7 @@ import torch
 from audiocodec.checkpoint import load_model
 from audiocodec.errors import CheckpointError, ConfigError
 from audiocodec.model import CodecModel, build_model, build_quantizer
-from audiocodec.nn.spectral import SpectralDecoder, SpectralEncoder, start_linear
+from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEncoder, start_linear
 from audiocodec.pretrained import find
 from audiocodec.training.engine.processes import Processes
 from audiocodec.training.switch import add_switch
@@ -45,6 +45,7 @@ def build(config: TrainConfig) -> CodecModel:
         if (found.denoise, config.model.denoise) == ("none", "film"):
             add_switch(model)  # which it can learn without changing anything else
             found = replace(found, denoise="film")
+        model, found = _with_noise(model, found, config.model)
         if found != config.model and not _exchange_quantizer(model, found, config.model):
             raise CheckpointError(
                 f"{config.start} was built from another `model` than this recipe's;"
@@ -56,6 +57,22 @@ def build(config: TrainConfig) -> CodecModel:
             f"start: linear is for nets of kind spectral, not {config.model.net.kind}; use start: random"
         )
     return build_model(config.model)
+
+
+def _with_noise(model: CodecModel, found: ModelConfig, wanted: ModelConfig) -> tuple[CodecModel, ModelConfig]:
+    """The model, whose decoder was trained without random phase, with that of `wanted`."""
+    if not isinstance(found.net, SpectralConfig) or not isinstance(wanted.net, SpectralConfig):
+        return model, found
+    names = ("noise_gains", "noise_crossover", "noise_slope", "noise_bands")
+    net = replace(found.net, **{name: getattr(wanted.net, name) for name in names})
+    if net == found.net or found.net.noise_bands:
+        return model, found
+    decoder = SpectralDecoder(net)
+    missing, unexpected = decoder.load_state_dict(model.decoder.state_dict(), strict=False)
+    assert not unexpected
+    assert all(name.startswith("project_noise") for name in missing), "the rest is the same net"
+    model.decoder = decoder.eval()
+    return model, replace(found, net=net)
 
 
 def _exchange_quantizer(model: CodecModel, found: ModelConfig, wanted: ModelConfig) -> bool:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
-from audiocodec.errors import MetricError
+from audiocodec.errors import MetricError, MissingPackageError
 from audiocodec.metrics.codebook import perplexity, usage
 from audiocodec.metrics.intelligibility import stoi
 from audiocodec.metrics.perceptual import pesq_wb
+from audiocodec.metrics.table import METRICS as ALL_METRICS
 from audiocodec.metrics.waveform import si_sdr
 from audiocodec.training.augment import held_out_scenes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from audiocodec.training.engine.processes import Processes
 
 METRICS = {"pesq_wb": pesq_wb, "stoi": stoi, "si_sdr": si_sdr}
-"""What is scored."""
+"""What is scored, of every clip."""
+JUDGES = {name: ALL_METRICS[name] for name in ("frame_lock", "distillmos", "dnsmos_p808")}
+"""What no loss imitates, where installed; of a few plain clips, as it takes some seconds for each."""
+logger = logging.getLogger(__name__)
 SAMPLED = 2
 """Clips of each environment that are kept to listen to."""
 
@@ -89,33 +94,53 @@ def validation_clips(
     return plain + noisy + off + [Clip(wav, wav, "clean-on", True) for wav in clips[:count]]
 
 
-def score_names(prefixes: Sequence[int], environments: Sequence[str] = ("",)) -> list[str]:
-    """Names of the scores that `validate` gives, without environment also for 0 quantisers."""
+def score_names(
+    prefixes: Sequence[int], environments: Sequence[str] = ("",), judged: bool = False
+) -> list[str]:
+    """Names of the scores that `validate` gives, without environment also for 0 quantisers, and of JUDGES."""
     return [
         _score_name(metric, prefix, environment)
         for environment in environments
         for prefix in ([*prefixes] if environment else [*prefixes, 0])
-        for metric in METRICS
+        for metric in (METRICS if environment or not judged else [*METRICS, *JUDGES])
     ]
+
+
+def say_what_is_missing() -> None:
+    """Name in the log the judges that are not installed, and what brings them."""
+    missing = [name for name, judge in JUDGES.items() if not judge.installed]
+    if missing:
+        logger.warning(
+            "validation does without %s: pip install 'audiocodec[scores]' brings them", ", ".join(missing)
+        )
 
 
 @torch.no_grad()
 def validate(
-    model: CodecModel, clips: Sequence[Clip], prefixes: Sequence[int], processes: Processes
+    model: CodecModel,
+    clips: Sequence[Clip],
+    prefixes: Sequence[int],
+    processes: Processes,
+    judge_clips: int = 0,
 ) -> Validation:
     """Mean PESQ-WB, STOI and SI-SDR in dB at each number of quantisers, and 0 for none at all (unquantised).
 
-    A clip that a metric cannot score (silence) is left out of that mean and counted as `unscored`. Each
-    process takes a share of the clips; all get the whole result, but the sounds of their own share.
+    JUDGES that are installed hear the first `judge_clips` of the clips without environment too. A clip that a
+    metric cannot score (silence) is left out of that mean and counted as `unscored`. Each process takes a
+    share of the clips; all get the whole result, but the sounds of their own share.
     """
-    names = score_names(prefixes, list(dict.fromkeys(clip.environment for clip in clips)))
+    environments = list(dict.fromkeys(clip.environment for clip in clips))
+    names = score_names(prefixes, environments, judged=judge_clips > 0)  # the same on all machines
     tally = _Tally(names, model.quantizer.codebook_sizes)
     sounds: dict[str, NDArray[np.float32]] = {}
     for number, clip in enumerate(clips):
         if number % processes.world_size == processes.rank:
             decoded, codes = _pass(model, clip, prefixes)
-            tally.add(clip, decoded, codes, model.sample_rate)
             nth = sum(other.environment == clip.environment for other in clips[:number])
+            judges = JUDGES if not clip.environment and nth < judge_clips else {}
+            installed = {name: judge for name, judge in judges.items() if judge.installed}
+            tally.add(clip, decoded, METRICS | installed, model.sample_rate)
+            tally.count(clip, codes)
             if nth < SAMPLED:
                 sounds |= _sounds(f"{clip.environment or 'plain'}-{nth}", clip, decoded)
     tally.gather(processes)
@@ -131,16 +156,24 @@ class _Tally:
         self.unscored = 0.0
 
     def add(
-        self, clip: Clip, decoded: Mapping[int, NDArray[np.float32]], codes: NDArray[np.int64], rate: int
+        self,
+        clip: Clip,
+        decoded: Mapping[int, NDArray[np.float32]],
+        metrics: Mapping[str, Callable[..., float]],
+        rate: int,
     ) -> None:
+        """Score what became of a clip, [L] by number of quantisers."""
         for prefix, wav in decoded.items():
-            for metric, score in METRICS.items():
+            for metric, score in metrics.items():
                 name = _score_name(metric, prefix, clip.environment)
                 try:
                     self.sums[name] += score(clip.target, wav, rate)
                     self.numbers[name] += 1
-                except MetricError:
+                except (MetricError, MissingPackageError):  # no judge may end a training
                     self.unscored += 1
+
+    def count(self, clip: Clip, codes: NDArray[np.int64]) -> None:
+        """Count the codes [N, T] of a clip, unless it is in an environment."""
         if not clip.environment:
             for stage, row in zip(self.counts, codes, strict=False):
                 stage += np.bincount(row, minlength=len(stage))
@@ -178,7 +211,7 @@ def _pass(
     codes = model.quantizer.encode(latents, max(prefixes))
     for prefix in wanted:
         quantized = model.quantizer.decode(model.quantizer.encode(latents, prefix)) if prefix else latents
-        wav = model.decoder(quantized)[0, 0, model.delay : model.delay + len(clip.wav)]
+        wav = model.render(quantized, None, prefix or None)[0, 0, model.delay : model.delay + len(clip.wav)]
         decoded[prefix] = wav.float().cpu().numpy()
     return decoded, codes[0].cpu().numpy()
 

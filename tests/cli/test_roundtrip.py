@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiocodec.checkpoint import load_model, save_model
+
 FIELDS = [
     "file", "seconds", "sample_rate", "model", "codebook", "num_quantizers", "nominal_bitrate", "bytes",
     "bitrate", "pesq_wb", "stoi", "encode_rtf", "decode_rtf",
@@ -111,3 +113,49 @@ def test_an_unknown_bitrate(run, files):
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
     assert "choose one of 300, 600" in result.stderr
+
+
+@pytest.fixture
+def towards_pesq(tiny_folder, tmp_path):
+    """The tiny model, as one whose losses imitate PESQ."""
+    model, config, metadata = load_model(tiny_folder)
+    save_model(tmp_path / "towards", model, config, {**metadata, "imitates": "pesq_wb,pesq_nb"})
+    return tmp_path / "towards"
+
+
+def test_other_scores(run, files, rows):
+    *each, summary = rows(run("roundtrip", *files, "--metrics", "si_sdr, level_1_2khz", "--json"))
+    assert {"si_sdr", "level_1_2khz"} <= set(each[0])
+    assert not {"pesq_wb", "stoi"} & set(each[0])
+    for name in ("si_sdr", "level_1_2khz"):
+        assert (
+            summary[name] == summary["by_bitrate"][0][name] == pytest.approx(np.mean([r[name] for r in each]))
+        )
+    assert (summary["scored"], summary["imitated"]) == (2, [])
+    head, *_, last = run("roundtrip", *files, "--metrics", "si_sdr,pesq_wb").stdout.splitlines()
+    assert head.split()[5:7] == ["si_sdr", "PESQ"]
+    assert last.startswith("mean")  # nothing is known of the losses of this model
+
+
+def test_scores_that_a_loss_imitates_are_marked(run, files, rows, towards_pesq):
+    chosen = ("--model", towards_pesq, "--metrics", "stoi,pesq_wb")
+    summary = rows(run("roundtrip", "a.wav", *chosen, "--json"))[-1]
+    assert summary["imitated"] == ["pesq_wb"]
+    head, *_, note = run("roundtrip", "a.wav", *chosen).stdout.splitlines()
+    assert head.split()[5:7] == ["STOI", "PESQ*"]
+    assert note == "* a loss of this model imitates this score; judge by the others"
+    assert "*" not in run("roundtrip", "a.wav", *chosen[:2], "--metrics", "stoi").stdout
+
+
+@pytest.mark.parametrize("metrics", ["pesk", "stoi,", "", "stoi;pesq_wb"])
+def test_unknown_scores(run, files, metrics):
+    result = run("roundtrip", "a.wav", "--metrics", metrics)
+    assert result.exit_code == 2
+    assert "frame_lock" in result.stderr  # what there is
+
+
+def test_a_score_whose_package_is_missing(run, files, monkeypatch):
+    monkeypatch.setattr("audiocodec.metrics.table.find_spec", lambda name: None)
+    result = run("roundtrip", "a.wav", "--metrics", "distillmos")
+    assert result.exit_code == 1
+    assert "pip install 'audiocodec[scores]'" in result.stderr

@@ -140,7 +140,9 @@ def made_rows():
     `late` needs twice the bits of `model`, and `far` is worse than `model` at four times the bits.
     """
 
-    def make(change=lambda row: None, conditions=(("clean", None), ("hum_20db", 20.0), ("hum_0db", 0.0))):
+    usual = (("clean", None), ("hum_20db", 20.0), ("hum_0db", 0.0))
+
+    def make(change=lambda row: None, conditions=usual, metrics=()):
         made = []
         for speaker, take, (condition, snr_db) in product(range(8), range(2), conditions):
             for codec, shares, bitrates in CODECS:
@@ -168,6 +170,6 @@ def made_rows():
                     }
                     change(row)
                     made.append(row)
-        return to_frame(made)
+        return to_frame(made, [METRICS[name] for name in metrics])
 
     return make

@@ -4,24 +4,9 @@ from audiocodec.errors import BitrateError, InputError, PeerUnavailable
 from audiocodec.evaluation import coders
 from audiocodec.evaluation.coders import ModelCoder, PeerCoder
 from audiocodec.evaluation.conditions import Condition
-from audiocodec.evaluation.plan import DEFAULT_METRICS, choose_metrics, open_coders, plan
+from audiocodec.evaluation.plan import DEFAULT_METRICS, open_coders, plan
 from audiocodec.evaluation.recordings import as_recordings
 from audiocodec.metrics import METRICS
-
-
-def test_metrics_by_name():
-    assert [metric.name for metric in choose_metrics(None)] == list(DEFAULT_METRICS)
-    assert [metric.name for metric in choose_metrics(["stoi", "stoi"])] == ["stoi"]
-    assert len(choose_metrics(["all"])) >= len(DEFAULT_METRICS)
-
-
-def test_metrics_that_are_not_there(monkeypatch):
-    with pytest.raises(InputError, match=r"no metric 'pesk'; choose from pesq_wb, .*, or all"):
-        choose_metrics(["pesk"])
-    monkeypatch.setattr("audiocodec.metrics.table.find_spec", lambda name: None)
-    with pytest.raises(InputError, match="dnsmos needs the package"):
-        choose_metrics(["dnsmos"])
-    assert "dnsmos" not in [metric.name for metric in choose_metrics(["all"])]
 
 
 class Peer:

@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from audiocodec.codec import Codec
 from audiocodec.errors import InputError
 from audiocodec.evaluation.benchmark import Engine
+from audiocodec.evaluation.coders import ModelCoder
 from audiocodec.evaluation.conditions import Condition
 from audiocodec.evaluation.journal import NAME
 from audiocodec.evaluation.plan import plan
@@ -48,6 +50,7 @@ def test_what_was_run_is_described(run):
     assert (about["files"], about["speakers"], about["seconds"]) == (2, 2, pytest.approx(2.4))
     assert (about["rows"], about["failed_rows"], about["missing"]) == (8, 4, {})
     assert [codec["bitrates"] for codec in about["codecs"]] == [[1000.0, 2000.0]] * 2
+    assert [codec["imitates"] for codec in about["codecs"]] == [[], []]  # of other codecs nothing is known
     assert about["conditions"] == [{"name": "clean", "kind": "clean", "group": "clean", "snr_db": None}]
     assert about["environment"]["packages"]["numpy"] == np.__version__
     json.dumps(about, allow_nan=False)
@@ -70,3 +73,11 @@ def test_json_is_strict(tmp_path):
     assert plain(value) == {"a": [None, None, 3, [1.5, None]], "4": {"b": True}}
     write_summary(tmp_path, value)
     assert json.loads((tmp_path / "summary.json").read_text())["a"][2] == 3
+
+
+def test_scores_that_losses_of_a_model_imitate_are_told(setup_with, speech_folder, codec, tiny_config):
+    told = Codec(codec.model, tiny_config, {**codec.metadata, "name": "told", "imitates": "pesq_wb,stoi"})
+    setup = setup_with(ModelCoder(told))
+    benchmark = plan(setup, read_recordings(speech_folder), [Condition("clean")], [600.0])
+    about = describe_run(benchmark, [], "speech", Account(datetime(2026, 11, 21, tzinfo=UTC), 2.0))
+    assert [(one["name"], one["imitates"]) for one in about["codecs"]] == [("told", ["pesq_wb", "stoi"])]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from audiocodec.errors import MetricError, MissingPackageError
-from audiocodec.metrics import METRICS, dnsmos, dnsmos_p808
+from audiocodec.metrics import METRICS, dnsmos, dnsmos_bak, dnsmos_p808, dnsmos_sig
 from audiocodec.metrics.dnsmos import _run
 
 RATE = 16000
@@ -16,17 +16,19 @@ def _nothing_remembered():
     _run.cache_clear()
 
 
-def test_both_scores_of_one_run_without_a_reference(monkeypatch, speech):
+def test_all_scores_of_one_run_without_a_reference(monkeypatch, speech):
     heard = []
 
     def run(wav, rate):
         heard.append((wav, rate))
-        return {"ovrl_mos": np.float32(3.0), "p808_mos": np.float32(3.5)}
+        return {"ovrl_mos": np.float32(3.0), "p808_mos": np.float32(3.5), "sig_mos": 2.5, "bak_mos": 4.0}
 
     monkeypatch.setitem(sys.modules, "speechmos.dnsmos", SimpleNamespace(run=run))
     loud = np.repeat(speech[1] * 20, 2)
     assert METRICS["dnsmos"](None, loud, 2 * RATE) == 3.0
     assert dnsmos_p808(None, loud, 2 * RATE) == 3.5
+    assert dnsmos_sig(None, loud, 2 * RATE) == 2.5
+    assert dnsmos_bak(None, loud, 2 * RATE) == 4.0
     [(wav, rate)] = heard  # both networks run once
     assert rate == RATE
     assert len(wav) == len(speech[1])

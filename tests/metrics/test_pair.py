@@ -52,7 +52,9 @@ def test_a_silent_estimate_has_no_score(name):
                                               ("multi_resolution_stft_distance", 700),
                                               ("voicing_error", 1000), ("loudness_change", 6000),
                                               ("visqol_speech", 12000), ("visqol_audio", 12000),
-                                              ("dnsmos", 15000), ("speaker_similarity", 15000)])  # fmt: skip
+                                              ("dnsmos", 15000), ("distillmos", 15000), ("frame_lock", 8000),
+                                              ("harmonicity_2_4khz", 1000),
+                                              ("speaker_similarity", 15000)])  # fmt: skip
 def test_too_short(name, length):
     with pytest.raises(MetricError, match="too short"):
         METRICS[name](SOUND[:length], SOUND[:length], RATE)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from audiocodec import metrics
-from audiocodec.errors import MetricError
-from audiocodec.metrics import METRICS, Metric, si_sdr
+from audiocodec.errors import InputError, MetricError, MissingPackageError
+from audiocodec.metrics import IMITATED_BY, METRICS, Metric, choose_metrics, imitated, si_sdr
 
 SOUND = np.random.default_rng(0).standard_normal(16000)
 
@@ -15,7 +15,8 @@ def test_every_score_is_listed_under_its_name():
     for name, metric in METRICS.items():
         assert metric.name == name == metric.compute.__name__
         assert getattr(metrics, name) is metric.compute
-        assert metric.installed == (metric.package is None or find_spec(metric.package) is not None)
+        assert metric.installed == all(find_spec(module) is not None for module in metric.modules)
+        assert bool(metric.modules) == bool(metric.install)
 
 
 def test_a_score_can_be_sent_to_another_process():
@@ -44,3 +45,38 @@ def test_higher_or_lower_is_true(speech):
         metric = METRICS[name]
         sign = {"higher": 1, "lower": -1}[metric.better]
         assert sign * metric(clean, noisy, 16000) > sign * metric(clean, louder, 16000), name
+
+
+def test_metrics_by_name():
+    assert [metric.name for metric in choose_metrics(["stoi", "pesq_wb", "stoi"])] == ["stoi", "pesq_wb"]
+    assert {metric.name for metric in choose_metrics(["all"])} >= {"pesq_wb", "frame_lock"}
+    with pytest.raises(InputError, match=r"no metric 'pesk'; choose from pesq_wb, .*, or all"):
+        choose_metrics(["pesk"])
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("visqol_audio", r"pip install 'visqol-python\[lattice\]'"),
+        ("dnsmos", "pip install speechmos onnxruntime requests"),
+        ("distillmos", "pip install distillmos"),
+        ("speaker_similarity", "pip install resemblyzer webrtcvad-wheels"),
+    ],
+)
+def test_what_is_missing_is_named_as_pip_knows_it(name, package, monkeypatch):
+    monkeypatch.setattr("audiocodec.metrics.table.find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=rf"{name} needs .*{package}.*'audiocodec\[scores\]'"):
+        choose_metrics([name])
+    assert name not in [metric.name for metric in choose_metrics(["all"])]
+
+
+def test_losses_and_the_scores_they_imitate():
+    assert {name for names in IMITATED_BY.values() for name in names} <= set(METRICS)
+    assert imitated({"intelligibility": 5.0, "loudness": 1.0, "commitment": 0.5, "waveform": 0.0}) == (
+        "pesq_wb",
+        "pesq_nb",
+        "stoi",
+        "estoi",
+    )
+    assert imitated({"feature": 1.0}) == ()
+    assert imitated({"mel": 1.0}) == imitated({"logspectrum": 1.0})

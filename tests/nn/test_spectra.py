@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from audiocodec.nn import spectra
+from audiocodec.training.config import LossConfig
 from audiocodec.training.losses import EXPONENT, MEL_FLOOR, SpectralLoss
 
 generator = torch.Generator()
@@ -58,7 +59,7 @@ def test_magnitudes_are_compressed_and_phases_kept():
 def test_losses_and_gradients_are_those_of_autograd(level):
     """The same loss from torch's parts alone."""
     estimate, reference = level * noise(2, 1000, dtype=torch.float32), 0.1 * noise(2, 1000).float()
-    losses = SpectralLoss(16000, (64, 256), (10, 20), (256,), 0.3)
+    losses = SpectralLoss(LossConfig((64, 256), (10, 20), (256,)), 16000, ("mel", "spectrum"))
     estimate.requires_grad_()
     mel, spectrum = [], []
     for length in (64, 256):

@@ -1,6 +1,6 @@
-"""Size limits that keep the code readable.
+"""A function fits a screen. How long a file is and how many lie in a folder follows from what they are about.
 
-A comment `# cap: reason` on the line of a def, or in the first five lines of a file, lifts one.
+A comment `# cap: reason` on the line of a def lifts the limit.
 """
 
 import ast
@@ -9,12 +9,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 MAX_INIT_PARAMETERS = 8
-MAX_FOLDER_FILES = 16
-MAX_PACKAGE_LINES = 36_000  # training, evaluation and adaptation are each larger than the codec itself
-ONE_METHOD_A_FILE = {"quantizers", "effects", "cli", "peers", "tools"}  # any number of files
 
 FILES = sorted(
     path for folder in ("audiocodec", "tools", "tests") for path in (REPOSITORY / folder).rglob("*.py")
@@ -39,23 +35,8 @@ def functions_over_caps(text):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_files_and_functions(path):
-    text = path.read_text()
-    lines = text.splitlines()
-    assert len(lines) <= MAX_FILE_LINES or any("# cap: " in line for line in lines[:5])
-    assert list(functions_over_caps(text)) == []
-
-
-def test_folders():
-    for folder in {path.parent for path in FILES}:
-        count = sum(path.suffix == ".py" for path in folder.iterdir())
-        assert count <= MAX_FOLDER_FILES or folder.name in ONE_METHOD_A_FILE, f"{folder} has {count} files"
-
-
-def test_package():
-    package = REPOSITORY / "audiocodec"
-    files = [path for path in package.rglob("*.py") if path.parent.name != "quantizers"]
-    assert sum(len(path.read_text().splitlines()) for path in files) <= MAX_PACKAGE_LINES
+def test_functions(path):
+    assert list(functions_over_caps(path.read_text())) == []
 
 
 def test_the_test_counts():

@@ -30,6 +30,7 @@ RECIPE = TrainConfig(
     log_every=4,
     validate_every=100,
     validate_seconds=0,
+    judge_clips=0,
 )
 ADVERSARIAL = AdversarialConfig(
     DiscriminatorConfig(kinds=("light",), light=LightConfig(window_lengths=(256,), channels=4)),

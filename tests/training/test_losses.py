@@ -19,6 +19,12 @@ from audiocodec.training.losses import (
 )
 
 RATE = 16000
+SPECTRAL = ("mel", "spectrum", "logspectrum")
+
+
+def spectral(windows, bins, compressed, share=0.3, names=("mel", "spectrum")):
+    config = LossConfig(windows, bins, compressed, log_windows=windows, complex_share=share)
+    return SpectralLoss(config, RATE, names)
 
 
 def independent(estimate, reference, windows, bins, compressed, complex_share):
@@ -55,7 +61,7 @@ def independent(estimate, reference, windows, bins, compressed, complex_share):
 )
 def test_equals_an_independent_computation(voice, windows, bins, compressed, share):
     reference, estimate = voice(0.5, seed=1)[0], voice(0.5, seed=2)[0]
-    losses = SpectralLoss(RATE, windows, bins, compressed, share)(
+    losses = spectral(windows, bins, compressed, share)(
         torch.from_numpy(estimate)[None], torch.from_numpy(reference)[None]
     )
     mel, spectrum = independent(estimate, reference, windows, bins, compressed, share)
@@ -65,7 +71,7 @@ def test_equals_an_independent_computation(voice, windows, bins, compressed, sha
 
 @pytest.fixture(scope="module")
 def loss():
-    return SpectralLoss(RATE, (128, 512, 2048), (20, 64, 128), (512,))
+    return spectral((128, 512, 2048), (20, 64, 128), (512,), names=SPECTRAL)
 
 
 def test_equal_signals_lose_nothing(voice, loss):
@@ -76,7 +82,7 @@ def test_equal_signals_lose_nothing(voice, loss):
 def test_falls_as_the_noise_falls(voice, loss):
     wav = torch.from_numpy(voice(1.0))
     noise = torch.randn(wav.shape, generator=torch.Generator().manual_seed(0)) * wav.std()
-    for name in ("mel", "spectrum"):
+    for name in SPECTRAL:
         values = [float(loss(wav + noise * 10 ** (-snr / 20), wav)[name]) for snr in (0, 10, 20, 30, 40)]
         assert values == sorted(values, reverse=True)
         assert values[-1] < values[0] / 3
@@ -84,7 +90,7 @@ def test_falls_as_the_noise_falls(voice, loss):
 
 def test_phase_counts_by_the_complex_share_only(voice):
     wav = torch.from_numpy(voice(0.5))
-    alone = [SpectralLoss(RATE, (512,), (40,), (512,), share)(-wav, wav)["spectrum"] for share in (0.0, 1.0)]
+    alone = [spectral((512,), (40,), (512,), share)(-wav, wav)["spectrum"] for share in (0.0, 1.0)]
     assert float(alone[0]) < 1e-9  # a flipped sign changes no magnitude
     assert float(alone[1]) > 0.1
 
@@ -103,7 +109,7 @@ def test_shorter_than_a_window(loss):
 
 def test_too_many_bands_for_a_window():
     with pytest.raises(ConfigError, match=r"64 bands are too many for a window of 128 samples"):
-        SpectralLoss(RATE, (128,), (64,), ())
+        spectral((128,), (64,), ())
 
 
 def test_weights_by_name():
@@ -113,14 +119,47 @@ def test_weights_by_name():
 
 def test_what_has_a_weight_is_computed_and_nothing_else(voice):
     estimate, reference = (torch.from_numpy(voice(0.5, seed=seed)) for seed in (1, 2))
-    separate = SpectralLoss(RATE, (256, 1024), (40, 64), (256,))(estimate, reference)
+    separate = spectral((256, 1024), (40, 64), (256,), names=SPECTRAL)(estimate, reference)
     separate["waveform"] = (estimate - reference).abs().mean()
     separate["loudness"] = LoudnessLoss(RATE)(estimate, reference)
     separate["intelligibility"] = IntelligibilityLoss(RATE)(estimate, reference)
     for names in (("mel",), ("spectrum", "loudness"), ("waveform",), (), RECONSTRUCTION_LOSSES):
         weights = {**dict.fromkeys(RECONSTRUCTION_LOSSES, 0.0), **dict.fromkeys(names, 2.0)}
-        loss = ReconstructionLoss(LossConfig((256, 1024), (40, 64), (256,), weights=weights), RATE)
+        config = LossConfig((256, 1024), (40, 64), (256,), (256, 1024), weights=weights)
+        loss = ReconstructionLoss(config, RATE)
         losses = loss(estimate, reference)
         assert set(losses) == set(names)
         for name, value in losses.items():
             torch.testing.assert_close(value, separate[name])
+
+
+def test_log_spectra_see_what_mel_bands_are_too_wide_for(voice):
+    """Ripples of 200 Hz above 3 kHz, beside what a change of level costs."""
+    wav = torch.from_numpy(voice(1.0))
+    hz = torch.fft.rfftfreq(wav.shape[-1], 1 / RATE)
+    spectrum = torch.fft.rfft(wav)
+    ripple = 10 ** ((6 / 20) * torch.where(hz > 3000, torch.cos(2 * torch.pi * hz / 200), 0.0))
+    rippled = torch.fft.irfft(spectrum * ripple, wav.shape[-1])
+    loss = spectral((1024,), (64,), (), names=("mel", "logspectrum"))
+    found, level = loss(rippled, wav), loss(2 * wav, wav)
+    assert float(found["mel"] / level["mel"]) < 0.5 * float(found["logspectrum"] / level["logspectrum"])
+
+
+@pytest.mark.parametrize("name", SPECTRAL)
+def test_two_renderings_are_best_spread_like_the_original(name):
+    """White noise against white noise: of the right level, not softer, and not twice the same."""
+    draw = torch.Generator().manual_seed(0)
+    target, one, two = torch.randn(3, 8, 8000, generator=draw).unbind()
+    loss = spectral((256, 512), (20, 40), (256, 512), 0.0, names=(name,))
+    values = {gain: float(loss(gain * torch.cat([one, two]), target)[name]) for gain in (0.6, 1.0, 1.6)}
+    assert values[1.0] < values[0.6]
+    assert values[1.0] < values[1.6]
+    assert values[1.0] < 0.7 * float(loss(torch.cat([one, one]), target)[name])
+
+
+def test_one_rendering_twice_is_one_rendering(voice):
+    estimate, reference = (torch.from_numpy(voice(0.5, seed=seed)) for seed in (1, 2))
+    loss = ReconstructionLoss(LossConfig(weights=dict.fromkeys(RECONSTRUCTION_LOSSES, 1.0)), RATE)
+    once, twice = loss(estimate, reference), loss(torch.cat([estimate, estimate]), reference)
+    for name in RECONSTRUCTION_LOSSES:
+        torch.testing.assert_close(twice[name], once[name])

@@ -4,11 +4,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from audiocodec.errors import MissingPackageError
+from audiocodec.metrics import Metric
 from audiocodec.metrics.waveform import si_sdr
 from audiocodec.model import CodecModel, QuantizerConfig, build_model, build_quantizer
 from audiocodec.nn.spectral import start_linear
 from audiocodec.training.engine.processes import Processes
-from audiocodec.training.validation import Clip, validate
+from audiocodec.training.validation import JUDGES, Clip, validate
 
 ALONE = Processes()
 
@@ -95,6 +97,31 @@ def test_the_delay_is_taken_out(voice):
     scores = validate(model, plain(voice(2.001)[0]), [1], ALONE).scores
     assert scores["pesq_wb/0"] > 4.6
     assert scores["stoi/0"] > 0.999
+
+
+def test_judges_hear_a_few_plain_clips(model, voice, monkeypatch):
+    heard = []
+
+    def lock(reference, estimate, sample_rate):
+        heard.append(reference)
+        return float(len(heard))
+
+    def broken(reference, estimate, sample_rate):
+        raise MissingPackageError("half of it is not installed")
+
+    monkeypatch.setitem(JUDGES, "frame_lock", Metric("frame_lock", lock, "dB", "lower"))
+    monkeypatch.setitem(JUDGES, "distillmos", Metric("distillmos", broken, "MOS", "higher", "none"))
+    monkeypatch.setitem(
+        JUDGES, "dnsmos_p808", Metric("dnsmos_p808", lock, "", "higher", modules=("is_not_there",))
+    )
+    wavs = [voice(1.0, seed=seed)[0] for seed in range(4)]
+    clips = [Clip(wavs[3], wavs[3], "street"), *plain(*wavs[:3])]
+    found = validate(model, clips, [1, 8], ALONE, judge_clips=2)
+    assert [id(wav) for wav in heard] == [id(wav) for wav in (wavs[0],) * 3 + (wavs[1],) * 3]
+    judged = {name: score for name, score in found.scores.items() if name.split("/")[0] in JUDGES}
+    assert judged == {"frame_lock/1": 2.5, "frame_lock/8": 3.5, "frame_lock/0": 4.5}
+    assert found.scores["unscored"] == 6  # no judge ends a training
+    assert not any(name.startswith("frame_lock") for name in validate(model, clips, [8], ALONE).scores)
 
 
 def test_silence_is_counted_not_scored(model, voice):

@@ -150,8 +150,9 @@ def _models(request: Request) -> list[Coder]:
 
 
 def _metrics(request: Request) -> tuple[Metric, ...]:
-    from audiocodec.evaluation.plan import DEFAULT_METRICS, choose_metrics
+    from audiocodec.evaluation.plan import DEFAULT_METRICS
     from audiocodec.evaluation.recogniser import recogniser_metric
+    from audiocodec.metrics import choose_metrics
 
     named = DEFAULT_METRICS if request.metrics is None else request.metrics
     if request.recogniser is None:

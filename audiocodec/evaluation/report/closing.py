@@ -9,6 +9,7 @@ from html import escape
 from audiocodec.evaluation.report import media, text
 from audiocodec.evaluation.report.examples import Example
 from audiocodec.evaluation.report.facts import Entry, Facts
+from audiocodec.evaluation.report.headline import judge
 from audiocodec.evaluation.report.style import codec_cell, table
 
 MAX_SECONDS = 6.0
@@ -58,7 +59,7 @@ def _example(example: Example) -> str:
 def languages(facts: Facts) -> str:
     """Means of each language over all conditions."""
     found = list(dict.fromkeys(entry["language"] for entry in facts.summary["languages"]))
-    score = next(iter(facts.having(("pesq_wb_input", "stoi_input", "si_sdr"))), None)
+    score = judge(facts)
     if not found or score is None:
         return ""
     entries = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from audiocodec.evaluation.report.text import kilobits
+from audiocodec.evaluation.report.text import kilobits, metric_and_reference
 from audiocodec.evaluation.score_table import ALL, CLEAN, DEGRADED
 
 Entry = dict[str, Any]
@@ -22,10 +22,16 @@ class Facts:
         scopes: wide scopes there are, with their titles: clean speech first.
         known: names of all scopes, single conditions too.
         uncounted: codecs that do not say how many bits they used.
+        imitated: metrics that losses of a codec imitate, by its name; only codecs with some.
     """
 
-    def __init__(self, summary: Entry) -> None:
+    def __init__(self, summary: Entry, meta: Entry | None = None) -> None:
+        """`meta` of the run says which scores flatter a codec."""
         self.summary = summary
+        about = (meta or {}).get("codecs", [])
+        self.imitated: dict[str, list[str]] = {
+            one["name"]: one["imitates"] for one in about if one.get("imitates")
+        }
         found: dict[str, Entry] = summary["codecs"]
         self.codecs = sorted(found, key=lambda name: found[name]["peer"])
         self.models = [name for name in self.codecs if not found[name]["peer"]]
@@ -87,6 +93,15 @@ class Facts:
         """A score over a scope; None where the table has none."""
         found = self.mean(scope, point)["scores"].get(score)
         return found if found and found["n"] else None
+
+    def flatters(self, score: str, codec: str | None = None) -> bool:
+        """Whether a loss of the codec, or of any when it is None, imitates the metric of a score."""
+        names = [codec] if codec is not None else list(self.imitated)
+        return any(metric_and_reference(score)[0] in self.imitated.get(name, ()) for name in names)
+
+    def star(self, score: str, codec: str) -> str:
+        """The mark of a score that flatters a codec."""
+        return "*" if self.flatters(score, codec) else ""
 
     def having(self, wanted: Iterable[str]) -> list[str]:
         """Those of the wanted scores that there are."""

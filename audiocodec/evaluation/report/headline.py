@@ -10,19 +10,26 @@ from audiocodec.evaluation.report import style, text
 from audiocodec.evaluation.report.facts import Entry, Facts, Point
 from audiocodec.evaluation.score_table import CLEAN, DEGRADED
 
-SCORES = ("pesq_wb", "pesq_nb", "stoi", "estoi", "si_sdr", "mel_distance", "word_error_rate")
+SCORES = ("pesq_wb", "pesq_nb", "stoi", "estoi", "si_sdr", "mel_distance", "word_error_rate", "distillmos",
+          "dnsmos_p808", "dnsmos", "dnsmos_sig", "dnsmos_bak", "visqol_audio", "visqol_speech",
+          "speaker_similarity", "frame_lock", "harmonicity_2_4khz", "harmonicity_4_7khz", "level_1_2khz",
+          "level_2_4khz", "level_4_7khz")  # fmt: skip
+JUDGES = ("pesq_wb_input", "distillmos", "dnsmos_p808", "dnsmos", "visqol_audio_input", "pesq_nb_input",
+          "stoi_input")  # fmt: skip
+"""Scores that can speak for all, the usual ones first."""
 FEW_SPEAKERS = 10
 SMALL_OVERLAP = 0.25
 
 
 def scores_of(facts: Facts, scope: str) -> list[str]:
-    """Columns of the headline table in a scope: against what went in."""
+    """Columns of the headline table in a scope: against what went in, those that flatter a codec last."""
     wanted = [name for metric in SCORES for name in (metric, f"{metric}_input")]
-    return [
+    found = [
         name
         for name in facts.having(wanted)
         if any(facts.estimate(scope, point, name) for point in facts.points)
     ]
+    return sorted(found, key=facts.flatters)
 
 
 def badges(facts: Facts, meta: Entry) -> str:
@@ -51,8 +58,27 @@ def findings(facts: Facts) -> str:
     )
 
 
-def _judge(facts: Facts) -> str | None:
-    return next(iter(facts.having(["pesq_wb_input", "pesq_nb_input", "stoi_input", "si_sdr"])), None)
+def judge(facts: Facts) -> str | None:
+    """The score that speaks for all: of JUDGES one that no loss imitates, if there is one; else SI-SDR.
+
+    SI-SDR compares samples, which says little of sound at low bitrates, so it comes after imitated ones.
+    """
+    there = facts.having(JUDGES)
+    fair = [score for score in there if not facts.flatters(score)]
+    return next(iter(fair or there or facts.having(["si_sdr"])), None)
+
+
+def flattery(facts: Facts) -> Iterator[str]:
+    """Says of each codec which of the scores there are flatter it."""
+    for codec, metrics in facts.imitated.items():
+        known = dict.fromkeys(
+            text.title(score) for score in facts.summary["scores"] if facts.flatters(score, codec)
+        )
+        if metrics and known:
+            yield (
+                f"* Losses that {codec} was trained by imitate {', '.join(known)}: these say too much of it,"
+                " judge by the others."
+            )
 
 
 def _value(estimate: Entry, score: str) -> str:
@@ -62,7 +88,7 @@ def _value(estimate: Entry, score: str) -> str:
 
 
 def _quality(facts: Facts) -> Iterator[str]:
-    score, scope = _judge(facts), next(iter(facts.scopes))
+    score, scope = judge(facts), next(iter(facts.scopes))
     for codec in facts.models or facts.codecs:
         reached = [
             f"{_value(found, score)} at {facts.kilobits(point)}"
@@ -75,7 +101,7 @@ def _quality(facts: Facts) -> Iterator[str]:
 
 
 def _equal_quality(facts: Facts) -> Iterator[str]:
-    score = _judge(facts)
+    score = judge(facts)
     for scope in facts.scopes:
         for codec in facts.models:
             for entry in facts.find("bitrate_changes", scope=scope, score=score, codec=codec):
@@ -103,7 +129,7 @@ def _equal_quality(facts: Facts) -> Iterator[str]:
 
 def _same_files(facts: Facts) -> Iterator[str]:
     """The highest bitrate of each model beside the nearest of each other codec."""
-    score = _judge(facts)
+    score = judge(facts)
     for codec in facts.models:
         point = facts.points_of(codec)[-1]
         for entry in facts.find(
@@ -133,7 +159,7 @@ def _compared(entry: Entry, score: str, whose: str) -> str:
 
 
 def _noise(facts: Facts) -> Iterator[str]:
-    score = _judge(facts)
+    score = judge(facts)
     if score is None or DEGRADED not in facts.scopes or CLEAN not in facts.scopes:
         return
     for codec in facts.models:
@@ -156,6 +182,7 @@ def _noise(facts: Facts) -> Iterator[str]:
 
 
 def _care(facts: Facts) -> Iterator[str]:
+    yield from map(escape, flattery(facts))
     if facts.uncounted:
         names = escape(", ".join(facts.uncounted))
         yield f"Bitrates marked ≈ are those asked for: how many bits were used is not said by {names}."
@@ -191,7 +218,10 @@ def _head(facts: Facts, score: str) -> str:
 def _line(facts: Facts, point: Point, scope: str, scores: list[str]) -> str:
     codec = point[0]
     first = point == facts.points_of(codec)[0]
-    cells = "".join(text.cell(facts.estimate(scope, point, score), text.digits(score)) for score in scores)
+    cells = "".join(
+        text.cell(facts.estimate(scope, point, score), text.digits(score), mark=facts.star(score, codec))
+        for score in scores
+    )
     failed, rows = (facts.mean(scope, point)[name] for name in ("failed", "rows"))
     return (
         f"<tr{' class=first' if first else ''}>{style.codec_cell(escape(codec), facts.color(codec))}"

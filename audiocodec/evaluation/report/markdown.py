@@ -9,8 +9,8 @@ from typing import Any
 
 from audiocodec.evaluation.report import text
 from audiocodec.evaluation.report.facts import Entry, Facts
-from audiocodec.evaluation.report.headline import scores_of
-from audiocodec.evaluation.report.noise import SCORES as JUDGES
+from audiocodec.evaluation.report.headline import flattery, judge, scores_of
+from audiocodec.evaluation.report.noise import SCORES as FALLING
 from audiocodec.evaluation.report.rates import COMPARED, NOTHING_SHARED
 from audiocodec.evaluation.score_table import CLEAN, noises_at
 
@@ -24,7 +24,7 @@ def write_markdown(summary: Entry, meta: Entry, path: Path) -> None:
 
 def render(summary: Entry, meta: Entry) -> str:
     """What was measured on which data by which command, and a section for each table there is."""
-    facts = Facts(summary)
+    facts = Facts(summary, meta)
     sections = [*_means(facts), *_conditions(facts), *_snrs(facts), *_falls(facts), *_equal_quality(facts)]
     about = summary["about"]
     source = [
@@ -34,6 +34,7 @@ def render(summary: Entry, meta: Entry) -> str:
         f" {about['files']} files, {len(summary['conditions'])} conditions, {about['rows']} rows,"
         f" {about['failed_rows']} failed. Bitrates are measured, in kbit/s"
         f"{', except those marked ≈' if facts.uncounted else ''}.",
+        "\n".join(flattery(facts)).replace("*", "\\*"),
     ]
     return "\n\n".join(part for part in (*source, *sections) if part) + "\n"
 
@@ -46,18 +47,19 @@ def _means(facts: Facts) -> Iterator[str]:
         lines: list[list[str]] = []
         for point in facts.points:
             entry = facts.mean(scope, point)
-            cells = [_estimate(facts.estimate(scope, point, score), text.digits(score)) for score in scores]
+            cells = [
+                _estimate(
+                    facts.estimate(scope, point, score), text.digits(score), facts.star(score, point[0])
+                )
+                for score in scores
+            ]
             lines.append([point[0], facts.kilobits(point), *cells, f"{entry['failed']} of {entry['rows']}"])
         yield _section(f"{title}, against what went in", ["codec", "kbit/s", *titles, "failed"], lines)
 
 
-def _judge(facts: Facts) -> str | None:
-    return next(iter(facts.having((*JUDGES, "stoi_input", "si_sdr"))), None)
-
-
 def _conditions(facts: Facts) -> Iterator[str]:
     """Means of each condition, of a noise over its SNRs; they have intervals in summary.json."""
-    score, conditions = _judge(facts), facts.summary["conditions"]
+    score, conditions = judge(facts), facts.summary["conditions"]
     if score is None or len(conditions) < 2:
         return
     groups: dict[str, list[Entry]] = {}
@@ -83,7 +85,7 @@ def _group_title(group: str, conditions: Sequence[Entry]) -> str:
 
 
 def _snrs(facts: Facts) -> Iterator[str]:
-    score = _judge(facts)
+    score = judge(facts)
     snrs = sorted({one["snr_db"] for one in facts.summary["conditions"]} - {None}, reverse=True)
     scopes = {noises_at(snr): f"{text.number(snr, 0)} dB" for snr in snrs if noises_at(snr) in facts.known}
     if score is None or not scopes:
@@ -102,7 +104,7 @@ def _snrs(facts: Facts) -> Iterator[str]:
 
 def _falls(facts: Facts) -> Iterator[str]:
     """Where PESQ falls below the threshold."""
-    score = next(iter(facts.having(JUDGES)), None)
+    score = next(iter(facts.having(FALLING)), None)
     entries = [one for one in facts.find("degradation", score=score) if len(one["points"]) > 1]
     groups = list(dict.fromkeys(entry["group"] for entry in entries))
     if score is None or not groups:
@@ -154,11 +156,12 @@ def _said(score: str) -> str:
     return f"{text.title(score)} {text.against(score)}"
 
 
-def _estimate(estimate: dict[str, Any] | None, decimals: int) -> str:
+def _estimate(estimate: dict[str, Any] | None, decimals: int, mark: str = "") -> str:
     if estimate is None:
         return text.DASH
     limits = text.interval(estimate["low"], estimate["high"], decimals)
-    return f"{text.number(estimate['value'], decimals)}{f' ({limits})' if limits else ''}"
+    mark = mark.replace("*", "\\*")
+    return f"{text.number(estimate['value'], decimals)}{mark}{f' ({limits})' if limits else ''}"
 
 
 def _section(title: str, heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -28,7 +28,7 @@ def write_report(summary: Entry, meta: Entry, examples: Iterable[Example], path:
 
 def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str:
     """The page as text."""
-    facts = Facts(summary)
+    facts = Facts(summary, meta)
     name = ", ".join(facts.models) or ", ".join(facts.codecs)
     title = f"How {name} holds up"
     peers = [codec for codec in facts.codecs if codec not in facts.models]

@@ -8,14 +8,15 @@ from html import escape
 from audiocodec.evaluation.report import text
 from audiocodec.evaluation.report.charts import Curve, Dot, bitrate_axis, chart, even_axis, legend
 from audiocodec.evaluation.report.facts import Entry, Facts, Point
-from audiocodec.evaluation.report.headline import SMALL_OVERLAP
+from audiocodec.evaluation.report.headline import SMALL_OVERLAP, judge
 from audiocodec.evaluation.report.style import table, tabs
 from audiocodec.evaluation.score_table import CLEAN
 
-CURVES = ("pesq_wb_input", "pesq_nb_input", "stoi_input", "si_sdr", "mel_distance", "dnsmos",
-          "word_error_rate")  # fmt: skip
+CURVES = ("pesq_wb_input", "pesq_nb_input", "stoi_input", "si_sdr", "mel_distance", "distillmos",
+          "dnsmos_p808", "dnsmos", "visqol_audio_input", "frame_lock", "word_error_rate")  # fmt: skip
 NOTHING_SHARED = "nothing shared"
-COMPARED = ("pesq_wb_input", "pesq_wb_clean", "stoi_input", "mel_distance")
+COMPARED = ("pesq_wb_input", "pesq_wb_clean", "stoi_input", "mel_distance", "distillmos", "dnsmos_p808",
+            "dnsmos", "visqol_audio_input")  # fmt: skip
 
 
 def dot(x: float, estimate: Entry) -> Dot:
@@ -140,7 +141,7 @@ def _bound(entry: Entry) -> str:
 
 def differences(facts: Facts) -> str:
     """Models minus others on the same files and conditions, at every pair of bitrates."""
-    score = next(iter(facts.having(("pesq_wb_input", "stoi_input", "si_sdr"))), None)
+    score = judge(facts)
     codecs = facts.models or facts.codecs[:1]
     entries = facts.find("differences", score=score)
     others = [point for point in facts.points if any(_is_against(entry, point) for entry in entries)]

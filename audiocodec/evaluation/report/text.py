@@ -19,6 +19,19 @@ TITLES = {
     "mel_distance": "Mel distance",
     "word_error_rate": "Word errors",
     "log_spectral_distance": "Log-spectral distance",
+    "distillmos": "Distill-MOS",
+    "dnsmos": "DNSMOS OVRL",
+    "dnsmos_sig": "DNSMOS SIG",
+    "dnsmos_bak": "DNSMOS BAK",
+    "dnsmos_p808": "DNSMOS P.808",
+    "visqol_audio": "ViSQOL audio",
+    "visqol_speech": "ViSQOL speech",
+    "visqol_speech_polynomial": "ViSQOL speech, polynomial",
+    "level_1_2khz": "Level 1 to 2 kHz",
+    "level_2_4khz": "Level 2 to 4 kHz",
+    "level_4_7khz": "Level 4 to 7 kHz",
+    "harmonicity_2_4khz": "Harmonicity 2 to 4 kHz",
+    "harmonicity_4_7khz": "Harmonicity 4 to 7 kHz",
     "token_flip_rate": "Codes flipped",
 }
 AGAINST = {"input": "against what went in", "clean": "against the clean original", "uncoded": "with no codec"}
@@ -51,7 +64,9 @@ def digits(score: str) -> int:
     name, _ = metric_and_reference(score)
     if name in ("stoi", "estoi", "token_flip_rate", "usage", "mel_distance", "quantization_error"):
         return 3
-    return 1 if name in ("si_sdr", "log_spectral_distance", "perplexity") else 2
+    if name.startswith("harmonicity") or name == "speaker_similarity":
+        return 3
+    return 1 if name in ("si_sdr", "log_spectral_distance", "perplexity", "frame_lock") else 2
 
 
 def number(value: float | None, decimals: int, sign: bool = False) -> str:
@@ -113,14 +128,14 @@ def condition_title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def cell(estimate: Mapping[str, Any] | None, decimals: int, sign: bool = False) -> str:
-    """A table's cell: the number, its interval below, and how many values on hovering."""
+def cell(estimate: Mapping[str, Any] | None, decimals: int, sign: bool = False, mark: str = "") -> str:
+    """A table's cell: the number with a mark, its interval below, and how many values on hovering."""
     if estimate is None or not estimate["n"]:
         return f"<td>{DASH}</td>"
     limits = interval(estimate["low"], estimate["high"], decimals, sign)
     below = f"<small>{limits}</small>" if limits else ""
     hint = f"{estimate['n']} values of {estimate['speakers']} speakers"
-    return f'<td title="{escape(hint)}">{number(estimate["value"], decimals, sign)}{below}</td>'
+    return f'<td title="{escape(hint)}">{number(estimate["value"], decimals, sign)}{mark}{below}</td>'
 
 
 def excludes_zero(low: float | None, high: float | None) -> bool:

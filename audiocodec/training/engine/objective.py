@@ -56,7 +56,7 @@ class Objective:
         told = dict[str, Tensor]()
         if self.opponent is not None and self.opponent.config.asked(step):
             with autocast(self.config, self.device):
-                judged = self.opponent.judge(estimate, reference, drawn, share)
+                judged = self.opponent.judge(estimate[: len(reference)], reference, drawn, share)
             told["discriminator"] = judged.pop("discriminator")
             losses |= judged
             weights |= self.opponent.weights(step)

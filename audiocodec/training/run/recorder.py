@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from audiocodec.audio import new_file
 from audiocodec.config import dump_yaml
+from audiocodec.training.best import best_score
 from audiocodec.training.run.folder import CONFIG_NAME
 from audiocodec.training.run.log import Means, RunLog, to_floats
 from audiocodec.training.run.report import write_report
 from audiocodec.training.run.state import save_state
+from audiocodec.training.validation import say_what_is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +42,8 @@ class Recorder:
             with new_file(trainer.folder / CONFIG_NAME, overwrite=True) as part:
                 part.write_text(dump_yaml(trainer.config), encoding="utf-8")
             self.log = RunLog(trainer.folder, trainer.step_number)
+            if trainer.clips and trainer.config.judge_clips:
+                say_what_is_missing()
 
     def __enter__(self) -> Recorder:
         return self
@@ -95,12 +99,13 @@ class Recorder:
             trainer.export()
         found = trainer.validate()
         if found is not None:
-            self._write("valid", found.scores)
+            best = best_score(found.scores, trainer.best_score)
+            self._write("valid", found.scores | ({} if best is None else {"best_score": best}))
             if self.log is not None:
                 self.log.show(trainer.step_number, found, trainer.model.sample_rate)
                 self._write_report()
             if trainer.config.keep_best:
-                save_state(trainer, found.scores.get(trainer.best_score))
+                save_state(trainer, best)
 
     def _write_report(self) -> None:
         trainer, augmenter = self.trainer, self.trainer.feed.augmenter

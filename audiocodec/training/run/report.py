@@ -43,6 +43,11 @@ LOSSES = {
 }
 LOGARITHMIC = {"grad_norm"}
 METRICS = {"pesq_wb": "PESQ-WB", "stoi": "STOI", "si_sdr": "SI-SDR, dB"}
+JUDGES = {
+    "distillmos": "Distill-MOS: no reference",
+    "dnsmos_p808": "DNSMOS P.808: no reference",
+    "frame_lock": "Frame lock, dB: 0 is natural",
+}
 MAX_COLUMNS = 60
 """Validations that a heat map shows; of more, every so many."""
 NAMED = 200
@@ -129,12 +134,17 @@ def _losses(curves: Curves) -> str:
 
 def _scores(curves: Curves) -> str:
     cards: list[str] = []
-    for metric, title in METRICS.items():
+    for metric, title in (METRICS | JUDGES).items():
         found = _of_metric(curves, metric, "")
+        if not found:
+            continue
         lines = [Line("unquantised" if name == "0" else f"{name} quantisers", c) for name, c in found.items()]
         lines.sort(key=lambda line: line.name == "unquantised")
         cards.append(_card(title, legend([line.name for line in lines]) + line_chart(lines, title)))
-    note = "Averaged weights, held-out clips without noise, by number of quantisers."
+    note = (
+        "Averaged weights, held-out clips without noise, by number of quantisers. Losses may imitate PESQ and"
+        " STOI, so look at the others, of fewer clips, too."
+    )
     return _section("Validation", note, cards if curves.valid else [])
 
 

@@ -90,3 +90,18 @@ def test_bits_for_the_same_quality(summary):
 def test_one_condition_has_no_table_of_conditions(made_rows):
     text = render(plain(summarise(made_rows(conditions=(("clean", None),)), resamples=10)), {})
     assert list(tables(text)) == ["Clean speech, against what went in", "Bits for the same quality"]
+
+
+def test_scores_that_a_loss_imitates_are_marked(made_rows):
+    def judged(row):
+        row["distillmos"] = 2.5
+
+    summary = plain(summarise(made_rows(judged, metrics=("distillmos",)), resamples=10))
+    text = render(summary, {"codecs": [{"name": "model", "imitates": ["pesq_wb"]}, {"name": "late"}]})
+    assert "\\* Losses that model was trained by imitate PESQ-WB: these say too much of it" in text
+    found = tables(text)
+    heads, _, *lines = found["Clean speech, against what went in"]
+    assert heads[2:4] == ["Distill-MOS", "PESQ-WB"]
+    assert {line[0] for line in lines if "\\*" in line[3]} == {"model"}
+    assert not any("\\*" in line[2] for line in lines)
+    assert "Conditions, Distill-MOS against what went in" in found

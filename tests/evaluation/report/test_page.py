@@ -170,3 +170,33 @@ def test_a_page_is_written_whole_or_not_at_all(made_rows, tmp_path):
     write_report(summary, META, (), path)
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
     assert path.read_text(encoding="utf-8").endswith("</html>\n")
+
+
+def flattered(row):
+    """Distill-MOS goes its own way."""
+    row["distillmos"] = 1.0 + np.log2(row["nominal_bitrate"] / 1000) / 2 + (row["codec"] == "far")
+
+
+FLATTERY = {**META, "codecs": [{**META["codecs"][0], "imitates": ["pesq_wb", "stoi"]}]}
+
+
+def test_a_score_that_a_loss_imitates_is_marked_and_does_not_lead(made_rows):
+    summary = plain(summarise(made_rows(flattered, metrics=("distillmos",)), resamples=50))
+    text, _ = read(render(summary, FLATTERY))
+    assert "On clean speech, model reaches Distill-MOS 1.50" in text
+    assert "* Losses that model was trained by imitate PESQ-WB: these say too much of it" in text
+    lines = re.findall(r"<tr>.*?</tr>", render(summary, FLATTERY).replace(" class=first", ""))
+    heads = next(line for line in lines if "Encode and<br>decode" in line)
+    assert heads.index("Distill-MOS") < heads.index("PESQ-WB")
+    marked = {re.sub("<[^>]*>", " ", line).split()[0] for line in lines if re.search(r"[0-9]\*<small>", line)}
+    assert marked == {"model"}  # what imitates nothing is measured fairly
+    text, _ = read(render(summary, META))
+    assert "On clean speech, model reaches PESQ-WB" in text
+    assert "* Losses" not in text
+    assert not re.search(r"[0-9]\*", text)
+
+
+def test_an_imitated_score_leads_where_there_is_no_other(made_rows):
+    text, _ = read(render(plain(summarise(made_rows(), resamples=20)), FLATTERY))
+    assert "On clean speech, model reaches PESQ-WB" in text
+    assert "* Losses that model was trained by imitate PESQ-WB" in text
