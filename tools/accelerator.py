@@ -141,6 +141,7 @@ def export(run: Path, parts: Path) -> None:
 
     from audiocodec.checkpoint import save_model
     from audiocodec.config import load_config
+    from audiocodec.metrics import imitated
     from audiocodec.model import build_model
     from audiocodec.training.config import TrainConfig
     from audiocodec.training.run.state import newest_checkpoint
@@ -160,7 +161,9 @@ def export(run: Path, parts: Path) -> None:
     for old in [*parts.glob(f"{WEIGHTS}.*"), parts / SUMS]:
         old.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        save_model(folder, model, config.model, {"name": config.name, "steps": step}, half=True)
+        imitates = ",".join(imitated(config.loss.weights))
+        metadata = {"name": config.name, "steps": step, "imitates": imitates}
+        save_model(folder, model, config.model, metadata, half=True)
         shutil.copy(Path(folder) / "config.yaml", parts)
         weights = (Path(folder) / WEIGHTS).read_bytes()
     for number, first in enumerate(range(0, len(weights), PART_BYTES)):
