@@ -37,6 +37,8 @@ MAX_SIZE = 1 << 22
 """Largest number a configuration may hold; far above every size and rate in use."""
 MAX_REPEATS = 512
 """Most stages or blocks: building them costs time before their weights can be compared."""
+RANDOM = "noise_"
+"""Starts the names in `ModelConfig.net` of what is random in a decoder."""
 REPEATS = ("blocks", "layers", "num_quantizers", "substeps")
 _DTYPES = frozenset({"F16", "BF16", "F32", "I64", "BOOL"})
 """Of weights; BOOL only for flags."""
@@ -134,9 +136,12 @@ def model_id(model: CodecModel, config: ModelConfig | Mapping[str, Any]) -> str:
     """SHA-256 in hexadecimal over configuration and all weights that are no codebooks.
 
     A configuration read from a file is taken as it stands there, so that a field added to `ModelConfig` later
-    does not change the identity of models that exist.
+    does not change the identity of models that exist. What is drawn at random while decoding is left out: a
+    model may be given other random phases, and its files stay its own.
     """
-    mapping = to_mapping(config) if isinstance(config, ModelConfig) else config
+    mapping = dict(to_mapping(config) if isinstance(config, ModelConfig) else config)
+    net = cast("dict[str, Any]", mapping.get("net", {}))
+    mapping["net"] = {name: value for name, value in net.items() if not name.startswith(RANDOM)}
     codebooks = _codebook_keys(model)
     weights = {name: tensor for name, tensor in model.state_dict().items() if name not in codebooks}
     return _digest(json.dumps(mapping, sort_keys=True, separators=(",", ":")), weights)

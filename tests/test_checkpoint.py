@@ -239,3 +239,17 @@ def test_scores_that_losses_imitate_are_kept_and_change_no_identity(codec, tiny_
         assert load_model(tmp_path)[2]["imitates"] == written
         found = load(tmp_path, "cpu")
         assert (found.imitates, found.model_id) == (names, codec.model_id)
+
+
+def test_random_phase_leaves_a_model_what_it_is(tiny_config, tmp_path):
+    """Files of a model decode with it when its decoder is given random phase; weights that move it count."""
+    model = build_model(tiny_config)
+    identity = model_id(model, tiny_config)
+    gains = replace(tiny_config, net=replace(tiny_config.net, noise_gains=(0.5, 0.7)))
+    with_noise = build_model(gains)
+    with_noise.load_state_dict(model.state_dict())
+    assert model_id(with_noise, gains) == identity
+    save_model(tmp_path, with_noise, gains)
+    assert load_model(tmp_path)[2]["model_id"] == identity
+    moved = replace(gains, net=replace(gains.net, noise_bands=4))
+    assert model_id(build_model(moved), moved) != identity

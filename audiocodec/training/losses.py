@@ -54,11 +54,12 @@ class SpectralLoss(nn.Module):
         super().__init__()
         self.complex_share, self.sample_rate = config.complex_share, sample_rate
         self.complex_below_hz, self.log_from_hz = config.complex_below_hz, config.log_from_hz
-        self.windows = {
-            "mel": config.window_lengths if "mel" in names else (),
-            "spectrum": config.compressed_windows if "spectrum" in names else (),
-            "logspectrum": config.log_windows if "logspectrum" in names else (),
+        windows = {
+            "mel": config.window_lengths,
+            "spectrum": config.compressed_windows,
+            "logspectrum": config.log_windows,
         }
+        self.windows = {name: windows[name] for name in windows if name in names}
         for length, bins in zip(config.window_lengths, config.mel_bins, strict=True):
             self.register_buffer(f"bank_{length}", _mel_bank(sample_rate, length, bins), persistent=False)
         for length in {*config.window_lengths, *config.log_windows}:
@@ -68,14 +69,14 @@ class SpectralLoss(nn.Module):
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
         """[R * B, L], [B, L] -> losses by name, [] each; R renderings, 1 or 2, and `reference` is fixed."""
-        totals = {name: estimate.new_zeros(()) for name, windows in self.windows.items() if windows}
+        totals = {name: estimate.new_zeros(()) for name in self.windows}
         for length in sorted({length for windows in self.windows.values() for length in windows}):
             found = self._spectra(estimate, length)
             with torch.no_grad():  # in one batch, half of the backward pass would be in vain
                 wanted = self._spectra(reference, length)
             for name, part in found.items():
                 totals[name] = totals[name] + self._distance(name, part, wanted[name])
-        return {name: total / len(self.windows[name]) for name, total in totals.items()}
+        return {name: total / max(1, len(self.windows[name])) for name, total in totals.items()}
 
     def _spectra(self, wav: Tensor, length: int) -> dict[str, tuple[Tensor, ...]]:
         """What is compared, by the name of the loss."""
@@ -83,13 +84,13 @@ class SpectralLoss(nn.Module):
         values = spectra.spectrum(F.pad(wav, (length // 2, length // 2)), window, length // 4)
         magnitude = spectra.magnitude(values)
         found: dict[str, tuple[Tensor, ...]] = {}
-        if length in self.windows["mel"]:
+        if length in self.windows.get("mel", ()):
             bank: Tensor = getattr(self, f"bank_{length}")
             found["mel"] = ((magnitude @ bank + MEL_FLOOR).log(),)
-        if length in self.windows["logspectrum"]:
+        if length in self.windows.get("logspectrum", ()):
             first = math.ceil(self.log_from_hz * length / self.sample_rate)
             found["logspectrum"] = ((magnitude[..., first:] + MEL_FLOOR).log(),)
-        if length in self.windows["spectrum"]:
+        if length in self.windows.get("spectrum", ()):
             compressed, powers = spectra.compress(values, magnitude, EXPONENT)
             highest = min(self.complex_below_hz, self.sample_rate)
             end = math.ceil(highest * length / self.sample_rate)

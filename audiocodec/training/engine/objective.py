@@ -64,7 +64,7 @@ class Objective:
         commitment = weights.get("commitment", 0.0) * output.loss
         roots = [
             (output.wav, (share * gradient).to(output.wav.dtype)),
-            (commitment, commitment.new_tensor(share)),
+            (commitment, commitment.new_full((), share)),
         ]
         learning = [root for root in roots if root[0].requires_grad]
         torch.autograd.backward([root for root, _ in learning], [gradient for _, gradient in learning])
