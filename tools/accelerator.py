@@ -141,10 +141,10 @@ def export(run: Path, parts: Path) -> None:
 
     from audiocodec.checkpoint import save_model
     from audiocodec.config import load_config
-    from audiocodec.metrics import imitated
     from audiocodec.model import build_model
     from audiocodec.training.config import TrainConfig
     from audiocodec.training.run.state import newest_checkpoint
+    from audiocodec.training.starting import scores_imitated
 
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
@@ -161,7 +161,7 @@ def export(run: Path, parts: Path) -> None:
     for old in [*parts.glob(f"{WEIGHTS}.*"), parts / SUMS]:
         old.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        imitates = ",".join(imitated(config.loss.weights))
+        imitates = ",".join(scores_imitated(config))
         metadata = {"name": config.name, "steps": step, "imitates": imitates}
         save_model(folder, model, config.model, metadata, half=True)
         shutil.copy(Path(folder) / "config.yaml", parts)

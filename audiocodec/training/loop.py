@@ -11,7 +11,6 @@ from torch.nn.utils import clip_grad_norm_
 
 from audiocodec.checkpoint import save_model
 from audiocodec.errors import CheckpointError, ConfigError
-from audiocodec.metrics import imitated
 from audiocodec.training import switch
 from audiocodec.training.augment import open_augmenter
 from audiocodec.training.batch_augment import follow_sampler
@@ -27,7 +26,7 @@ from audiocodec.training.engine.weight_average import WeightAverage
 from audiocodec.training.run.folder import MODEL_NAME, make_folder
 from audiocodec.training.run.recorder import Recorder
 from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
-from audiocodec.training.starting import build, start
+from audiocodec.training.starting import build, scores_imitated, start
 from audiocodec.training.validation import Validation, validate, validation_clips
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ class Trainer:
         model: in training mode, but for frozen parts.
         average: of its weights, what is validated and exported.
         objective: losses, discriminators and balancer.
+        imitates: names of the scores that losses of this run, or of what it starts from, imitate.
         prefixes: numbers of quantisers that are validated.
         best_score: weights of the scores that say which checkpoints are best.
     """
@@ -73,6 +73,7 @@ class Trainer:
         )
         torch.manual_seed(config.seed)
         self.model = build(config).to(self.device)
+        self.imitates = scores_imitated(config)
         _check_prefixes(config.prefix_choices, self.model.quantizer.prefixes)
         self.prefixes = sorted({*config.prefix_choices, self.model.quantizer.prefixes[-1]})
         self.parameters = self._freeze()
@@ -193,8 +194,8 @@ class Trainer:
     def export(self) -> None:
         """Write the averaged model to `<folder>/model`, the form that `audiocodec.load` reads."""
         with self.average.applied():
-            imitates = ",".join(imitated(self.config.loss.weights))
-            metadata = {"name": self.config.name, "steps": str(self.step_number), "imitates": imitates}
+            steps, imitates = str(self.step_number), ",".join(self.imitates)
+            metadata = {"name": self.config.name, "steps": steps, "imitates": imitates}
             save_model(self.folder / MODEL_NAME, self.model, self.config.model, metadata)
 
     def _pass(self, drawn: Drawn, share: float) -> tuple[ModelOutput, dict[str, Tensor]]:

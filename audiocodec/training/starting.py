@@ -11,6 +11,7 @@ import torch
 
 from audiocodec.checkpoint import load_model
 from audiocodec.errors import CheckpointError, ConfigError
+from audiocodec.metrics import METRICS, imitated
 from audiocodec.model import CodecModel, build_model, build_quantizer
 from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEncoder, start_linear
 from audiocodec.pretrained import find
@@ -57,6 +58,15 @@ def build(config: TrainConfig) -> CodecModel:
             f"start: linear is for nets of kind spectral, not {config.model.net.kind}; use start: random"
         )
     return build_model(config.model)
+
+
+def scores_imitated(config: TrainConfig) -> tuple[str, ...]:
+    """Names of the scores that losses of a recipe imitate, or those of the model that it starts from did."""
+    earlier: list[str] = []
+    if config.start not in UNTRAINED:
+        earlier = load_model(find(config.start))[2].get("imitates", "").split(",")
+    names = {*imitated(config.loss.weights), *earlier}
+    return tuple(name for name in METRICS if name in names)
 
 
 def _with_noise(model: CodecModel, found: ModelConfig, wanted: ModelConfig) -> tuple[CodecModel, ModelConfig]:

@@ -10,7 +10,7 @@ from audiocodec.nn.encoder import SEANetConfig
 from audiocodec.training import starting
 from audiocodec.training.data.opening import open_data
 from audiocodec.training.loop import Trainer
-from audiocodec.training.starting import build, start
+from audiocodec.training.starting import build, scores_imitated, start
 
 SEANET = SEANetConfig(channels=4, dim=16, strides=(4, 5, 8), lstm_layers=0)
 
@@ -82,3 +82,28 @@ def test_how_much_is_fitted_to(recipe, batch_size, seconds, examples):
 
     recipe = replace(recipe, data=replace(recipe.data, batch_size=batch_size, segment_seconds=seconds))
     assert len(starting._sample(recipe, Sampler())) == examples
+
+
+def test_what_earlier_losses_imitated_is_not_forgotten(recipe, tmp_path):
+    save_model(tmp_path, build_model(recipe.model), recipe.model, {"imitates": "pesq_wb,stoi"})
+    later = replace(recipe, start=str(tmp_path), loss=replace(recipe.loss, weights={"waveform": 1.0}))
+    assert scores_imitated(later) == ("pesq_wb", "stoi", "si_sdr")
+    assert scores_imitated(replace(later, start="random")) == ("si_sdr",)
+
+
+@torch.no_grad()
+def test_a_decoder_without_random_phase_is_given_some(recipe, tmp_path):
+    """The same sound but for what is random; the head that moves it starts at nothing."""
+    model = build_model(recipe.model).eval()
+    save_model(tmp_path, model, recipe.model)
+    net = replace(recipe.model.net, noise_gains=(1e-6,), noise_bands=4)
+    noisy = replace(recipe, start=str(tmp_path), model=replace(recipe.model, net=net))
+    given = build(noisy).eval()
+    quantized = torch.randn(1, net.dim, 9)
+    low = torch.fft.rfft(model.render(quantized) - given.render(quantized)).abs()[..., :20]
+    assert float(low.max()) < 0.05 * float(torch.fft.rfft(model.render(quantized)).abs().max())
+    assert not given.decoder.project_noise.weight.any()
+    save_model(tmp_path / "with", given, noisy.model)
+    other = replace(noisy, start=str(tmp_path / "with"), model=recipe.model)
+    with pytest.raises(CheckpointError, match="another `model`"):
+        build(other)
