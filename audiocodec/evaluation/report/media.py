@@ -20,6 +20,8 @@ RANGE_DB = 70.0
 """From the loudest to what is drawn as silence."""
 WIDTH, HEIGHT = 420, 132
 WINDOW_SECONDS = 0.032
+COLORS = ((3, 3, 18), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))
+"""From silence to the loudest, evenly spaced."""
 
 
 def sound_uri(wav: Wav, sample_rate: int) -> str:
@@ -40,6 +42,11 @@ def level_db(wav: Wav, sample_rate: int) -> NDArray[np.float64]:
 
 
 def spectrogram_uri(wav: Wav, sample_rate: int, loudest_db: float) -> str:
+    """The picture of `spectrogram_png` as a data URI."""
+    return _uri("image/png", spectrogram_png(wav, sample_rate, loudest_db))
+
+
+def spectrogram_png(wav: Wav, sample_rate: int, loudest_db: float) -> bytes:
     """Spectrogram of wav [L] as PNG, low frequencies at the bottom; `loudest_db` is the brightest colour."""
     image = _pillow()
     share = np.clip((level_db(wav, sample_rate)[::-1] - loudest_db) / RANGE_DB + 1, 0, 1)
@@ -48,7 +55,7 @@ def spectrogram_uri(wav: Wav, sample_rate: int, loudest_db: float) -> str:
     picture.putpalette(_palette())
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True, bits=6)
-    return _uri("image/png", buffer.getvalue())
+    return buffer.getvalue()
 
 
 def busiest(wav: Wav, sample_rate: int, seconds: float) -> slice:
@@ -74,9 +81,7 @@ def _pillow() -> Any:
 @cache
 def _palette() -> list[int]:
     """64 colours from black over violet and orange to pale yellow, each lighter than the one before."""
-    anchors = np.array(
-        [(3, 3, 18), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191)]
-    )
+    anchors = np.array(COLORS)
     places = np.linspace(0, len(anchors) - 1, 64)
     columns = [np.interp(places, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
     return [int(value) for value in np.stack(columns, axis=1).round().reshape(-1)]
