@@ -48,7 +48,8 @@ def tiny_config() -> ModelConfig:
 
     sizes = {"encoder_channels": 64, "encoder_blocks": 1, "decoder_channels": 64, "decoder_blocks": 1}
     return ModelConfig(
-        net=SpectralConfig(dim=48, **sizes), quantizer=QuantizerConfig(num_quantizers=8, codebook_size=64)
+        net=SpectralConfig(dim=48, noise_gains=(0.4, 0.5), **sizes),
+        quantizer=QuantizerConfig(num_quantizers=8, codebook_size=64),
     )
 
 
