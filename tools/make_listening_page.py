@@ -420,7 +420,7 @@ def notes(content: Page, model: ModelCoder) -> str:
         "Levels are as they came out: nothing is normalised. Sounds are FLAC, 16 bit, 16 kHz mono, which"
         " adds and takes nothing.",
         "The recordings were chosen by a rule, not by ear, from speakers kept out of training. So few are"
-        " enough to hear what a codec does and too few to rank codecs: docs/robustness.md does that.",
+        " enough to hear what a codec does and too few to rank codecs: docs/studies/sound.md does that.",
         *content.left_out,
     ]
     return f'<ul class="says card">{"".join(f"<li>{line}</li>" for line in lines)}</ul>'
