@@ -48,8 +48,7 @@ def tiny_config() -> ModelConfig:
 
     sizes = {"encoder_channels": 64, "encoder_blocks": 1, "decoder_channels": 64, "decoder_blocks": 1}
     return ModelConfig(
-        net=SpectralConfig(dim=48, noise_gains=(0.4, 0.5), **sizes),
-        quantizer=QuantizerConfig(num_quantizers=8, codebook_size=64),
+        net=SpectralConfig(dim=48, **sizes), quantizer=QuantizerConfig(num_quantizers=8, codebook_size=64)
     )
 
 
@@ -78,6 +77,24 @@ def codec(tiny_folder: Path) -> Codec:
     from audiocodec.codec import load
 
     return load(tiny_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def random_codec(tiny_folder: Path) -> Codec:
+    """The same with random phase in its decoder."""
+    from dataclasses import replace
+
+    from audiocodec.checkpoint import load_model
+    from audiocodec.codec import Codec
+    from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder
+
+    model, config, metadata = load_model(tiny_folder)
+    assert isinstance(config.net, SpectralConfig)
+    config = replace(config, net=replace(config.net, noise_gains=(0.4, 0.5)))
+    decoder = SpectralDecoder(config.net)
+    decoder.load_state_dict(model.decoder.state_dict())
+    model.decoder = decoder.eval()
+    return Codec(model, config, {**metadata, "name": tiny_folder.name})
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,11 @@ from audiocodec.errors import BitstreamError, InputError, RegistryError
 from audiocodec.files import num_packets, read_blocks, segment
 
 
+@pytest.fixture(scope="module", params=["one phase", "random phase"])
+def codec(request, codec):
+    return codec if request.param == "one phase" else request.getfixturevalue("random_codec")
+
+
 @pytest.fixture(scope="module")
 def recording(codec, voice, tmp_path_factory):
     """A compressed file of 9.7 s at 44.1 kHz in stereo, and all of it decoded."""

@@ -9,6 +9,11 @@ from audiocodec.bitstream import ContainerReader
 from audiocodec.errors import BitstreamError, ChecksumMismatch, InputError, Truncated
 
 
+@pytest.fixture(scope="module", params=["one phase", "random phase"])
+def codec(request, codec):
+    return codec if request.param == "one phase" else request.getfixturevalue("random_codec")
+
+
 def stream(codec, wav, block_length, **options):
     """All packets of wav [C, L] pushed in blocks."""
     encoder = codec.stream_encoder(options.pop("sample_rate", 16000), wav.shape[0], **options)
