@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from audiocodec.nn.streaming import StreamState
 
 
+MOST_NOISY = 8192
+"""Samples of the longest window with random phase, whose table grows with it: a file may claim any length."""
 ANALYSED_AT_ONCE = 16
 """Examples whose spectra are held at a time when a linear codec is fitted."""
 
@@ -84,10 +86,13 @@ class SpectralConfig:
             raise ConfigError("exponent must be above 0 and at most 1, expansion above 0")
         if self.hop_length % self.substeps:
             raise ConfigError(f"hop_length {self.hop_length} is not a multiple of substeps {self.substeps}")
-        if self.noise_gains and (min(self.noise_gains) <= 0 or self.noise_slope <= 0):
+        if not all(gain > 0 for gain in (*self.noise_gains, self.noise_slope)):
             raise ConfigError("noise_gains and noise_slope must be above 0")
-        if self.noise_bands < 0 or (self.noise_bands and not self.noise_gains):
-            raise ConfigError("noise_bands must be 0 or more, and 0 without noise_gains")
+        if self.noise_gains and self.window_length > MOST_NOISY:
+            raise ConfigError(f"noise_gains need a window_length of {MOST_NOISY} at most")
+        most = self.window_length // 2 if self.noise_gains else 0
+        if not 0 <= self.noise_bands <= most:
+            raise ConfigError(f"noise_bands must be from 0 to {most}, and 0 without noise_gains")
         overlap, rest = divmod(self.window_length, self.stft_hop)
         if rest or overlap < 2:
             raise ConfigError(

@@ -142,7 +142,16 @@ def test_a_head_at_zero_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"noise_gains": (0.0,)}, {"noise_slope": 0.0}, {"noise_bands": -1}, {"noise_gains": ()}]
+    "wrong",
+    [
+        {"noise_gains": (0.0,)},
+        {"noise_gains": (float("nan"),)},
+        {"noise_slope": 0.0},
+        {"noise_bands": -1},
+        {"noise_gains": ()},
+        {"noise_bands": 10**6},
+        {"window_length": 8 * 2**20},
+    ],
 )
 def test_what_is_refused(wrong):
     with pytest.raises(ConfigError, match="noise"):
