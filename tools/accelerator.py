@@ -51,6 +51,8 @@ def train(
     """Train for `minutes`; gives what was done and how fast."""
     until = time.monotonic() + 60 * minutes
     prepare_to_compute()
+    import torch
+
     from audiocodec.devices import resolve_device
     from audiocodec.training.data.opening import open_data
     from audiocodec.training.engine.processes import Processes
@@ -60,6 +62,7 @@ def train(
     given = [] if data is None else [f"data.manifest={join_manifests(data)}", f"data.cache={data / 'cache'}"]
     config = load_recipe(recipe, ["validate_seconds=0", "checkpoint_minutes=1", *given, *overrides])
     processes = Processes(device=resolve_device(device))
+    torch.backends.cudnn.benchmark = True  # sizes do not change in a run
     trainer = Trainer(config, run, open_data(config, run, None, device=processes.device), processes)
     print(f"going on from step {trainer.step_number}" if trainer.resume() else "a new run", flush=True)
     if not trainer.step_number:
@@ -83,7 +86,10 @@ def report(step: int, scalars: Mapping[str, float]) -> None:
         "loudness",
         "intelligibility",
         "commitment",
+        "adversarial",
+        "feature",
         "discriminator",
+        "adversarial_scale",
         "grad_norm",
     )
     told = "  ".join(f"{name} {scalars[name]:.4g}" for name in shown if name in scalars)

@@ -53,7 +53,6 @@ class SpectralConfig:
         noise_gains: of random phase, by number of quantisers; none for no random phase. See `PhaseNoise`.
         noise_crossover: frequency in units of half the sample rate at which half the phase is random.
         noise_slope: how gradually it becomes so, in the same units.
-        noise_bands: bands in which the decoder moves share and gain of random phase; 0 leaves them fixed.
     """
 
     kind: Literal["spectral"] = "spectral"
@@ -71,7 +70,6 @@ class SpectralConfig:
     noise_gains: tuple[float, ...] = ()
     noise_crossover: float = 0.1875
     noise_slope: float = 0.01875
-    noise_bands: int = 0
 
     def __post_init__(self) -> None:
         """Check that every size is one, and that the windows overlap evenly.
@@ -90,9 +88,6 @@ class SpectralConfig:
             raise ConfigError("noise_gains and noise_slope must be above 0")
         if self.noise_gains and self.window_length > MOST_NOISY:
             raise ConfigError(f"noise_gains need a window_length of {MOST_NOISY} at most")
-        most = self.window_length // 2 if self.noise_gains else 0
-        if not 0 <= self.noise_bands <= most:
-            raise ConfigError(f"noise_bands must be from 0 to {most}, and 0 without noise_gains")
         overlap, rest = divmod(self.window_length, self.stft_hop)
         if rest or overlap < 2:
             raise ConfigError(
@@ -184,7 +179,6 @@ class Synthesis(nn.Module):
                 config.noise_gains,
                 config.noise_crossover,
                 config.noise_slope,
-                config.noise_bands,
             )
 
     def forward(
@@ -192,13 +186,9 @@ class Synthesis(nn.Module):
         features: Tensor,
         state: StreamState | None = None,
         stages: Stages = None,
-        moves: Tensor | None = None,
         renderings: int = 1,
     ) -> Tensor:
-        """[B, F, T] -> [renderings * B, 1, T * hop_length], each with other random phases while it learns.
-
-        `moves` [B, T, substeps * 2 * bands] is for `PhaseNoise`.
-        """
+        """[B, F, T] -> [renderings * B, 1, T * hop_length], each with other random phases while it learns."""
         stacked = full_precision(features.transpose(1, 2))
         stacked = stacked.reshape(stacked.shape[0], stacked.shape[1] * self.substeps, -1)
         real, imag = stacked.chunk(2, dim=-1)
@@ -208,10 +198,7 @@ class Synthesis(nn.Module):
         if self.noise is not None:
             if isinstance(stages, Tensor) and stages.dim():
                 stages = torch.cat([stages] * renderings)
-            if moves is not None:
-                moves = torch.cat([full_precision(moves)] * renderings)
-                moves = moves.reshape(*spectrum.shape[:2], -1)
-            spectrum = self.noise(spectrum, state, stages, moves)
+            spectrum = self.noise(spectrum, state, stages)
         frames = torch.fft.irfft(spectrum, n=self.length) * self.window  # [B, T * substeps, window_length]
         total = self.hop * (frames.shape[1] - 1) + self.length
         wav = F.fold(frames.transpose(1, 2), (1, total), (1, self.length), stride=(1, self.hop))[:, 0, 0]
@@ -261,11 +248,6 @@ class SpectralDecoder(nn.Module):
         ]
         self.blocks = nn.ModuleList(blocks)
         self.project_out = nn.Linear(width, config.features)
-        self.project_noise: nn.Linear | None = None
-        if config.noise_bands:
-            self.project_noise = nn.Linear(width, config.substeps * 2 * config.noise_bands)
-            nn.init.zeros_(self.project_noise.weight)
-            nn.init.zeros_(self.project_noise.bias)
         self.synthesis = Synthesis(config)
 
     def forward(
@@ -283,9 +265,8 @@ class SpectralDecoder(nn.Module):
         x = self.project_in(quantized.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, state)
-        x = x.transpose(1, 2)
-        moves = None if self.project_noise is None else self.project_noise(x)
-        return self.synthesis(self.project_out(x).transpose(1, 2), state, stages, moves, renderings)
+        features = self.project_out(x.transpose(1, 2)).transpose(1, 2)
+        return self.synthesis(features, state, stages, renderings)
 
     def skip(self, state: StreamState, batch: int, frames: int) -> None:
         """Move a stream of `batch` items on by frames of codes that are not decoded."""

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError
 from audiocodec.training.checks import check_least, check_names
+from audiocodec.training.data.resident import send
 from audiocodec.training.discriminators import DISCRIMINATORS, Judgement, build_discriminators
 from audiocodec.training.discriminators.config import DiscriminatorConfig
+from audiocodec.training.losses import energy_distance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,8 @@ Reduction = Literal["mean", "sum"]
 
 ADVERSARIAL_LOSSES = ("adversarial", "feature")
 """Names that `adversarial.weights` may hold."""
+NORM_DECAY = 0.98
+"""Of the norms that `AdversarialConfig.share` is held by: 50 steps."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class AdversarialConfig:
         feature: feature matching "relative" to the size of the features (EnCodec) or "absolute" (DAC).
         reduction: "mean" over discriminators and layers (EnCodec) or their "sum" (DAC).
         weights: by name, adversarial and feature; what is not named counts nothing.
+        share: norm of their gradient in units of that of the reconstruction losses, at the output of the
+            decoder, whatever the weights amount to; 0 leaves it to the weights.
+        most: their gradient is scaled up by so much at most: that of discriminators at chance is noise.
         start_step: the codec alone learns before.
         warmup_steps: steps after `start_step` in which the codec sees no adversarial losses; the
             discriminators learn.
@@ -52,6 +59,8 @@ class AdversarialConfig:
     feature: Feature = "relative"
     reduction: Reduction = "mean"
     weights: dict[str, float] = field(default_factory=lambda: {"adversarial": 1.0, "feature": 1.0})
+    share: float = 0.0
+    most: float = 30.0
     start_step: int = 0
     warmup_steps: int = 0
     ramp_steps: int = 0
@@ -73,13 +82,13 @@ class AdversarialConfig:
             check_names(name, [getattr(self, name)], get_args(allowed))
         check_names("weights", self.weights, ADVERSARIAL_LOSSES)
         check_least(**{f"weights.{name}": (weight, 0) for name, weight in self.weights.items()})
-        for name in ("start_step", "warmup_steps", "ramp_steps", "crop_seconds"):
+        for name in ("share", "start_step", "warmup_steps", "ramp_steps", "crop_seconds"):
             check_least(**{name: (getattr(self, name), 0)})
         check_least(every=(self.every, 1))
         if not 0 < self.update_share <= 1:
             raise ConfigError(f"update_share is {self.update_share}; give a share above 0, up to 1")
-        if self.learning_rate <= 0 or self.max_grad_norm <= 0:
-            raise ConfigError("learning_rate and max_grad_norm must be more than 0")
+        if min(self.learning_rate, self.max_grad_norm, self.most) <= 0:
+            raise ConfigError("learning_rate, max_grad_norm and most must be more than 0")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError("betas must be at least 0 and less than 1")
 
@@ -110,32 +119,56 @@ class Adversary(nn.Module):
         ...  # losses["adversarial"] and losses["feature"], with respect to the estimate
     """
 
+    norms: Tensor
+
     def __init__(self, config: AdversarialConfig) -> None:
         super().__init__()
         self.config = config
         self.discriminators = build_discriminators(config.discriminators)
+        self.register_buffer("norms", torch.zeros(2))  # decayed sums: reconstruction, adversarial
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
-        """Wavs [B, 1, L] -> {"adversarial": [], "feature": [], "discriminator": []}."""
+        """Wavs [R * B, 1, L], [B, 1, L] -> {"adversarial": [], "feature": [], "discriminator": []}.
+
+        R renderings, 1 or 2, as in `SpectralLoss`; the features of two are compared by energy distances.
+        """
         # Not in one batch: the codec's way back would then lead through the recordings too, in vain.
         fake, real = self.discriminators(estimate), self.discriminators(reference)
         config = self.config
         losses = generator_losses(real, fake, config.loss, config.feature, config.reduction)
         return losses | {"discriminator": discriminator_loss(real, fake, config.loss, config.reduction)}
 
+    @torch.no_grad()
+    def follow(self, reconstruction: Tensor, adversarial: Tensor) -> None:
+        """Take the norms of two gradients at the decoder's output into `norms`, decayed sums over steps."""
+        norms = torch.stack([reconstruction.float().norm(), adversarial.float().norm()])
+        self.norms.mul_(NORM_DECAY).add_(norms.nan_to_num(posinf=0.0))
+
+    def scale(self) -> Tensor:
+        """What to multiply the adversarial gradient by, [], to have `share` beside the reconstruction's.
+
+        The adaptive weight of Esser et al. 2021, https://arxiv.org/abs/2012.09841, equation 7, but of norms
+        at the output of the decoder, averaged over steps.
+        """
+        wanted = self.config.share * self.norms[0] / self.norms[1].clamp(min=1e-12)
+        return wanted.clamp(max=self.config.most)
+
 
 def crop(
     estimate: Tensor, reference: Tensor, length: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Cut the same stretch of `length` samples, drawn for each example, out of two wavs [B, C, L]."""
+    """Cut the same stretch of `length` samples of each example out of wavs [R * B, C, L] and [B, C, L]."""
     spare = estimate.shape[-1] - length
     if length <= 0 or spare <= 0:
         return estimate, reference
-    starts = torch.randint(spare + 1, (estimate.shape[0],), generator=generator).tolist()
-    return tuple(  # pyright: ignore[reportReturnType]
-        torch.stack([example[:, start : start + length] for example, start in zip(wav, starts, strict=True)])
-        for wav in (estimate, reference)
-    )
+    starts = send(torch.randint(spare + 1, (len(reference),), generator=generator).numpy(), reference.device)
+    places = starts[:, None, None] + torch.arange(length, device=reference.device)
+    return _take(estimate, places), _take(reference, places)
+
+
+def _take(wav: Tensor, places: Tensor) -> Tensor:
+    """Samples [R * B, C, K] of wav [R * B, C, L] at `places` [B, 1, K]."""
+    return wav.gather(-1, places.repeat(len(wav) // len(places), wav.shape[1], 1))
 
 
 def discriminator_loss(
@@ -166,7 +199,7 @@ def generator_losses(
 
     "hinge": max(0, 1 - D(x^)), EnCodec, section 3.4; "least_squares": (1 - D(x^))^2, as in DAC. Features of
     the recordings are targets, without a gradient: "relative" |f - f^| / mean |f|, EnCodec, equation 2;
-    "absolute" |f - f^|, means over a layer.
+    "absolute" |f - f^|, means over a layer. Of two renderings it is the energy distance.
     """
     terms, differences = list[Tensor](), list[Tensor]()
     for (_, targets), (wrong, features) in zip(real, fake, strict=True):
@@ -179,7 +212,7 @@ def generator_losses(
 def _difference(estimate: Tensor, target: Tensor, feature: Feature) -> Tensor:
     # Only the means need full precision; copies of all features in it would cost a sixth of a pass.
     target = target.detach()
-    difference = (estimate - target).abs().mean(dtype=torch.float32)
+    difference = energy_distance(estimate, target, lambda x: x.abs().mean(dtype=torch.float32))
     if feature == "absolute":
         return difference
     return difference / target.abs().mean(dtype=torch.float32).clamp(min=1e-6)

@@ -262,6 +262,8 @@ class TrainConfig:
                 "model.denoise is a switch that learns from noise: name augment.environments, such as"
                 " denoise, or hold it (frozen: [denoise])"
             )
+        if self.adversarial.share and self.balancer.enabled:
+            raise ConfigError("adversarial.share and the balancer both set shares; take one of them")
         if self.autocast not in {"bfloat16", "none"}:
             raise ConfigError(f"autocast is {self.autocast!r}; choose bfloat16 or none")
         if not self.start or not self.name:

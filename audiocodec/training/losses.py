@@ -99,9 +99,9 @@ class SpectralLoss(nn.Module):
 
     def _distance(self, name: str, found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> Tensor:
         if name != "spectrum":
-            return _energy_distance(found[0], wanted[0], lambda x: x.abs().mean())
+            return energy_distance(found[0], wanted[0], lambda x: x.abs().mean())
         values, magnitudes = (
-            _energy_distance(a, b, lambda x: x.square().mean()) for a, b in zip(found, wanted, strict=True)
+            energy_distance(a, b, lambda x: x.square().mean()) for a, b in zip(found, wanted, strict=True)
         )
         values = values * (
             found[0].shape[-1] / found[1].shape[-1]
@@ -110,7 +110,7 @@ class SpectralLoss(nn.Module):
         return 2 * self.complex_share * values + (1 - self.complex_share) * magnitudes
 
 
-def _energy_distance(found: Tensor, wanted: Tensor, size: Callable[[Tensor], Tensor]) -> Tensor:
+def energy_distance(found: Tensor, wanted: Tensor, size: Callable[[Tensor], Tensor]) -> Tensor:
     """Of renderings [R * B, ...], R 1 or 2, to what they render, [B, ...]; `size` is a mean over elements."""
     renderings = found.unflatten(0, (-1, len(wanted)))
     distance = size(renderings - wanted)

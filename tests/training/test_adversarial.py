@@ -67,6 +67,31 @@ def test_relative_matching_forgets_the_scale_of_a_layer():
     )
 
 
+def test_features_of_two_renderings_are_compared_by_energy_distances():
+    """Two that are alike count as one; two that differ count half of their distance less."""
+    real, fake, other = judgements(0), judgements(1), judgements(2)
+
+    def matched(*renderings):
+        both = [
+            Judgement(
+                torch.cat([j.score for j in parts]),
+                [torch.cat(layers) for layers in zip(*(j.features for j in parts), strict=True)],
+            )
+            for parts in zip(*renderings, strict=True)
+        ]
+        return float(generator_losses(real, both, "hinge")["feature"])
+
+    assert matched(fake, fake) == pytest.approx(matched(fake))
+    layers = [
+        (a, b, c)
+        for r, f, o in zip(real, fake, other, strict=True)
+        for a, b, c in zip(r[1], f[1], o[1], strict=True)
+    ]
+    between = np.mean([float((b - c).abs().mean() / a.abs().mean()) for a, b, c in layers])
+    expected = (matched(fake) + matched(other) - between) / 2
+    assert matched(fake, other) == pytest.approx(expected, rel=1e-5)
+
+
 def test_recordings_are_targets_without_a_gradient():
     real = [Judgement(j.score, [f.requires_grad_() for f in j.features]) for j in judgements(0)]
     fake = [
@@ -114,8 +139,26 @@ def test_crops_are_the_same_stretch_of_both_and_differ_between_examples():
     assert len(set(one[:, 0, 0].tolist())) > 4
     again, _ = crop(ramp, -ramp, 100, torch.Generator().manual_seed(0))
     assert torch.equal(one, again)
+    both, _ = crop(torch.cat([ramp, 2 * ramp]), ramp, 100, torch.Generator().manual_seed(0))
+    assert torch.equal(both, torch.cat([one, 2 * one]))
     assert crop(ramp, ramp, 0, torch.Generator())[0] is ramp
     assert crop(ramp, ramp, 5000, torch.Generator())[0] is ramp
+
+
+def test_a_share_holds_whatever_the_size_of_the_gradients():
+    adversary = Adversary(AdversarialConfig(LIGHT, share=0.7, most=50.0))
+    reconstruction, adversarial = torch.randn(2, 1, 100), 0.02 * torch.randn(2, 1, 100)
+    assert float(adversary.scale()) == 0
+    for _ in range(3):
+        adversary.follow(reconstruction, adversarial)
+    scaled = float(adversary.scale()) * adversarial.norm()
+    assert float(scaled / reconstruction.norm()) == pytest.approx(0.7)
+    for _ in range(1000):
+        adversary.follow(reconstruction, 1e-6 * adversarial)
+    assert float(adversary.scale()) == 50
+    again = Adversary(adversary.config)
+    again.load_state_dict(adversary.state_dict())
+    assert torch.equal(again.norms, adversary.norms)
 
 
 def test_when_it_takes_part_and_how_strongly():
@@ -131,6 +174,8 @@ def test_when_it_takes_part_and_how_strongly():
         ({"discriminators": {"kinds": ["stfs"]}}, "did you mean 'stft'"),
         ({"loss": "wgan"}, "loss: expected one of 'hinge', 'least_squares'"),
         ({"weights": {"features": 1.0}}, "did you mean 'feature'"),
+        ({"share": -1.0}, "share is -1; give 0 or more"),
+        ({"most": 0.0}, "most must be more than 0"),
         ({"every": 0}, "every is 0; give 1 or more"),
         ({"update_share": 0.0}, "update_share is 0.0"),
         ({"betas": [0.5, 1.0]}, "betas"),

@@ -33,6 +33,7 @@ def test_a_recipe_survives_writing_and_reading(tmp_path):
         ({"optim": {"betas": [0.9, 1.0]}}, ["betas"]),
         ({"optim": {"learning_rate": 0.0}}, ["learning_rate"]),
         ({"optim": {"decay_steps": -1}}, ["decay_steps is -1"]),
+        ({"adversarial": {"share": 1.0}, "balancer": {"enabled": True}}, ["adversarial.share", "balancer"]),
         ({"frozen": ["encodr"]}, ["encodr", "did you mean 'encoder'"]),
         ({"frozen": ["encoder", "quantizer", "decoder"]}, ["leave one"]),
         ({"autocast": "float16"}, ["float16", "bfloat16 or none"]),

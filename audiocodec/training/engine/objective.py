@@ -56,11 +56,11 @@ class Objective:
         told = dict[str, Tensor]()
         if self.opponent is not None and self.opponent.config.asked(step):
             with autocast(self.config, self.device):
-                judged = self.opponent.judge(estimate[: len(reference)], reference, drawn, share)
+                judged = self.opponent.judge(estimate, reference, drawn, share)
             told["discriminator"] = judged.pop("discriminator")
             losses |= judged
             weights |= self.opponent.weights(step)
-        gradient = self._gradient(losses, estimate, weights)
+        gradient = self._gradient(losses, estimate, weights, step)
         commitment = weights.get("commitment", 0.0) * output.loss
         roots = [
             (output.wav, (share * gradient).to(output.wav.dtype)),
@@ -69,6 +69,8 @@ class Objective:
         learning = [root for root in roots if root[0].requires_grad]
         torch.autograd.backward([root for root, _ in learning], [gradient for _, gradient in learning])
         losses["commitment"] = output.loss
+        if self.opponent is not None and self.config.adversarial.share:
+            told["adversarial_scale"] = self.opponent.adversary.scale()
         return losses | told | {"total": weighted_sum(losses, weights)}
 
     def zero_grad(self) -> None:
@@ -87,14 +89,27 @@ class Objective:
             self.opponent.optimizer.step()
 
     def _gradient(
-        self, losses: Mapping[str, Tensor], estimate: Tensor, weights: Mapping[str, float]
+        self, losses: Mapping[str, Tensor], estimate: Tensor, weights: Mapping[str, float], step: int
     ) -> Tensor:
         if self.balancer is not None:
             return self.balancer.gradient(losses, estimate, weights)[0]
-        counting = {name: loss for name, loss in losses.items() if weights.get(name, 0.0) > 0}
-        if not counting:
-            return torch.zeros_like(estimate)
-        return torch.autograd.grad(weighted_sum(counting, weights), estimate)[0]
+        if self.opponent is None or not self.config.adversarial.share:
+            return _of_sum(losses, estimate, weights)
+        against = {name: losses[name] for name in ADVERSARIAL_LOSSES if name in losses}
+        rest = {name: loss for name, loss in losses.items() if name not in against}
+        gradient, strength = _of_sum(rest, estimate, weights), self.config.adversarial.strength(step)
+        if not against or not strength:
+            return gradient
+        adversarial = _of_sum(against, estimate, self.config.adversarial.weights)
+        self.opponent.adversary.follow(gradient, adversarial)
+        return gradient + strength * self.opponent.adversary.scale() * adversarial
+
+
+def _of_sum(losses: Mapping[str, Tensor], estimate: Tensor, weights: Mapping[str, float]) -> Tensor:
+    counting = {name: loss for name, loss in losses.items() if weights.get(name, 0.0) > 0}
+    if not counting:
+        return torch.zeros_like(estimate)
+    return torch.autograd.grad(weighted_sum(counting, weights), estimate)[0]
 
 
 def autocast(config: TrainConfig, device: torch.device) -> torch.autocast | nullcontext[None]:

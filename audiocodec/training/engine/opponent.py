@@ -34,7 +34,10 @@ class Opponent:
         )
 
     def judge(self, estimate: Tensor, reference: Tensor, drawn: Drawn, share: float) -> dict[str, Tensor]:
-        """Losses of wav [B, 1, L] by name; `share` of the discriminators' own gradient is added to theirs."""
+        """Losses of wavs [R * B, 1, L], [B, 1, L] by name, R renderings.
+
+        `share` of the discriminators' own gradient is added to theirs.
+        """
         generator = torch.Generator().manual_seed(drawn.seed)
         estimate, reference = crop(estimate, reference, self.crop_length, generator)
         losses = self.adversary(estimate, reference)

@@ -91,12 +91,33 @@ def test_the_balancer_sets_the_shares(balanced, tmp_path):
     estimate = (0.1 * torch.randn(2, 1, 4000)).requires_grad_()
     reference = 0.1 * torch.randn(2, 1, 4000)
     losses = objective.reconstruction(estimate[:, 0], reference[:, 0])
-    found = objective._gradient(losses, estimate, balanced.loss.weights)
+    found = objective._gradient(losses, estimate, balanced.loss.weights, 0)
     expected = torch.zeros_like(estimate)
     for name in ("mel", "spectrum"):
         (gradient,) = torch.autograd.grad(losses[name], estimate, retain_graph=True)
         expected += 0.5 * gradient / gradient.flatten(1).norm(dim=1).mean()
     torch.testing.assert_close(found, expected)
+
+
+def test_discriminators_have_the_share_of_the_gradient_that_is_asked_for(adversarial, tmp_path):
+    """None while they warm up; then as much, in units of the reconstruction's, as the ramp says."""
+    against = replace(adversarial.adversarial, share=0.5, most=1e6)  # from step 4 on, over 4 steps
+    recipe = replace(adversarial, adversarial=against)
+    objective = Objective(recipe, Trainer(recipe, tmp_path).processes)
+    torch.manual_seed(0)
+    estimate = (0.1 * torch.randn(2, 1, 4000)).requires_grad_()
+    reference = 0.1 * torch.randn(2, 1, 4000)
+
+    def gradient(step):
+        losses = objective.reconstruction(estimate[:, 0], reference[:, 0])
+        judged = objective.opponent.adversary(estimate, reference)
+        losses |= {name: judged[name] for name in ("adversarial", "feature")}
+        return objective._gradient(losses, estimate, recipe.loss.weights, step)
+
+    alone = gradient(2)
+    for step, share in ((3, 0), (4, 0.125), (20, 0.5)):
+        added = gradient(step) - alone
+        assert float(added.norm() / alone.norm()) == pytest.approx(share, abs=1e-4)
 
 
 def test_discriminators_that_fail_stop_the_run_with_the_batch_saved(adversarial, tmp_path, monkeypatch):
