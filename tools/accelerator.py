@@ -158,10 +158,9 @@ def export(run: Path, parts: Path) -> None:
     config = load_config(TrainConfig, run / "config.yaml")
     model = build_model(config.model).eval()
     with safe_open(checkpoint, framework="pt") as file, torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(file.get_tensor(f"average/{name}"))
-        for name, buffer in model.named_buffers():
-            buffer.copy_(file.get_tensor(f"buffer/{name}"))
+        learned = dict(model.named_parameters())
+        for name, tensor in model.state_dict().items():
+            tensor.copy_(file.get_tensor(f"{'average' if name in learned else 'buffer'}/{name}"))
         step: str = file.metadata()["step"]
     parts.mkdir(parents=True, exist_ok=True)
     for old in [*parts.glob(f"{WEIGHTS}.*"), parts / SUMS]:
