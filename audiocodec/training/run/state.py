@@ -75,8 +75,7 @@ def load_state(trainer: Trainer, path: Path) -> None:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
             step = int(metadata["step"])
-            names = {*file.keys()} - _computed(trainer)  # which older files hold too
-            tensors = {name: file.get_tensor(name) for name in names}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); {_way_out(path)}") from error
     groups = {name.split("/")[0] for name in tensors}
@@ -105,18 +104,11 @@ def _weights(trainer: Trainer) -> dict[str, Tensor]:
     """Tensors with a fixed place in the trainer, by name."""
     tensors = {f"parameter/{name}": p.detach() for name, p in trainer.model.named_parameters()}
     tensors |= {f"buffer/{name}": b for name, b in trainer.model.named_buffers()}
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in _computed(trainer)}
     tensors |= {f"average/{name}": a for name, a in trainer.average.averages.items()}
     if trainer.objective.opponent is not None:
         discriminators = trainer.objective.opponent.adversary.state_dict()
         tensors |= {f"discriminator/{name}": tensor for name, tensor in discriminators.items()}
     return tensors
-
-
-def _computed(trainer: Trainer) -> set[str]:
-    """Buffers that follow from the configuration: windows, tables of random phases."""
-    buffers = {name for name, _ in trainer.model.named_buffers()}
-    return {f"buffer/{name}" for name in buffers - trainer.model.state_dict().keys()}
 
 
 def _optimizers(trainer: Trainer) -> dict[str, tuple[torch.optim.Optimizer, Sequence[nn.Parameter]]]:
