@@ -34,23 +34,22 @@ def distorted(wav, seed):
     )
     yield from (("clipping", wav.clip(-m, m)) for m in (np.abs(wav).max() * np.array([0.05, 0.1, 0.2, 0.4])))
     codec = load("speech-16k", device="cpu")
-    for bitrate in (500, 1500, 3000, 8000):
+    for bitrate in (500, 1500, 3000, 6000, 8000):
         yield "codec", codec.decompress(codec.compress(wav[None], RATE, bitrate))[0][0, : len(wav)]
 
 
 def test_ranks_distortions_as_pesq_does(loss, speech):
-    """All of them together, and those of a kind on one recording."""
     rows = []
-    for number, wav in enumerate(speech[:2]):
-        for kind, degraded in distorted(wav, number):
+    for seed, wav in enumerate(speech[:3]):
+        for kind, degraded in distorted(wav, seed):
             degraded = degraded.astype(np.float32)
             value = float(loss(torch.from_numpy(degraded)[None], torch.from_numpy(wav)[None]))
-            rows.append(((kind, number), value, pesq(RATE, wav, degraded, "wb")))
-    for group in ("all", *dict.fromkeys(group for group, _, _ in rows)):
-        _, values, scores = zip(*[row for row in rows if group in ("all", row[0])], strict=True)
+            rows.append((kind, value, pesq(RATE, wav, degraded, "wb")))
+    for kind in ("all", "noise", "lowpass", "clipping", "codec"):
+        _, values, scores = zip(*[row for row in rows if kind in ("all", row[0])], strict=True)
         correlation = float(spearmanr(values, scores).statistic)
-        print(f"{group}: Spearman {correlation:.3f} over {len(values)} clips")
-        assert correlation < -0.8, group
+        print(f"{kind}: Spearman {correlation:.3f} over {len(values)} clips")
+        assert correlation < -0.8, kind
 
 
 def test_equal_signals_lose_nothing(loss, speech):
