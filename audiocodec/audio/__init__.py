@@ -1,7 +1,7 @@
 """Sound files in and out, in blocks of bounded size, and resampling; `[C, L]` float32 arrays everywhere."""
 
 from audiocodec.audio.files import AUDIO_SUFFIXES, as_file, find_audio
-from audiocodec.audio.reading import AudioInfo, blocks, info, read
+from audiocodec.audio.reading import AudioInfo, blocks, blocks_of_bytes, info, read
 from audiocodec.audio.resampling import Resampler, resample
 from audiocodec.audio.samples import check_sample_rate, check_samples
 from audiocodec.audio.writing import BlockWriter, new_file, write
@@ -13,6 +13,7 @@ __all__ = [
     "Resampler",
     "as_file",
     "blocks",
+    "blocks_of_bytes",
     "check_sample_rate",
     "check_samples",
     "find_audio",

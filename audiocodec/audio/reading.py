@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from audiocodec.audio.contents import Contents, PartFile, look, look_at, with_length
 from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate, check_samples
 from audiocodec.errors import InputError, SampleRateError
 
 _READ_LENGTH = 1 << 18  # samples read at once inside `read`, so that the check for NaN needs no second array
+_UNKNOWN_LENGTH = 1 << 62  # libsndfile's number for a FLAC file that came through a pipe is larger
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a sound file says of itself; `length` counts samples of one channel."""
+    """What a sound file holds; `length` counts samples of one channel.
+
+    `problem` says, for people, that the file is cut off; what is there can be read.
+    """
 
     sample_rate: int
     channels: int
     length: int
     subtype: str
     format: str
+    problem: str = ""
 
     @property
     def seconds(self) -> float:
@@ -40,8 +51,8 @@ def info(path: str | os.PathLike[str]) -> AudioInfo:
     Raises:
         InputError: the file is missing, no sound file, empty, or outside what is supported.
     """
-    with _open(Path(path)) as file:
-        return _describe(Path(path), file)
+    with _open(Path(path)) as sound:
+        return _describe(Path(path), sound)
 
 
 def read(
@@ -53,16 +64,18 @@ def read(
         InputError: as `info` and `check_samples`; or the part lies outside the file.
     """
     path = Path(path)
-    with _open(path) as file:
-        found = _describe(path, file)
+    with _open(path) as sound:
+        found = _describe(path, sound)
         stop = found.length if length is None else start + length
         if not 0 <= start < stop <= found.length:
             raise InputError(
                 f"{path}: samples {start} to {stop} asked for, the file has 0 to {found.length}; ask for less"
             )
         if start:
-            file.seek(start)
-        parts = list(_read_blocks(path, file, found, start, stop, _READ_LENGTH))
+            sound.seek(start)
+        else:
+            _warn(path, found)
+        parts = list(_read_blocks(path, sound, found, start, stop, _READ_LENGTH))
     return np.concatenate(parts, axis=1), found.sample_rate
 
 
@@ -78,25 +91,52 @@ def blocks(path: str | os.PathLike[str], block_length: int) -> Iterator[NDArray[
     return _iterate(Path(path), block_length)
 
 
+def blocks_of_bytes(
+    data: bytes, name: str, block_length: int
+) -> tuple[AudioInfo, Iterator[NDArray[np.float32]]]:
+    """What `info` and `blocks` say of a file called `name` that is in memory.
+
+    Raises:
+        InputError: as `info` and `blocks`.
+    """
+    with ExitStack() as stack:
+        try:
+            sound = _opened(look_at(data, Path(name)), data, stack)
+        except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+            raise InputError(f"{name}: not a sound file that can be read ({_reason(error)})") from error
+        found = _describe(Path(name), sound)
+        keep = stack.pop_all()
+
+    def iterate() -> Iterator[NDArray[np.float32]]:
+        with keep:
+            yield from _read_blocks(Path(name), sound, found, 0, found.length, block_length)
+
+    return found, iterate()
+
+
 def _iterate(path: Path, block_length: int) -> Iterator[NDArray[np.float32]]:
-    with _open(path) as file:
-        found = _describe(path, file)
-        yield from _read_blocks(path, file, found, 0, found.length, block_length)
+    with _open(path) as sound:
+        found = _describe(path, sound)
+        _warn(path, found)
+        yield from _read_blocks(path, sound, found, 0, found.length, block_length)
 
 
 def _read_blocks(
-    path: Path, file: soundfile.SoundFile, found: AudioInfo, start: int, stop: int, block_length: int
+    path: Path, sound: _Sound, found: AudioInfo, start: int, stop: int, block_length: int
 ) -> Iterator[NDArray[np.float32]]:
     position = start
     while position < stop:
         try:
-            frames = file.read(min(block_length, stop - position), dtype="float32", always_2d=True)
+            frames = sound.read(min(block_length, stop - position))
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise _damaged(path, position, found) from error
+            raise _damaged(path, position, found, min(block_length, stop - position)) from error
         if not len(frames):
-            if found.format in ("MP3", "MPEG"):  # its header only estimates the length
+            if found.format in ("MP3", "MPEG") and position > start:  # its last frames need what is missing
+                if not found.problem:
+                    seconds = position / found.sample_rate
+                    logger.warning("%s: %.3f s could be decoded of %.3f s", path, seconds, found.seconds)
                 return
-            raise _damaged(path, position, found)
+            raise _damaged(path, position, found, 0)
         wav = np.ascontiguousarray(frames.T, dtype=np.float32)
         try:
             check_samples(wav, found.sample_rate, position)
@@ -106,15 +146,67 @@ def _read_blocks(
         position += wav.shape[1]
 
 
-def _damaged(path: Path, position: int, found: AudioInfo) -> InputError:
+def _warn(path: Path, found: AudioInfo) -> None:
+    if found.problem:
+        logger.warning("%s: %s", path, found.problem)
+
+
+def _damaged(path: Path, position: int, found: AudioInfo, length: int) -> InputError:
+    """What was read before sample `position` is sound; one of the next `length` is not."""
+    first, last = (sample / found.sample_rate for sample in (position, position + length))
+    where = f"between {first:.3f} and {last:.3f} s" if length else f"after {first:.3f} s"
     return InputError(
-        f"{path}: damaged after {position / found.sample_rate:.3f} s of {found.seconds:.3f} s;"
+        f"{path}: damaged {where} of {found.seconds:.3f} s;"
         " get a whole copy, or repair it with another program"
     )
 
 
+class _File(soundfile.SoundFile):
+    """Read from here to there: soundfile would seek after each block, which MP3 cannot do exactly."""
+
+    def seekable(self) -> bool:
+        """Not to soundfile; `seek` works."""
+        return False
+
+
+class _Sound:
+    """The parts of a sound file, one after the other, as one."""
+
+    def __init__(self, contents: Contents, source: Path | bytes, stack: ExitStack) -> None:
+        """Open them; `stack` closes them."""
+        self.problem = contents.problem
+        whole = os.fspath(source) if isinstance(source, Path) else io.BytesIO(source)
+        parts: list[Any] = [
+            stack.enter_context(PartFile(_binary(source), *part)) for part in contents.parts
+        ] or [whole]
+        self.files = [stack.enter_context(_File(part)) for part in parts]
+        self.first, self._part = self.files[0], 0
+        self.length = sum(file.frames for file in self.files)
+
+    @property
+    def forms(self) -> set[tuple[int, int]]:
+        """Sample rates and channels of the parts."""
+        return {(file.samplerate, file.channels) for file in self.files}
+
+    def seek(self, sample: int) -> None:
+        """Move to a sample."""
+        self._part = 0
+        while self._part + 1 < len(self.files) and sample >= self.files[self._part].frames:
+            sample -= self.files[self._part].frames
+            self._part += 1
+        self.files[self._part].seek(sample)
+
+    def read(self, length: int) -> NDArray[np.float32]:
+        """Up to `length` samples [<= length, C]; none at the end."""
+        while True:
+            frames: Any = self.files[self._part].read(length, dtype="float32", always_2d=True)
+            if len(frames) or self._part + 1 == len(self.files):
+                return frames
+            self._part += 1
+
+
 @contextmanager
-def _open(path: Path) -> Generator[soundfile.SoundFile]:
+def _open(path: Path) -> Generator[_Sound]:
     if not os.path.exists(path):
         raise InputError(f"{path}: no such file; check the name")
     if path.is_dir():
@@ -123,21 +215,37 @@ def _open(path: Path) -> Generator[soundfile.SoundFile]:
         raise InputError(f"{path}: is no regular file; copy the sound into a file, or pipe it in as '-'")
     if not path.stat().st_size:
         raise InputError(f"{path}: the file is empty (0 bytes); get a whole copy")
-    try:
-        file = soundfile.SoundFile(os.fspath(path))
-    except (
-        soundfile.SoundFileError,
-        RuntimeError,
-        TypeError,
-        OSError,
-    ) as error:  # TypeError: headerless .raw
-        if not os.access(path, os.R_OK):
-            raise InputError(f"{path}: may not be read; change its permissions") from error
-        raise InputError(
-            f"{path}: not a sound file that can be read ({_reason(error)}); convert it to WAV or FLAC"
-        ) from error
-    with file:
-        yield file
+    with ExitStack() as stack:
+        try:
+            sound = _opened(look(path), path, stack)
+        except (
+            soundfile.SoundFileError,
+            RuntimeError,
+            TypeError,
+            OSError,
+        ) as error:  # TypeError: headerless .raw
+            if not os.access(path, os.R_OK):
+                raise InputError(f"{path}: may not be read; change its permissions") from error
+            raise InputError(
+                f"{path}: not a sound file that can be read ({_reason(error)}); convert it to WAV or FLAC"
+            ) from error
+        yield sound
+
+
+def _opened(contents: Contents, source: Path | bytes, stack: ExitStack) -> _Sound:
+    sound = _Sound(contents, source, stack)
+    if sound.length < _UNKNOWN_LENGTH:
+        return sound
+    length = 0  # of a FLAC file that came through a pipe
+    while frames := len(sound.read(_READ_LENGTH)):
+        length += frames
+    with _binary(source) as file:
+        contents = with_length(file.read(26), file.seek(0, os.SEEK_END), length)
+    return _Sound(contents, source, stack)
+
+
+def _binary(source: Path | bytes) -> BinaryIO:
+    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
 
 
 def _reason(error: Exception) -> str:
@@ -145,8 +253,13 @@ def _reason(error: Exception) -> str:
     return str(text).strip().rstrip(".")
 
 
-def _describe(path: Path, file: soundfile.SoundFile) -> AudioInfo:
-    found = AudioInfo(file.samplerate, file.channels, file.frames, file.subtype, file.format)
+def _describe(path: Path, sound: _Sound) -> AudioInfo:
+    file = sound.first
+    found = AudioInfo(file.samplerate, file.channels, sound.length, file.subtype, file.format, sound.problem)
+    if len(sound.forms) > 1:
+        raise InputError(
+            f"{path}: streams of other sample rates or channels follow each other; split the file"
+        )
     if found.length < 1:
         raise InputError(f"{path}: contains no samples; record or export it again")
     if found.channels > MAX_CHANNELS:

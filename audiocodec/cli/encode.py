@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiocodec import audio
 from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.bitstream import ContainerReader
 from audiocodec.cli.parts import engine as engine_options
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from audiocodec.codec import Codec
 
 Report = Annotated[bool, typer.Option("--report", help="Decode again, and print PESQ and STOI.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse files that end before the length in their header.")
+]
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class EncodeTask:
     report: bool
     denoise: bool
     automatic: bool = False
+    strict: bool = False
 
 
 def encode(
@@ -52,6 +57,7 @@ def encode(
     store: options.Store = None,
     denoise: options.Denoise = False,
     report: Report = False,
+    strict: Strict = False,
     jobs: options.Jobs = 1,
     engine: engine_options.Engine = "local",
     address: engine_options.Address = None,
@@ -77,7 +83,7 @@ def encode(
     check_denoise(codec, denoise)
 
     def task(item: Item) -> EncodeTask:
-        return EncodeTask(item, loading, bitrate, force, report, denoise, automatic)
+        return EncodeTask(item, loading, bitrate, force, report, denoise, automatic, strict)
 
     convert(encode_file, task, items, jobs, Output(json, quiet), _line, ray)
 
@@ -87,6 +93,8 @@ def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str
     codec = codec_for(*task.codec)
     chosen: dict[str, Any] = {}
     with files(task.item, ".nac") as (source, target):
+        if task.strict and (problem := audio.info(source).problem):
+            raise InputError(f"{task.item.source}: {problem}; get a whole copy, or leave out --strict")
         if task.automatic:
             codec, chosen = _for_environment(task, source)
         codec.compress_file(
@@ -113,7 +121,6 @@ def _for_environment(task: EncodeTask, source: Path) -> tuple[Codec, dict[str, A
 
 
 def _report(source: Path, target: Path, task: EncodeTask) -> dict[str, Any]:
-    from audiocodec import audio
     from audiocodec.cli.parts.scores import scores
 
     decoded, sample_rate = codec_for(*task.codec).decompress(target.read_bytes())

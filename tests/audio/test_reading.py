@@ -146,7 +146,7 @@ def test_a_cut_flac_is_an_error_not_silence(tmp_path, wav):
     soundfile.write(tmp_path / "a.flac", np.tile(wav, 10).T, RATE)
     content = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match=r"a\.flac: damaged after \d"):
+    with pytest.raises(InputError, match=r"a\.flac: damaged between 1\.\d+ and 1\.\d+ s of 3\.125 s"):
         consume(tmp_path / "a.flac")
 
 

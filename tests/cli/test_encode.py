@@ -271,3 +271,17 @@ def test_what_nobody_expected_is_reported_and_the_others_done(run, speech, voice
         "error: talk.wav: internal error: ZeroDivisionError: a bug of ours; please report it"
     ]
     assert (tmp_path / "two.nac").exists()
+
+
+def test_a_file_that_is_cut_off_is_encoded_with_a_warning_or_refused(run, tmp_path):
+    whole = np.zeros(2 * 16000, np.float32) + 0.1 * np.sin(np.arange(32000) / 9)
+    soundfile.write(tmp_path / "a.wav", whole, 16000)
+    data = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(data[: len(data) // 2])
+    refused = run("encode", tmp_path / "a.wav", "--strict")
+    assert refused.exit_code == 1
+    assert "cut off: its header says 2.000 s, 0.999 s are there; get a whole copy" in refused.stderr
+    assert not (tmp_path / "a.nac").exists()
+    done = run("encode", tmp_path / "a.wav")
+    assert done.exit_code == 0
+    assert (tmp_path / "a.nac").exists()

@@ -11,14 +11,11 @@ import json
 import re
 import tarfile
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import soundfile
-
-from audiocodec.audio import AUDIO_SUFFIXES, Resampler, check_sample_rate, check_samples
+from audiocodec.audio import AUDIO_SUFFIXES, Resampler, blocks_of_bytes
 from audiocodec.errors import InputError, require
 from audiocodec.training.data.decoding import BLOCK_LENGTH
 
@@ -115,24 +112,12 @@ def decode_packed(packed: Packed, sample_rate: int) -> NDArray[np.float32]:
 
     if packed.problem:
         raise InputError(f"{packed.name}: {packed.problem}")
-    parts: list[NDArray[np.float32]] = []
-    try:
-        with soundfile.SoundFile(BytesIO(packed.sound)) as file:
-            if file.frames > MAX_SECONDS * file.samplerate:
-                raise InputError(f"longer than {MAX_SECONDS:g} s; cut it before packing it")
-            resampler = Resampler(check_sample_rate(file.samplerate), sample_rate, 1)
-            while len(block := file.read(BLOCK_LENGTH, dtype="float32", always_2d=True)):
-                mono = np.ascontiguousarray(block.mean(axis=1)[None], np.float32)
-                check_samples(mono, file.samplerate)
-                parts.append(resampler.push(mono)[0])
-            if file.tell() < file.frames and file.format not in ("MP3", "MPEG"):
-                raise InputError(f"damaged after {file.tell()} of {file.frames} samples")
-            parts.append(resampler.flush()[0])
-    except (soundfile.SoundFileError, RuntimeError, TypeError, InputError) as error:
-        raise InputError(f"{packed.name}: {' '.join(str(error).split())}") from error
-    if not sum(map(len, parts)):
-        raise InputError(f"{packed.name}: contains no samples")
-    return np.concatenate(parts)
+    found, blocks = blocks_of_bytes(packed.sound, packed.name, BLOCK_LENGTH)
+    if found.seconds > MAX_SECONDS:
+        raise InputError(f"{packed.name}: longer than {MAX_SECONDS:g} s; cut it before packing it")
+    resampler = Resampler(found.sample_rate, sample_rate, 1)
+    parts = [resampler.push(block.mean(axis=0, keepdims=True))[0] for block in blocks]
+    return np.concatenate([*parts, resampler.flush()[0]])
 
 
 class _Members:
