@@ -190,17 +190,21 @@ class Codec:
         start: float = 0.0,
         duration: float | None = None,
         conceal: bool = False,
+        rescale: bool = False,
         subtype: str | None = None,
         overwrite: bool = False,
         progress: files.Progress | None = None,
     ) -> files.Decoded:
         """Decode a `.nac` file, or `duration` seconds from `start` on, to a sound file in bounded memory.
 
+        Formats of whole numbers clip what is beyond full scale, and the result says how much; `rescale` makes
+        all quieter instead.
+
         Raises:
             InputError: a file cannot be read or written, or is there already, or `start` is beyond the end.
             BitstreamError, RegistryError: as `decompress`.
         """
-        part = files.Part(start, duration, conceal)
+        part = files.Part(start, duration, conceal, rescale)
         return files.decode_file(self.revisions.model_for, part, source, target, subtype, overwrite, progress)
 
     def stream_encoder(

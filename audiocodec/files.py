@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
+
 from audiocodec import audio
 from audiocodec.bitstream import ContainerReader, ContainerWriter
 from audiocodec.bitstream.opening import open_container
@@ -36,20 +38,40 @@ MAX_FILL_PACKETS = 4096
 
 @dataclass(frozen=True)
 class Decoded:
-    """What became of a file: its header, samples a channel that were written, damage that was filled."""
+    """What became of a file.
+
+    Attributes:
+        header: of the file.
+        length: samples a channel that were written.
+        damage: what was filled.
+        clipped: samples beyond full scale that were clipped, as the format has no more.
+        peak: the largest of these, 1 at full scale.
+        gain: what all samples were multiplied by.
+    """
 
     header: Header
     length: int
     damage: list[BitstreamError]
+    clipped: int = 0
+    peak: float = 0.0
+    gain: float = 1.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """Which part to decode, in seconds (`duration` None: to the end), and whether to fill damage."""
+    """Which part to decode, and how.
+
+    Attributes:
+        start: in seconds.
+        duration: in seconds; None for all that follows.
+        conceal: whether damage is filled.
+        rescale: whether all is made as much quieter as nothing is clipped; it is decoded twice then.
+    """
 
     start: float = 0.0
     duration: float | None = None
     conceal: bool = False
+    rescale: bool = False
 
 
 def write_blocks(
@@ -125,14 +147,23 @@ def decode_file(
         header, written = reader.header, 0
         first, stop = time_span(header.sample_rate, reader.length, part)
         length = None if stop is None else stop - first
+        gain = 1 / max(1.0, _peak(model_for, part, source)) if part.rescale else 1.0
         blocks = watched(read_blocks(model_for(header), reader, first, stop, part.conceal), length, progress)
         with audio.BlockWriter(
             target, header.sample_rate, header.channels, subtype, overwrite, length
         ) as writer:
             for block in blocks:
-                writer.write(block)
+                writer.write(block if gain == 1 else block * np.float32(gain))
                 written += block.shape[1]
-        return Decoded(header, written, list(reader.damage))
+        return Decoded(header, written, list(reader.damage), writer.clipped, writer.peak, gain)
+
+
+def _peak(model_for: Callable[[Header], CodecModel], part: Part, source: str | os.PathLike[str]) -> float:
+    """The largest sample of a part."""
+    with open_container(source) as reader:
+        first, stop = time_span(reader.header.sample_rate, reader.length, part)
+        blocks = read_blocks(model_for(reader.header), reader, first, stop, part.conceal)
+        return max((float(np.abs(block).max(initial=0.0)) for block in blocks), default=0.0)
 
 
 def _decoded(decoder: PacketDecoder, packets: Iterable[Codes | None]) -> Iterator[Samples]:

@@ -77,6 +77,10 @@ class BlockWriter:
 
     The ending of the name chooses the format. On an exception nothing is left behind. Integer formats
     clip, and give back exactly the samples that were read from a file of the same depth.
+
+    Attributes:
+        clipped: samples so far that were beyond full scale, in a format that clips.
+        peak: the largest of them, 1 at full scale.
     """
 
     def __init__(
@@ -96,7 +100,8 @@ class BlockWriter:
         if not 1 <= channels <= MAX_CHANNELS:
             raise InputError(f"{path}: {channels} channels; 1 to {MAX_CHANNELS} can be written")
         self._sample_bytes = _FULL_SCALE.get(self.subtype, 64 if self.subtype == "DOUBLE" else 32) // 8
-        self._bytes = 0
+        self._bytes = self.clipped = 0
+        self.peak = 0.0
         if length is not None and self.format == "WAV" and self._count_bytes(length) > _MAX_WAV_BYTES:
             self.format = "RF64"
         self._overwrite = overwrite
@@ -144,6 +149,10 @@ class BlockWriter:
             raise InputError(
                 f"{self.path}: a WAV file ends at 4 GiB; write .flac or .w64, or give the length"
             )
+        if self.subtype in _FULL_SCALE:
+            beyond = np.abs(block[np.abs(block) > 1])
+            self.clipped += len(beyond)
+            self.peak = max(self.peak, float(beyond.max(initial=0.0)))
         try:
             self._file.write(_to_depth(np.ascontiguousarray(block.T), self.subtype))
         except (soundfile.SoundFileError, RuntimeError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,14 @@ from audiocodec.cli.parts.paths import Item, plan
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
+    from audiocodec.files import Decoded
 
 Start = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Decode from here on.")]
 Duration = Annotated[float | None, typer.Option(min=0.0, metavar="SECONDS", help="Decode this much.")]
 Conceal = Annotated[bool, typer.Option("--conceal", help="Fill damaged parts instead of refusing the file.")]
+Rescale = Annotated[
+    bool, typer.Option("--rescale", help="Make files quieter that would be clipped; decodes them twice.")
+]
 Subtype = Annotated[
     str | None, typer.Option(metavar="NAME", help="Sample format, such as PCM_24 or FLOAT; default: PCM_16.")
 ]
@@ -44,6 +49,7 @@ def decode(
     start: Start = 0.0,
     duration: Duration = None,
     conceal: Conceal = False,
+    rescale: Rescale = False,
     subtype: Subtype = None,
     model: options.Model = None,
     store: options.Store = None,
@@ -61,7 +67,9 @@ def decode(
     Example: audiocodec decode talk.nac -o talk.wav
     """
     items = plan(inputs, out, ".wav", {".nac"})
-    arguments = dict(start=start, duration=duration, conceal=conceal, subtype=subtype, overwrite=force)
+    arguments = dict(
+        start=start, duration=duration, conceal=conceal, rescale=rescale, subtype=subtype, overwrite=force
+    )
     if model is not None:
         codec_for(model, device, None, store)  # one error instead of one a file
 
@@ -86,8 +94,19 @@ def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str
         "model": codec.name,
         "codebook": result.header.codebook_id,
         "lost": [[damage.start_seconds, damage.end_seconds] for damage in result.damage],
-        "warnings": [f"{damage}; filled" for damage in result.damage],
+        "clipped": result.clipped,
+        "gain_db": 20 * math.log10(result.gain),
+        "warnings": [*(f"{damage}; filled" for damage in result.damage), *_clipped(result)],
     }
+
+
+def _clipped(result: Decoded) -> list[str]:
+    if not result.clipped:
+        return []
+    return [
+        f"{result.clipped} samples beyond full scale were clipped, the largest is {result.peak:.2f};"
+        " --rescale makes the file quieter instead, --subtype FLOAT keeps them"
+    ]
 
 
 def _codec(source: Path, task: DecodeTask) -> Codec:

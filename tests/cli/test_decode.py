@@ -50,6 +50,8 @@ def test_json(run, nac, codec, rows):
         "model": "tiny",
         "codebook": codec.codebook_id[:32],
         "lost": [],
+        "clipped": 0,
+        "gain_db": 0.0,
     }
 
 
@@ -150,3 +152,24 @@ def test_damage_names_the_seconds_and_can_be_filled(run, nac, rows, tmp_path):
     assert rows(result)[0]["lost"] == [[1.98, 2.98]]
     assert result.stderr.startswith("warning: talk.nac: packet 2 cannot be read")
     assert soundfile.info(tmp_path / "talk.wav").frames == 94815
+
+
+def test_what_is_beyond_full_scale_is_named_and_can_be_kept(run, codec, rows, tmp_path):
+    """The codec gives back more than 1 where it was given more; 16 bits cannot hold it."""
+    loud = 3 * np.sin(np.arange(16000, dtype=np.float32) / 9)[None]
+    (tmp_path / "loud.nac").write_bytes(codec.compress(loud, 16000))
+    full = codec.decompress((tmp_path / "loud.nac").read_bytes())[0]
+    peak = float(np.abs(full).max())
+    assert peak > 1.5
+    result = run("decode", "loud.nac", "-o", "a.wav", "--json")
+    (row,) = rows(result)
+    assert row["clipped"] == int((np.abs(full) > 1).sum())
+    assert f"the largest is {peak:.2f}; --rescale" in result.stderr
+    result = run("decode", "loud.nac", "-o", "b.wav", "--json", "--rescale")
+    (row,) = rows(result)
+    assert (row["clipped"], result.stderr) == (0, "")
+    assert row["gain_db"] == pytest.approx(-20 * np.log10(peak), abs=1e-4)
+    np.testing.assert_allclose(soundfile.read("b.wav")[0], full[0] / peak, atol=1e-4)
+    result = run("decode", "loud.nac", "-o", "c.wav", "--subtype", "FLOAT")
+    assert result.stderr == ""
+    np.testing.assert_array_equal(soundfile.read("c.wav", dtype="float32")[0], full[0])
