@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +33,13 @@ AUDIO_SUFFIXES = frozenset(
     }
 )
 
+OTHER_SUFFIXES = frozenset(
+    {".m4a", ".m4b", ".mp4", ".mka", ".mkv", ".mov", ".webm", ".aac", ".ac3", ".amr", ".ape", ".wma", ".wv"}
+)
+"""Of sound that cannot be read; in a folder such files are named, others are no sound."""
+
+logger = logging.getLogger(__name__)
+
 
 def find_audio(
     paths: Iterable[str | os.PathLike[str]],
@@ -39,7 +48,8 @@ def find_audio(
 ) -> list[Path]:
     """List files as given and, in order of name, those in folders whose ending is in `suffixes`; each once.
 
-    Files given by name are not looked at: whoever opens them says what is wrong. Hidden files are left out.
+    Files given by name are not looked at: whoever opens them says what is wrong. Hidden files are left out;
+    sound of other formats and links to nothing are counted in a warning.
 
     Raises:
         InputError: a folder holds no such file.
@@ -49,17 +59,43 @@ def find_audio(
         if not os.path.isdir(path):
             found[path] = None
             continue
-        inside = sorted(
-            file
-            for file in (path.rglob("*") if recursive else path.iterdir())
-            if file.suffix.lower() in suffixes
-            and file.is_file()
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        )
+        inside, skipped = list_audio(path, recursive, suffixes)
+        if skipped:
+            logger.warning("%s: skipped %s", path, _counted(skipped))
         if not inside:
             raise InputError(f"{path}: the folder has no file ending in {', '.join(sorted(suffixes))}")
         found.update(dict.fromkeys(inside))
     return list(found)
+
+
+def list_audio(
+    folder: Path, recursive: bool = True, suffixes: Collection[str] = AUDIO_SUFFIXES
+) -> tuple[list[Path], list[Path]]:
+    """Files of a folder whose ending is in `suffixes`, and those that are sound but cannot be read.
+
+    Both in order of name. Links to nothing are among the latter. Hidden files are left out.
+    """
+    inside, skipped = list[Path](), list[Path]()
+    others = OTHER_SUFFIXES if ".wav" in suffixes else frozenset[str]()
+    for file in sorted(folder.rglob("*") if recursive else folder.iterdir()):
+        suffix = file.suffix.lower()
+        if any(part.startswith(".") for part in file.relative_to(folder).parts):
+            continue
+        if suffix in suffixes and file.is_file():
+            inside.append(file)
+        elif (suffix in others and file.is_file()) or (suffix in {*suffixes, *others} and is_dead_link(file)):
+            skipped.append(file)
+    return inside, skipped
+
+
+def is_dead_link(path: Path) -> bool:
+    """Whether a path is a link to nothing."""
+    return path.is_symlink() and not os.path.exists(path)
+
+
+def _counted(skipped: Iterable[Path]) -> str:
+    kinds = Counter("dead link" if is_dead_link(path) else path.suffix[1:].lower() for path in skipped)
+    return f"{kinds.total()} ({', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))})"
 
 
 @contextmanager

@@ -64,3 +64,14 @@ def test_a_named_pipe(tmp_path):
         assert path.read_bytes() == b"sound" * 50000
         assert path.name == "pipe.wav"
     writer.join()
+
+
+def test_what_is_passed_over_is_counted(folder, caplog):
+    for name in ("x.m4a", "y.M4A", "sub/z.webm", ".hidden.m4a"):
+        (folder / name).touch()
+    (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
+    assert len(find_audio([folder])) == 3
+    assert caplog.messages == [f"{folder}: skipped 4 (dead link 1, m4a 2, webm 1)"]
+    caplog.clear()
+    find_audio([folder], suffixes=[".nac"])
+    assert not caplog.messages

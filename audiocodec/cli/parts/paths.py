@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from audiocodec.audio.files import find_audio
+from audiocodec.audio.files import is_dead_link, list_audio
 from audiocodec.errors import InputError
 
 PIPE = Path("-")
@@ -25,39 +25,61 @@ class Item:
 
 
 def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path, Path, InputError | None]]:
-    """Every file meant by `inputs`, once, with its path below the folder it was found in."""
+    """Every file meant by `inputs`, once, with its path below the folder it was found in.
+
+    Two names of one file are two files. Sound in a folder that cannot be read has a problem.
+    """
     found: dict[Path, tuple[Path, Path, InputError | None]] = {}
     for given in inputs:
         if not given.is_dir():
-            found.setdefault(given.resolve(), (given, Path(given.name), None))
+            found.setdefault(_whole(given), (given, Path(given.name), None))
             continue
-        try:
-            inside = find_audio([given], suffixes=suffixes)
-        except InputError as error:
-            found.setdefault(given.resolve(), (given, Path(given.name), error))
-            continue
+        inside, skipped = list_audio(given, suffixes=suffixes)
+        if not inside:
+            problem = InputError(f"{given}: the folder has no file ending in {', '.join(sorted(suffixes))}")
+            found.setdefault(_whole(given), (given, Path(given.name), problem))
         for file in inside:
-            found.setdefault(file.resolve(), (file, file.relative_to(given), None))
+            found.setdefault(_whole(file), (file, file.relative_to(given), None))
+        for file in skipped:
+            found.setdefault(_whole(file), (file, file.relative_to(given), _unreadable(file)))
     return list(found.values())
 
 
+def _whole(path: Path) -> Path:
+    """A path from the root on, links as they are."""
+    return Path(os.path.abspath(path))
+
+
+def _unreadable(file: Path) -> InputError:
+    if is_dead_link(file):
+        return InputError(f"{file}: is a link to nothing; remove it, or bring back what it named")
+    return InputError(f"{file}: sound of the kind {file.suffix} cannot be read; convert it to WAV or FLAC")
+
+
 def plan(inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collection[str]) -> list[Item]:
-    """Pair every input with its output: beside it, `out` itself, or the same tree below `out`."""
+    """Pair every input with its output: beside it, `out` itself, or the same tree below `out`.
+
+    Inputs that differ in their ending alone keep it: of a.wav and a.flac come a.wav.nac and a.flac.nac.
+    """
     found = expand(inputs, suffixes)
     if out == "-" and len(found) != 1:
         raise typer.BadParameter(f"{len(found)} files cannot go into one pipe; name a folder with -o")
     many = len(found) > 1 or any(given.is_dir() for given in inputs)
     folder = out is not None and out != "-" and (many or Path(out).is_dir() or out.endswith(("/", os.sep)))
+    if out is not None and not folder and Path(out).suffix.lower() in {*suffixes} - {suffix}:
+        raise typer.BadParameter(
+            f"-o {out}: that is the ending of an input; name the output {Path(out).with_suffix(suffix)}"
+        )
+    targets = [_target(source, below, out, folder, suffix) for source, below, _ in found]
+    wanted: dict[Path, set[str]] = {}
+    for (_, below, _), target in zip(found, targets, strict=True):
+        wanted.setdefault(_whole(target), set()).add(below.name)
     items: list[Item] = []
     taken: dict[Path, Path] = {source.resolve(): source for source, _, _ in found if source != PIPE}
-    for source, below, problem in found:
-        if out is None:
-            target = PIPE if source == PIPE else source.with_suffix(suffix)
-        elif folder:
-            target = Path(out) / (Path("stdin") if source == PIPE else below).with_suffix(suffix)
-        else:
-            target = Path(out)
+    for (source, below, problem), target in zip(found, targets, strict=True):
         if problem is None and target != PIPE:
+            if len(wanted[_whole(target)]) > 1:
+                target = target.with_name(below.name + suffix)
             other = taken.setdefault(target.resolve(), source)
             if target.resolve() == source.resolve():
                 problem = InputError(f"the output {target} is the input itself; choose another with -o")
@@ -65,3 +87,11 @@ def plan(inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collect
                 problem = InputError(f"the output {target} belongs to {other}; use -o with another folder")
         items.append(Item(source, target, problem))
     return items
+
+
+def _target(source: Path, below: Path, out: str | None, folder: bool, suffix: str) -> Path:
+    if out is None:
+        return PIPE if source == PIPE else source.with_suffix(suffix)
+    if folder:
+        return Path(out) / (Path("stdin") if source == PIPE else below).with_suffix(suffix)
+    return Path(out)

@@ -60,3 +60,37 @@ def test_many_into_a_pipe(tree):
     with pytest.raises(typer.BadParameter, match="2 files cannot go into one pipe"):
         plan([Path("one")], "-", ".nac", {".wav"})
     assert plan([PIPE], "-", ".nac", {".wav"})[0].target == PIPE
+
+
+def test_a_link_is_a_file_of_its_own(tree):
+    Path("one/a link.wav").symlink_to("a.wav")
+    assert pairs(["one"], "new")[:2] == [("one/a link.wav", "new/a link.nac"), ("one/a.wav", "new/a.nac")]
+
+
+def test_inputs_that_differ_in_their_ending_keep_it(tree):
+    Path("one/a.flac").touch()
+    for suffixes in ({".wav", ".flac"},):
+        items = plan([Path("one")], "new", ".nac", suffixes)
+        assert [str(item.target) for item in items] == ["new/a.flac.nac", "new/a.wav.nac", "new/sub/b.nac"]
+        items = plan([Path("one/a.wav"), Path("one/a.flac")], None, ".nac", suffixes)
+        assert [str(item.target) for item in items] == ["one/a.wav.nac", "one/a.flac.nac"]
+        assert not any(item.problem for item in items)
+
+
+def test_an_output_with_the_ending_of_an_input(tree):
+    with pytest.raises(typer.BadParameter, match=r"-o x/b\.wav: .* name the output x/b\.nac"):
+        plan([Path("c.wav")], "x/b.wav", ".nac", {".wav"})
+
+
+def test_sound_that_cannot_be_read_and_links_to_nothing_are_named(tree):
+    Path("one/song.M4A").touch()
+    Path("one/cover.jpg").touch()
+    Path("one/gone.wav").symlink_to("nowhere.wav")
+    problems = {
+        item.source.name: str(item.problem)
+        for item in plan([Path("one")], "new", ".nac", {".wav"})
+        if item.problem
+    }
+    assert problems.keys() == {"song.M4A", "gone.wav"}
+    assert "the kind .M4A cannot be read" in problems["song.M4A"]
+    assert "a link to nothing" in problems["gone.wav"]
