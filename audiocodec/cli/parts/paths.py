@@ -29,7 +29,7 @@ def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path
     found: dict[Path, tuple[Path, Path, InputError | None]] = {}
     for given in inputs:
         if not given.is_dir():
-            found.setdefault(given.resolve(), (given, Path(given.name), None))
+            found.setdefault(given.resolve(), (given, Path(given.name), missing(given)))
             continue
         try:
             inside = find_audio([given], suffixes=suffixes)
@@ -41,8 +41,20 @@ def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path
     return list(found.values())
 
 
-def plan(inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collection[str]) -> list[Item]:
-    """Pair every input with its output: beside it, `out` itself, or the same tree below `out`."""
+def missing(given: Path) -> InputError | None:
+    """Why there is nothing to read under this name, if there is not."""
+    if given == PIPE or os.path.exists(given):
+        return None
+    return InputError(f"{given}: no such file; check the name")
+
+
+def plan(
+    inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collection[str], force: bool = True
+) -> list[Item]:
+    """Pair every input with its output: beside it, `out` itself, or the same tree below `out`.
+
+    Outputs that exist are a problem unless `force`.
+    """
     found = expand(inputs, suffixes)
     if out == "-" and len(found) != 1:
         raise typer.BadParameter(f"{len(found)} files cannot go into one pipe; name a folder with -o")
@@ -63,5 +75,8 @@ def plan(inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collect
                 problem = InputError(f"the output {target} is the input itself; choose another with -o")
             elif other != source:
                 problem = InputError(f"the output {target} belongs to {other}; use -o with another folder")
+            elif not force and os.path.isfile(target):
+                text = f"{target}: exists already and is not overwritten unless asked (--force)"
+                problem = InputError(text)
         items.append(Item(source, target, problem))
     return items
