@@ -71,7 +71,11 @@ class Output:
             table.add_column(column, justify="right" if right else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(_cell(value)) for value in row))
-        Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+        console = Console(width=None if sys.stdout.isatty() else WIDE)
+        try:
+            console.print(table)
+        except SystemExit:  # what rich makes of a closed pipe, with a status of its own
+            raise SystemExit(CLOSED_PIPE) from None
 
     def error(self, file: Path | str, failed: Failure) -> None:
         """Name a file that could not be done; in JSON it is a result as well."""
