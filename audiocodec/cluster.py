@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from audiocodec.errors import InputError, require
+from audiocodec.work import WorkerLost
 
 T = TypeVar("T")
 
@@ -18,13 +19,6 @@ RETRIES = 3
 
 USUAL_PRIORITY = ("RAY_worker_niceness", "0")
 """Workers of this machine are no less important than the processes of `--jobs`; Ray's own value is 15."""
-
-
-class WorkerLost:
-    """In place of a result: every worker that tried died."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
 
 
 class Cluster(Generic[T]):

@@ -18,8 +18,12 @@ AudioCodecError
 └── MissingPackageError (ImportError) an optional package is not installed
 """
 
+import errno
 from importlib import import_module
 from typing import Any
+
+INTERNAL = "internal error: "
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class AudioCodecError(Exception):
@@ -88,6 +92,22 @@ class PeerUnavailable(PeerError):  # noqa: N818  a state of the machine, reporte
 
 class MissingPackageError(AudioCodecError, ImportError):
     """An optional package is needed; the message names the extra to install."""
+
+
+def explain(error: Exception) -> str:
+    """One line on what went wrong: in our own words, or the system's where a file, disk or device failed.
+
+    Any other exception is a bug of ours, and said to be an internal error.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, AudioCodecError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{error.filename}: "
+        full = error.errno in DISK_FULL or "temporary directory" in error.strerror
+        mend = "; free some space, or set TMPDIR to a folder that has some" if full else ""
+        return " ".join(f"{where}{error.strerror}{mend}".split())
+    return f"{INTERNAL}{type(error).__name__}: {text}"
 
 
 def require(module: str, what: str, install: str, instead: str = "") -> Any:

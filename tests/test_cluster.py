@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
-from audiocodec.cluster import Cluster, WorkerLost, require_ray
+from audiocodec.cluster import Cluster, require_ray
 from audiocodec.errors import MissingPackageError
+from audiocodec.work import WorkerLost
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):

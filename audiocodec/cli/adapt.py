@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiocodec.cli.parts import options
+from audiocodec.cli.parts.early import check_named, check_there
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output, failure
 from audiocodec.cli.parts.stores import open_store
@@ -27,7 +28,7 @@ from audiocodec.cli.refresh import (
     plan_of,
     report,
 )
-from audiocodec.errors import AudioCodecError
+from audiocodec.errors import AudioCodecError, InputError
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.repair.service import Service
@@ -82,6 +83,10 @@ def adapt(
     fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}
     plan = plan_of(fitting, stages, bitrate, clean_tolerance, environment, "drift", False, dry_run)
     registry = open_store(store, new=True)
+    check_named(model, bitrate)
+    check_there([clean] if clean else [])
+    if once and not watch.is_dir():
+        raise InputError(f"{watch}: no such folder; name the one where recordings arrive")
     if not dry_run:
         own = codec_for(model, device)
         registry.baseline(own.model_id, own.model.quantizer.codebooks(), model=own.name)

@@ -10,9 +10,9 @@ import typer
 
 from audiocodec.audio import find_audio
 from audiocodec.cli.parts import options
+from audiocodec.cli.parts.early import check_named, check_new, check_there
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
-from audiocodec.errors import InputError
 
 Target = Annotated[
     Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it (.safetensors).")
@@ -51,11 +51,12 @@ def baseline(
     from audiocodec.adaptation.drift.baseline import NullPlan
     from audiocodec.adaptation.statistics import recordings
 
-    if out.exists() and not force:
-        raise InputError(f"{out}: exists already and is not overwritten unless asked (--force)")
+    check_new(out, force)
+    check_named(model, None, store)
+    check_there([*inputs, *(held_out or ())])
     output = Output(json, quiet)
-    codec = codec_for(model, device, codebook, store)
     files, apart = find_audio(inputs), find_audio(held_out or ())
+    codec = codec_for(model, device, codebook, store)
     with output.progress("baseline", 2) as show:
         made = make_baseline(
             codec,

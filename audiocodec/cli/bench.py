@@ -11,6 +11,7 @@ import typer
 
 from audiocodec.cli.evaluate import Bitrates, LyraModels, Models, PeerCommands, PeerModels, Peers
 from audiocodec.cli.parts import options
+from audiocodec.cli.parts.early import check_named
 from audiocodec.cli.parts.evaluation import parse_bitrates, parse_peers
 from audiocodec.cli.parts.output import Output, failure
 from audiocodec.errors import AudioCodecError
@@ -55,13 +56,16 @@ def bench(
     from audiocodec.evaluation.plan import open_coders, usual_bitrates
 
     output = Output(json, quiet)
-    models = [ModelCoder(name, "cpu") for name in model or (None,)]
-    asked = parse_bitrates(bitrates) or usual_bitrates(models[0].codec.bitrates)
+    for name in model or ():
+        check_named(name)
     others = parse_peers(peers, peer or (), peer_model or (), lyra_models, PROGRAM_SECONDS)
+    wanted = parse_bitrates(bitrates)
+    wav, sample_rate = _sound(sound, seconds)
+    models = [ModelCoder(name, "cpu") for name in model or (None,)]
+    asked = wanted or usual_bitrates(models[0].codec.bitrates)
     coders, missing = open_coders([*models, *others])
     for name, reason in missing.items():
         output.warn(name, f"skipped: {reason}")
-    wav, sample_rate = _sound(sound, seconds)
     work = [(coder, bitrate) for coder in coders for bitrate in coder.bitrates_near(asked)]
     rows = _measure(work, wav, sample_rate, repeats, output)
     output.table(COLUMNS, [_cells(row) for row in rows])

@@ -72,5 +72,5 @@ def _serve(logs: list[Path], store: Path | None, port: int, host: str, output: O
     output.result({"address": address, "logs": [str(log) for log in logs]}, f"{address}; Ctrl-C ends it")
     try:
         thread.join()
-    except KeyboardInterrupt:
+    finally:
         server.shutdown()

@@ -13,6 +13,7 @@ import typer
 from audiocodec.bitstream.opening import open_container
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import convert, files
+from audiocodec.cli.parts.early import check_named
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.paths import Item, plan
@@ -66,17 +67,18 @@ def decode(
 
     Example: audiocodec decode talk.nac -o talk.wav
     """
-    items = plan(inputs, out, ".wav", {".nac"})
+    items = plan(inputs, out, ".wav", {".nac"}, force)
+    check_named(model, None, store)
     arguments = dict(
         start=start, duration=duration, conceal=conceal, rescale=rescale, subtype=subtype, overwrite=force
     )
-    if model is not None:
-        codec_for(model, device, None, store)  # one error instead of one a file
 
-    def task(item: Item) -> DecodeTask:
-        return DecodeTask(item, model, device, store, arguments)
+    def load() -> Callable[[Item], DecodeTask]:
+        if model is not None:
+            codec_for(model, device, None, store)  # one error instead of one a file
+        return lambda item: DecodeTask(item, model, device, store, arguments)
 
-    convert(decode_file, task, items, jobs, Output(json, quiet), _line)
+    convert(decode_file, load, items, jobs, Output(json, quiet), _line)
 
 
 def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from audiocodec.cli.parts.automatic import AUTO, recognise_file
 from audiocodec.cli.parts.convert import convert, files
 from audiocodec.cli.parts.denoising import check_denoise
 from audiocodec.cli.parts.describe import describe, summary
+from audiocodec.cli.parts.early import check_named
 from audiocodec.cli.parts.engine import fit_for_cluster, whole_path
 from audiocodec.cli.parts.jobs import Ray, codec_for
 from audiocodec.cli.parts.output import Output
@@ -70,22 +71,23 @@ def encode(
 
     Example: audiocodec encode talk.wav -o talk.nac --bitrate 3000
     """
-    items = plan(inputs, out, ".nac", AUDIO_SUFFIXES)
+    items = plan(inputs, out, ".nac", AUDIO_SUFFIXES, force)
+    check_named(model, bitrate, store)
     ray = None
     if engine == "ray":
         items, ray = [fit_for_cluster(item, force) for item in items], Ray(address)
         model, store, force = whole_path(model), store and store.resolve(), True
     automatic = codebook == AUTO
-    codebook = chosen_codebook(codec_for(model, device, None, store), None if automatic else codebook, store)
-    loading = (model, device, codebook, store)
-    codec = codec_for(*loading)
-    codec.model.num_quantizers_for(bitrate)  # one error instead of one a file
-    check_denoise(codec, denoise)
 
-    def task(item: Item) -> EncodeTask:
-        return EncodeTask(item, loading, bitrate, force, report, denoise, automatic, strict)
+    def load() -> Callable[[Item], EncodeTask]:
+        named = None if automatic else codebook
+        loading = (model, device, chosen_codebook(codec_for(model, device, None, store), named, store), store)
+        codec = codec_for(*loading)
+        codec.model.num_quantizers_for(bitrate)  # one error instead of one a file
+        check_denoise(codec, denoise)
+        return lambda item: EncodeTask(item, loading, bitrate, force, report, denoise, automatic, strict)
 
-    convert(encode_file, task, items, jobs, Output(json, quiet), _line, ray)
+    convert(encode_file, load, items, jobs, Output(json, quiet), _line, ray)
 
 
 def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from audiocodec.cli.parts import options
 from audiocodec.cli.parts.evaluation import (
     Request,
     carry_out,
-    cores,
     parse_bitrates,
     parse_formats,
     parse_peers,
 )
 from audiocodec.cli.parts.output import Output
+from audiocodec.work import available_cpus
 
 Models = Annotated[
     list[str] | None,
@@ -163,5 +163,5 @@ def evaluate(
         metrics=None if metrics is None else tuple(metrics.split(",")), recogniser=asr, language=asr_language,
         timeout_seconds=timeout, formats=parse_formats(formats),
     )  # fmt: skip
-    where = Engine(engine, jobs or cores(), address)
+    where = Engine(engine, jobs or available_cpus(), address)
     carry_out(request, where, out, Output(json, quiet), resume=resume, force=force)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from importlib.metadata import version
@@ -20,13 +22,14 @@ from audiocodec.cli.evaluate import evaluate
 from audiocodec.cli.info import info
 from audiocodec.cli.models import models
 from audiocodec.cli.monitor import monitor
-from audiocodec.cli.parts.output import failure
+from audiocodec.cli.parts.output import CLOSED_PIPE, failure
 from audiocodec.cli.prepare import prepare
 from audiocodec.cli.refresh import refresh
 from audiocodec.cli.roundtrip import roundtrip
 from audiocodec.cli.tokens import tokens
 from audiocodec.cli.train import train
 from audiocodec.errors import AudioCodecError
+from audiocodec.work import stoppable
 
 app = typer.Typer(
     name="audiocodec",
@@ -53,13 +56,18 @@ def options(
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The same command; errors of the caller become one line and exit status 1, never a traceback."""
+    """The same command; errors of the caller and the system become one line and exit status 1, no traceback.
+
+    When nobody reads what it prints any more, it ends quietly with CLOSED_PIPE.
+    """
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-        except AudioCodecError as error:
+        except BrokenPipeError:
+            raise SystemExit(CLOSED_PIPE) from None
+        except (AudioCodecError, OSError) as error:
             typer.echo(f"error: {failure(error, '').problem}", err=True)
             raise typer.Exit(1) from error
 
@@ -92,5 +100,22 @@ app.add_typer(codebooks, name="codebooks", help="Look after the revisions of cod
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; Ctrl-C, SIGTERM and SIGHUP end it in order, with status 128 + number."""
+    with stoppable():
+        try:
+            app()
+        except BrokenPipeError:
+            raise SystemExit(CLOSED_PIPE) from None
+        except OSError as error:
+            typer.echo(f"error: {failure(error, '').problem}", err=True)
+            raise SystemExit(1) from None
+        finally:
+            _let_go_of_stdout()
+
+
+def _let_go_of_stdout() -> None:
+    """What cannot be written would be tried again at the very end, with a message of the interpreter."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,6 +9,7 @@ import typer
 
 from audiocodec.audio.files import AUDIO_SUFFIXES, as_file
 from audiocodec.cli.parts import options
+from audiocodec.cli.parts.early import check_named, end_if_none
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output, failure
 from audiocodec.cli.parts.paths import expand
@@ -66,6 +67,8 @@ def monitor(
     output = Output(json, quiet)
     found = expand(inputs, AUDIO_SUFFIXES | {".nac"})
     _check_one_kind([source for source, _, _ in found])
+    check_named(model, bitrate, store)
+    end_if_none([(source, problem) for source, _, problem in found], output)
     codec = codec_for(
         model, device, chosen_codebook(codec_for(model, device, None, store), codebook, store), store
     )

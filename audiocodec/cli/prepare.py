@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,12 +16,12 @@ from audiocodec.cli.parts.jobs import run
 from audiocodec.cli.parts.output import Failure, Output, failure
 from audiocodec.errors import InputError
 from audiocodec.training.data.corpora import Layout, find_corpus, layout_of
-from audiocodec.training.data.decoding import available_cpus
 from audiocodec.training.data.patterns import path_pattern
 from audiocodec.training.data.scanning.journal import Journal
 from audiocodec.training.data.scanning.rows import Found, relative, scan, with_splits, write_rows
 from audiocodec.training.data.scanning.summary import summarise, warnings
 from audiocodec.training.data.splits import hashed_shares
+from audiocodec.work import available_cpus
 
 CPUS = available_cpus()
 CHUNK = 16
@@ -129,8 +130,9 @@ def scan_all(
     todo = [found.path for found in files if found.path not in known]
     tasks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
     failed: dict[Path, Failure] = {}
-    with journal:
-        for number, results in run(scan_some, tasks, [task[0] for task in tasks], jobs, output, "files"):
+    scans = run(scan_some, tasks, [task[0] for task in tasks], jobs, output, "files")
+    with journal, closing(scans) as scanned:
+        for number, results in scanned:
             task = tasks[number]
             # A process that died took all of its files with it.
             each = [results] * len(task) if isinstance(results, Failure) else results

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiocodec.cli.parts import options
+from audiocodec.cli.parts.early import check_named, check_there
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.stores import open_store
@@ -108,20 +109,20 @@ def refresh(
     output = Output(json, quiet)
     if environment_only and activate:
         raise InputError(
-            "codebooks for one environment only are chosen by encode --codebook auto; leave out"
-            " --activate, which would use them for everything"
+            "codebooks for one environment only are chosen by encode --codebook auto; leave out --activate"
         )
     clean_tolerance = PESQ_RANGE if environment_only else clean_tolerance
     fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}
     reason = f"refresh by {method}{' with an adapter' if adapter else ''}"
     plan = plan_of(fitting, stages, bitrate, clean_tolerance, environment, reason, activate, dry_run)
     registry = open_store(store, new=True)
+    check_named(model, bitrate)
+    check_there([*inputs, *([clean] if clean else [])])
     codec = codec_for(model, device, None, store if store.is_dir() else None)
     if not store.is_dir() and not dry_run:
         registry.baseline(codec.model_id, codec.model.quantizer.codebooks(), model=codec.name)
         codec = codec_for(model, device, None, store)
-    if bitrate is not None:
-        codec.model.num_quantizers_for(bitrate)
+    codec.model.num_quantizers_for(bitrate)
     with output.progress("refresh", 1.0) as show:
         sound = read_sound(find_recordings(inputs), codec.sample_rate)
         for name, why in sound.skipped.items():

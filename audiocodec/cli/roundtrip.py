@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,9 +18,10 @@ from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import make_folder
 from audiocodec.cli.parts.denoising import check_denoise
 from audiocodec.cli.parts.describe import describe
+from audiocodec.cli.parts.early import check_named, end_if_none
 from audiocodec.cli.parts.jobs import codec_for, run
 from audiocodec.cli.parts.output import Failure, Output
-from audiocodec.cli.parts.paths import PIPE, Item, plan
+from audiocodec.cli.parts.paths import PIPE, Item, expand, plan
 from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.cli.parts.summary import NOTE, cells, columns, summarise
 
@@ -88,7 +90,13 @@ def roundtrip(
     from audiocodec.cli.parts.scores import parse_metrics
 
     output, names = Output(json, quiet), parse_metrics(metrics)
-    items = plan(inputs, f"{out or '.'}/", ".wav", AUDIO_SUFFIXES)
+    if out is None:
+        items = [Item(*found) for found in expand(inputs, AUDIO_SUFFIXES)]
+    else:
+        items = plan(inputs, f"{out}/", ".wav", AUDIO_SUFFIXES)
+    _choose(bitrate, USUAL)  # before anything is loaded
+    check_named(model, None, store)
+    end_if_none([(item.source, item.problem) for item in items], output)
     codec = codec_for(model, device, None, store)
     codebook = chosen_codebook(codec, codebook, store)
     loading = (model, device, codebook, store)
@@ -97,19 +105,19 @@ def roundtrip(
     bitrates = _choose(bitrate, codec.bitrates)
     for rate in bitrates:
         codec.model.num_quantizers_for(rate)  # one error instead of one a file
-    items = [Item(item.source, item.target) if out is None else item for item in items]
     tasks = [
         RoundtripTask(item, loading, bitrates, out is not None, force, limit_seconds, denoise, names)
         for item in items
     ]
     rows: list[dict[str, Any]] = []
-    for number, result in run(roundtrip_file, tasks, [item.source for item in items], jobs, output, "files"):
-        if isinstance(result, Failure):
-            output.error(items[number].source, result)
-            continue
-        for row in result:
-            output.result(row)
-            rows.append(row)
+    with closing(run(roundtrip_file, tasks, [item.source for item in items], jobs, output, "files")) as found:
+        for number, result in found:
+            if isinstance(result, Failure):
+                output.error(items[number].source, result)
+                continue
+            for row in result:
+                output.result(row)
+                rows.append(row)
     if rows:
         _tell(output, rows, names, codec.imitates)
     output.finish()

@@ -16,6 +16,7 @@ from audiocodec.bitstream.opening import open_container
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import convert, files
 from audiocodec.cli.parts.denoising import check_denoise
+from audiocodec.cli.parts.early import check_named
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.paths import Item, plan
@@ -72,17 +73,21 @@ def tokens(
     Example: audiocodec tokens recordings -o codes --order flat --bitrate 1500
     """
     suffix, wanted = (".wav", {".npz"}) if back else (".npz", {*AUDIO_SUFFIXES, STREAM_SUFFIX})
-    items = plan(inputs, f"{out}/", suffix, wanted)
-    if not back and not all(_is_stream(item) for item in items):
-        codebook = chosen_codebook(codec_for(model, device, None, store), codebook, store)
-        codec = codec_for(model, device, codebook, store)
-        codec.model.num_quantizers_for(bitrate)  # one error instead of one a file
-        check_denoise(codec, denoise)
+    items = plan(inputs, f"{out}/", suffix, wanted, force)
+    need_model = not back and not all(_is_stream(item) for item in items)
+    if need_model:
+        check_named(model, bitrate, store)
 
-    def task(item: Item) -> TokensTask:
-        return TokensTask(item, (model, device, codebook, store), bitrate, order, denoise, force)
+    def load() -> Callable[[Item], TokensTask]:
+        chosen = codebook
+        if need_model:
+            chosen = chosen_codebook(codec_for(model, device, None, store), codebook, store)
+            codec = codec_for(model, device, chosen, store)
+            codec.model.num_quantizers_for(bitrate)  # one error instead of one a file
+            check_denoise(codec, denoise)
+        return lambda item: TokensTask(item, (model, device, chosen, store), bitrate, order, denoise, force)
 
-    convert(to_sound if back else to_tokens, task, items, jobs, Output(json, quiet), _line)
+    convert(to_sound if back else to_tokens, load, items, jobs, Output(json, quiet), _line)
 
 
 def to_tokens(task: TokensTask, progress: Callable[[float], None]) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def train(
 ) -> None:
     """Train a model as a recipe says, into a run folder with checkpoints, log and the model itself.
 
-    Ctrl-C or SIGTERM ends it after a step, with a checkpoint; --resume then goes on as if nothing had been.
+    Ctrl-C, SIGTERM or SIGHUP ends it after a step, with a checkpoint; --resume then goes on as if nothing
+    had been.
 
     Example: audiocodec train speech-16k data.manifest=recordings.csv -o runs/mine
     """

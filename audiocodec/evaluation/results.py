@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from collections import Counter
@@ -24,6 +23,7 @@ from audiocodec.evaluation.report.markdown import write_markdown
 from audiocodec.evaluation.report.page import write_report
 from audiocodec.evaluation.rows import write_rows
 from audiocodec.evaluation.summary import summarise
+from audiocodec.work import available_cpus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,17 +35,27 @@ FILES = ("rows.parquet", "rows.csv", "summary.json", "report.html", "report.md")
 PACKAGES = ("audiocodec", "torch", "numpy", "scipy", "soundfile", "soxr", "librosa", "pesq", "pystoi")
 
 
-def prepare_folder(folder: Path, *, resume: bool = False, force: bool = False) -> None:
-    """Make the folder of a run; `force` removes the results of an earlier one, `resume` keeps its rows.
+def check_folder(folder: Path, *, resume: bool = False, force: bool = False) -> list[str]:
+    """Names of the results that are there.
 
     Raises:
-        InputError: there are results and neither was asked for; or the folder cannot be made.
+        InputError: there are some, and it was not asked to go on with them or to replace them.
     """
     there = [name for name in (*FILES, journal.NAME) if (folder / name).exists()]
     if there and not (resume or force):
         raise InputError(
             f"{folder}: has results already ({there[0]}); --resume goes on with them, --force replaces them"
         )
+    return there
+
+
+def prepare_folder(folder: Path, *, resume: bool = False, force: bool = False) -> None:
+    """Make the folder of a run; `force` removes the results of an earlier one, `resume` keeps its rows.
+
+    Raises:
+        InputError: as `check_folder`; or the folder cannot be made.
+    """
+    there = check_folder(folder, resume=resume, force=force)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in there if force else ():
@@ -126,7 +136,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cpus(),
         "packages": versions,
     }
 

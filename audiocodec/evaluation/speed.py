@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +15,10 @@ from audiocodec.errors import AudioCodecError, InputError, PeerError
 from audiocodec.evaluation.coders import Coder, Decoded, ModelCoder, PeerCoder
 from audiocodec.evaluation.peers.classic import ProgramPeer
 from audiocodec.evaluation.peers.command import CommandPeer
+from audiocodec.work import Pool, WorkerLost, compute_in_one_thread
 
 Wav = NDArray[np.float32]
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _SYLLABLES_HZ, _PITCH_HZ = 4.0, 120.0
 
 
@@ -100,56 +95,30 @@ def measure_apart(
     Raises:
         AudioCodecError: what the codec raised; PeerError when its process died or took too long.
     """
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=_answer, args=(theirs,))
-    with _one_thread():
-        process.start()
-    theirs.close()
-    try:
-        # Not as an argument of the process: if that died early, starting it would wait for ever.
-        mine.send((coder, wav, sample_rate, bitrate, repeats))
-        if not mine.poll(timeout_seconds):
-            raise PeerError(f"{bitrate:g} bit/s took longer than {timeout_seconds:g} s")
-        answer = mine.recv()
-    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-        process.join()
-        raise PeerError(f"its process ended with status {process.exitcode}") from error
-    finally:
-        process.kill()
-        process.join()
-        mine.close()
+    pool: Pool[None]
+    with Pool(1) as pool:
+        pool.submit(None, _answer, coder, wav, sample_rate, bitrate, repeats)
+        try:
+            _, answer = pool.next(timeout_seconds)
+        except TimeoutError as error:
+            raise PeerError(f"{bitrate:g} bit/s took longer than {timeout_seconds:g} s") from error
+    if isinstance(answer, WorkerLost):
+        raise PeerError(f"its process ended early ({answer.reason})")
     if isinstance(answer, Exception):
         raise answer
     return answer
 
 
-def _answer(connection: Connection) -> None:
-    """Measure what comes through the connection, and send back what was found or went wrong."""
-    coder, wav, sample_rate, bitrate, repeats = connection.recv()
+def _answer(
+    coder: Coder, wav: Wav, sample_rate: int, bitrate: float, repeats: int
+) -> Speed | AudioCodecError:
+    """As `measure`; what goes wrong is given back."""
     if isinstance(coder, ModelCoder):  # a peer without torch is not charged for it
-        import torch
-
-        torch.set_flush_denormal(True)  # as the commands do
+        compute_in_one_thread()
     try:
-        connection.send(measure(coder, wav, sample_rate, bitrate, repeats))
+        return measure(coder, wav, sample_rate, bitrate, repeats)
     except AudioCodecError as error:
-        connection.send(error)
-
-
-@contextmanager
-def _one_thread() -> Generator[None]:
-    """Libraries read these as they are loaded, so they have to stand before the process starts."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        return error
 
 
 def _seconds(run: Decoded) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiocodec import audio
-from audiocodec.errors import AudioCodecError, MetricError, PeerError
+from audiocodec.errors import MetricError, PeerError, explain
 from audiocodec.evaluation.coders import Coder, Codes, Decoded, ModelCoder, Wav
 from audiocodec.evaluation.rows import Reference, Row, column_name
 from audiocodec.metrics.codebook import quantization_error, stage_perplexity, stage_usage, token_flip_rate
@@ -101,7 +101,7 @@ def score_unit(setup: Setup, unit: Unit, watch: Watch = lambda seconds: None) ->
         shared = _shared(setup, take)
     except Exception as error:
         return [
-            failed_row(unit, setup, work, f"{reason_of(error)}", stage="input") | head for work in unit.work
+            failed_row(unit, setup, work, f"{explain(error)}", stage="input") | head for work in unit.work
         ]
     head |= {"seconds": take.seconds, "sample_rate": take.sample_rate}
     latents: dict[int, Any] = {}
@@ -111,7 +111,7 @@ def score_unit(setup: Setup, unit: Unit, watch: Watch = lambda seconds: None) ->
         try:
             row = _row(setup, take, work, shared, latents)
         except Exception as error:
-            row = failed_row(unit, setup, work, reason_of(error), stage="codec")
+            row = failed_row(unit, setup, work, explain(error), stage="codec")
         rows.append(head | row)
     return rows
 
@@ -145,12 +145,6 @@ def failed_row(unit: Unit, setup: Setup, work: tuple[int, float], reason: str, s
     """A row without scores; `stage`, input or codec, is what failed."""
     coder = setup.coders[work[0]]
     return {**_head(unit), **_codec(coder, work[1]), "error": reason, "stage": stage}
-
-
-def reason_of(error: Exception) -> str:
-    """One line that says what went wrong; an exception that is not ours is an internal error and says so."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if isinstance(error, AudioCodecError) else f"internal error: {type(error).__name__}: {text}"
 
 
 def _head(unit: Unit) -> Row:
@@ -229,7 +223,7 @@ def _score(
             raise MetricError(f"came out as {value}: there is no difference, or nothing in common")
         row[column] = float(value)
     except Exception as error:
-        row["errors"][column] = reason_of(error)
+        row["errors"][column] = explain(error)
 
 
 def _copy(row: Row, source: str, target: str) -> None:

@@ -253,7 +253,7 @@ def test_an_unknown_model_or_bitrate_is_said_once(run, speech, voice, tmp_path):
 
 def test_an_unknown_codebook(run, speech, codec):
     assert run("encode", "talk.wav", "--codebook", codec.codebook_id).exit_code == 0
-    result = run("encode", "talk.wav", "--codebook", "ab" * 32)
+    result = run("encode", "talk.wav", "--force", "--codebook", "ab" * 32)
     assert result.exit_code == 1
     assert "codebook abab" in error_lines(result)[0]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import typer
 
 from audiocodec.audio.files import as_file
 from audiocodec.cli.parts.jobs import Ray, Work, run
-from audiocodec.cli.parts.output import Failure, Output, failure
+from audiocodec.cli.parts.output import Failure, Output, failure, send
 from audiocodec.cli.parts.paths import PIPE, Item
 from audiocodec.errors import AudioCodecError, InputError
 
@@ -25,9 +23,12 @@ def files(item: Item, suffix: str) -> Generator[tuple[Path, Path]]:
 
     `suffix` is the ending of the file that stands for an output pipe.
     """
-    with tempfile.TemporaryDirectory(prefix="audiocodec-") as folder, as_file(item.source) as source:
-        target = Path(folder) / f"stdout{suffix}" if item.target == PIPE else item.target
-        if item.target != PIPE:
+    with ExitStack() as stack:
+        source, target = stack.enter_context(as_file(item.source)), item.target
+        if target == PIPE:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="audiocodec-"))
+            target = Path(folder) / f"stdout{suffix}"
+        else:
             make_folder(target.parent)
         try:
             yield source, target
@@ -37,8 +38,7 @@ def files(item: Item, suffix: str) -> Generator[tuple[Path, Path]]:
             raise
         if item.target == PIPE:
             with target.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+                send(file)
 
 
 def make_folder(folder: Path) -> None:
@@ -57,14 +57,17 @@ def make_folder(folder: Path) -> None:
 
 def convert(
     work: Work[dict[str, Any]],
-    task: Callable[[Item], Any],
+    load: Callable[[], Callable[[Item], Any]],
     items: Sequence[Item],
     jobs: int,
     output: Output,
     line: Callable[[dict[str, Any]], str],
     ray: Ray | None = None,
 ) -> None:
-    """Do `work` on the task of every item, print a line or JSON object for each, and set the exit status."""
+    """Do `work` on the task of every item, print a line or JSON object for each, and set the exit status.
+
+    `load` loads what all need, and gives what makes a task of an item; it is called if there is one to do.
+    """
     if any(item.target == PIPE for item in items):
         if output.as_json:
             raise typer.BadParameter("--json and the result cannot share the pipe; name a file with -o")
@@ -74,10 +77,12 @@ def convert(
             output.error(item.source, failure(item.problem, item.source))
     todo = [item for item in items if item.problem is None]
     names = [item.source for item in todo]
-    for number, result in run(work, [task(item) for item in todo], names, jobs, output, "files", ray):
-        if isinstance(result, Failure):
-            output.error(names[number], result)
-        else:
+    tasks = list(map(load(), todo)) if todo else []
+    with closing(run(work, tasks, names, jobs, output, "files", ray)) as results:
+        for number, result in results:
+            if isinstance(result, Failure):
+                output.error(names[number], result)
+                continue
             for text in result.pop("warnings", ()):
                 output.warn(names[number], text)
             output.result(result, line(result))

@@ -1,18 +1,14 @@
-"""Where a command does its work: options of `encode` and `evaluate`, and files done on a Ray cluster."""
+"""Where a command does its work: options of `encode` and `evaluate`, and files fit for a Ray cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import typer
 
 from audiocodec.cli.parts.paths import PIPE, Item
-from audiocodec.cluster import Cluster, WorkerLost
 from audiocodec.errors import InputError
-
-T = TypeVar("T")
 
 Engine = Annotated[
     Literal["local", "ray"],
@@ -21,9 +17,6 @@ Engine = Annotated[
 Address = Annotated[
     str | None, typer.Option(metavar="HOST", help="Of the Ray cluster; default: one on this machine.")
 ]
-
-WAITING_FOR_EACH = 4
-"""Tasks handed to Ray for each of its CPUs."""
 
 
 def fit_for_cluster(item: Item, force: bool) -> Item:
@@ -42,22 +35,3 @@ def fit_for_cluster(item: Item, force: bool) -> Item:
 def whole_path(name: str | None) -> str | None:
     """The name of a pretrained model as it is, a path from the root on."""
     return str(Path(name).resolve()) if name is not None and Path(name).exists() else name
-
-
-def run_on_cluster(
-    function: Callable[..., T], arguments: Sequence[tuple[Any, ...]], address: str | None, jobs: int
-) -> Iterator[tuple[int, T | WorkerLost]]:
-    """Call `function` with each of `arguments` on a cluster; gives (number, result) as they end.
-
-    Raises:
-        MissingPackageError: ray is not installed.
-        InputError: the cluster cannot be reached.
-    """
-    cluster: Cluster[int]
-    with Cluster(address, jobs) as cluster:
-        submitted, most = 0, WAITING_FOR_EACH * cluster.slots
-        while submitted < len(arguments) or len(cluster):
-            while submitted < len(arguments) and len(cluster) < most:
-                cluster.submit(submitted, function, *arguments[submitted])
-                submitted += 1
-            yield cluster.next()

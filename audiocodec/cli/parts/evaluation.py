@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from audiocodec.cli.parts.denoising import check_denoise
+from audiocodec.cli.parts.early import check_named
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.stores import chosen_codebook
@@ -67,8 +68,11 @@ def carry_out(
     Raises:
         AudioCodecError: something asked for is not there.
     """
-    from audiocodec.evaluation.results import Account, describe_run, prepare_folder
+    from audiocodec.evaluation.results import Account, check_folder, describe_run, prepare_folder
 
+    for name in request.models or (None,):
+        check_named(name, None, request.store)
+    check_folder(folder, resume=resume, force=force)
     started, busy = time.monotonic(), _processor_seconds()
     benchmark = prepare(request, output)
     prepare_folder(folder, resume=resume, force=force)
@@ -260,11 +264,6 @@ def parse_peers(
             f"--peers {names!r}: bitrates behind a colon are numbers of bit/s"
         ) from error
     return (*found, *(PeerCoder(command, settings) for command in commands))
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor_seconds() -> float | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import typer
 
-from audiocodec.errors import AudioCodecError
+from audiocodec.errors import INTERNAL, InputError, explain
 
+CLOSED_PIPE = 141
+"""Exit status when nobody reads stdout any more: 128 + SIGPIPE, which shells show of other Unix tools."""
 WIDE = 200
 """Columns of a table that is not printed to a terminal, so that nothing is cut off."""
 
@@ -27,10 +30,10 @@ class Failure:
 
 
 def failure(error: Exception, file: Path | str) -> Failure:
-    """Put an exception into one line; one that is not ours is an internal error and says so."""
-    problem = " ".join(str(error).split()) or type(error).__name__
-    if not isinstance(error, AudioCodecError):
-        problem = f"internal error: {type(error).__name__}: {problem}; please report it"
+    """Put an exception into one line, as `explain`; an internal error asks to be reported."""
+    problem = explain(error)
+    if problem.startswith(INTERNAL):
+        problem += "; please report it"
     return Failure(type(error).__name__, problem.removeprefix(f"{file}: "))
 
 
@@ -68,7 +71,11 @@ class Output:
             table.add_column(column, justify="right" if right else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(_cell(value)) for value in row))
-        Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+        console = Console(width=None if sys.stdout.isatty() else WIDE)
+        try:
+            console.print(table)
+        except SystemExit:  # what rich makes of a closed pipe, with a status of its own
+            raise SystemExit(CLOSED_PIPE) from None
 
     def error(self, file: Path | str, failed: Failure) -> None:
         """Name a file that could not be done; in JSON it is a result as well."""
@@ -98,6 +105,23 @@ class Output:
         """End the command, with exit status 1 when something failed."""
         if self.failed:
             raise typer.Exit(1)
+
+
+def send(file: BinaryIO) -> None:
+    """Copy a file to stdout; when nobody reads that any more, end with CLOSED_PIPE.
+
+    Raises:
+        InputError: it cannot be written, as when it goes to a full disk.
+    """
+    try:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise SystemExit(CLOSED_PIPE) from None
+    except OSError as error:
+        raise InputError(
+            f"stdout cannot be written ({error.strerror}); free some space where it goes"
+        ) from error
 
 
 def _cell(value: Any) -> str:

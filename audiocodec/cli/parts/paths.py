@@ -32,7 +32,7 @@ def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path
     found: dict[Path, tuple[Path, Path, InputError | None]] = {}
     for given in inputs:
         if not given.is_dir():
-            found.setdefault(_whole(given), (given, Path(given.name), None))
+            found.setdefault(_whole(given), (given, Path(given.name), missing(given)))
             continue
         inside, skipped = list_audio(given, suffixes=suffixes)
         if not inside:
@@ -43,6 +43,13 @@ def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path
         for file in skipped:
             found.setdefault(_whole(file), (file, file.relative_to(given), _unreadable(file)))
     return list(found.values())
+
+
+def missing(given: Path) -> InputError | None:
+    """Why there is nothing to read under this name, if there is not."""
+    if given == PIPE or os.path.exists(given):
+        return None
+    return InputError(f"{given}: no such file; check the name")
 
 
 def _whole(path: Path) -> Path:
@@ -56,10 +63,13 @@ def _unreadable(file: Path) -> InputError:
     return InputError(f"{file}: sound of the kind {file.suffix} cannot be read; convert it to WAV or FLAC")
 
 
-def plan(inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collection[str]) -> list[Item]:
+def plan(
+    inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collection[str], force: bool = True
+) -> list[Item]:
     """Pair every input with its output: beside it, `out` itself, or the same tree below `out`.
 
     Inputs that differ in their ending alone keep it: of a.wav and a.flac come a.wav.nac and a.flac.nac.
+    Outputs that exist are a problem unless `force`.
     """
     found = expand(inputs, suffixes)
     if out == "-" and len(found) != 1:
@@ -85,6 +95,9 @@ def plan(inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collect
                 problem = InputError(f"the output {target} is the input itself; choose another with -o")
             elif other != source:
                 problem = InputError(f"the output {target} belongs to {other}; use -o with another folder")
+            elif not force and os.path.isfile(target):
+                text = f"{target}: exists already and is not overwritten unless asked (--force)"
+                problem = InputError(text)
         items.append(Item(source, target, problem))
     return items
 

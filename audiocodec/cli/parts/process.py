@@ -6,10 +6,13 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
 import typer
+
+from audiocodec.work import STOP_SIGNALS
 
 LARGEST_HEAP_BLOCK = 32 << 20
 """What glibc allows: blocks up to this size are kept and used again, larger ones go back to the system."""
@@ -35,7 +38,7 @@ def prepare_to_compute() -> None:
 
 
 class StopSignal:
-    """Notes the first Ctrl-C or SIGTERM, so that work can end in order; a second one ends it at once."""
+    """Notes the first of STOP_SIGNALS, so that work can end in order; a second one ends it at once."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -43,7 +46,9 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         self._before = {
-            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, self._note)
+            for number in STOP_SIGNALS
+            if signal.getsignal(number) != signal.SIG_IGN  # as `nohup` has it
         }
         return self
 
@@ -65,7 +70,8 @@ class StopSignal:
         self.number = number
         self._restore()
         # Not print: the signal may have come in the middle of one.
-        os.write(2, b"\nending after this step, with a checkpoint; once more ends at once\n")
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, b"\nending after this step, with a checkpoint; once more ends at once\n")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

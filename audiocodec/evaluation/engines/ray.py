@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audiocodec.cluster import Cluster, WorkerLost
-from audiocodec.evaluation.engines.worker import score_watched
+from audiocodec.cluster import Cluster
+from audiocodec.evaluation.engines.worker import run_workers
 
 if TYPE_CHECKING:
     from audiocodec.evaluation.engines.schedule import Job, Schedule
@@ -23,15 +23,4 @@ def run_ray(schedule: Schedule, address: str | None = None, jobs: int | None = N
     """
     cluster: Cluster[Job]
     with Cluster(address, jobs) as cluster:
-        setup, most = cluster.share(schedule.setup), WAITING_FOR_EACH * cluster.slots
-        while True:
-            while len(cluster) < most and (job := schedule.take()) is not None:
-                cluster.submit(job, score_watched, setup, job.unit)
-            if not len(cluster):
-                return
-            job, result = cluster.next()
-            if isinstance(result, WorkerLost):
-                # Ray has tried it several times already.
-                schedule.crashed(job, f"its worker died or took too long ({result.reason})", timed_out=True)
-            else:
-                schedule.finished(job, result)
+        run_workers(schedule, cluster, WAITING_FOR_EACH * cluster.slots, cluster.share(schedule.setup))

@@ -1,47 +1,41 @@
-"""What a process does that works for others: one thread, no outliving, and an end to what hangs."""
+"""What processes do that work for others, and how a schedule and they come together."""
 
 from __future__ import annotations
 
 import faulthandler
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
 
 from audiocodec.evaluation.coders import ModelCoder
-from audiocodec.evaluation.rows import Row
-from audiocodec.evaluation.tasks import Setup, Unit, score_unit
+from audiocodec.evaluation.tasks import score_unit
+from audiocodec.work import WorkerLost, Workers, compute_in_one_thread
+
+if TYPE_CHECKING:
+    from audiocodec.evaluation.engines.schedule import Job, Schedule
+    from audiocodec.evaluation.rows import Row
+    from audiocodec.evaluation.tasks import Setup, Unit
 
 TIMED_OUT = 1
 """Exit code of a worker that ran over its limit: that of `faulthandler`, which ends it."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def prepare(setup: Setup) -> None:
-    """Let models compute in one thread: their matrices are small, and every core has a worker of its own."""
-    if any(isinstance(coder, ModelCoder) for coder in setup.coders):
-        import torch
-
-        torch.set_num_threads(1)
-        torch.set_flush_denormal(True)  # near-silence would otherwise be computed many times slower
-
-
-@contextmanager
-def one_thread() -> Generator[None]:
-    """Let processes started meanwhile have one thread in the libraries that read it from the environment."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def run_workers(schedule: Schedule, workers: Workers[Job], most: int, *shared: Any) -> None:
+    """Do all units, of which `most` are handed over at a time; `shared` go before the unit."""
+    while True:
+        while len(workers) < most and (job := schedule.take()) is not None:
+            workers.submit(job, score_watched, *shared, job.unit)
+        if not len(workers):
+            return
+        job, result = workers.next()
+        if not isinstance(result, WorkerLost):
+            schedule.finished(job, result)
+        elif result.exit_code is None:
+            # Ray has tried it several times already.
+            schedule.crashed(job, f"its worker died or took too long ({result.reason})", timed_out=True)
+        elif result.exit_code == TIMED_OUT:
+            schedule.crashed(job, "it took too long and was ended", timed_out=True)
+        else:
+            schedule.crashed(job, f"its process died ({result.reason})")
 
 
 def score_watched(setup: Setup, unit: Unit) -> list[Row]:
@@ -49,7 +43,8 @@ def score_watched(setup: Setup, unit: Unit) -> list[Row]:
 
     Also code that never gives Python a chance is ended so.
     """
-    prepare(setup)
+    if any(isinstance(coder, ModelCoder) for coder in setup.coders):
+        compute_in_one_thread()
     with open(os.devnull, "w") as nowhere:
 
         def watch(seconds: float) -> None:
@@ -59,34 +54,3 @@ def score_watched(setup: Setup, unit: Unit) -> list[Row]:
             return score_unit(setup, unit, watch)
         finally:
             faulthandler.cancel_dump_traceback_later()
-
-
-def serve(connection: Connection) -> None:
-    """Receive a setup, then units, and send the rows of each, until the other side closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        setup: Setup = connection.recv()
-        prepare(setup)
-    except Exception as error:
-        connection.send(f"{type(error).__name__}: {error}")
-        return
-    connection.send(None)
-    while True:
-        try:
-            unit: Unit = connection.recv()
-        except (EOFError, OSError):
-            return
-        rows: Sequence[Row] | None = score_watched(setup, unit)
-        try:
-            connection.send(rows)
-        except (BrokenPipeError, OSError):
-            return
-
-
-def _end_with_parent() -> None:
-    """A worker in the middle of something would outlive a parent that was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(0)

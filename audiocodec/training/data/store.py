@@ -11,7 +11,8 @@ import numpy as np
 
 from audiocodec import audio
 from audiocodec.errors import InputError
-from audiocodec.training.data.decoding import available_cpus, decode_all, to_float32
+from audiocodec.training.data.decoding import decode_all, to_float32
+from audiocodec.work import available_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

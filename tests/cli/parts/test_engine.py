@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 import typer
 
-from audiocodec.cli.parts import engine
-from audiocodec.cli.parts.engine import WAITING_FOR_EACH, fit_for_cluster, run_on_cluster, whole_path
+from audiocodec.cli.parts import jobs as jobs_module
+from audiocodec.cli.parts.engine import fit_for_cluster, whole_path
 from audiocodec.cli.parts.jobs import Ray, run
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.paths import PIPE, Item
-from audiocodec.cluster import WorkerLost
+from audiocodec.work import WAITING_FOR_EACH, WorkerLost, spread
 
 
 class Here:
@@ -41,13 +41,12 @@ class Here:
 
 @pytest.fixture(autouse=True)
 def cluster(monkeypatch):
-    monkeypatch.setattr(engine, "Cluster", Here)
+    monkeypatch.setattr(jobs_module, "Cluster", Here)
     Here.most = 0
 
 
 def test_every_call_ends_once_and_few_wait_at_a_time():
-    found = list(run_on_cluster(pow, [(number, 2) for number in range(20)], "head:1", 3))
-    assert Here.asked == ("head:1", 3)
+    found = list(spread(Here("head:1", 3), pow, [(number, 2) for number in range(20)]))
     assert Here.most == 2 * WAITING_FOR_EACH
     assert sorted(tag for tag, _ in found) == list(range(20))
     assert all(result == tag**2 for tag, result in found if tag % 3 != 2)
@@ -81,7 +80,8 @@ def double(task, progress):
 
 def test_files_that_fail_or_lose_their_worker_do_not_stop_the_others():
     names = [f"f{number}" for number in range(5)]
-    found = dict(run(double, range(5), names, 2, Output(quiet=True), "files", Ray()))
+    found = dict(run(double, range(5), names, 2, Output(quiet=True), "files", Ray("head:1")))
+    assert Here.asked == ("head:1", 2)
     assert [found[number] for number in (0, 1, 4)] == [0, 2, 8]
     assert found[2] == Failure("WorkerLost", "its worker died (it was killed)")
     assert "three" in found[3].problem

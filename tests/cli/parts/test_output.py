@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -64,3 +65,13 @@ def test_no_progress_bar_unless_stderr_is_a_terminal(capsys):
     with Output().progress("files", 3) as show:
         show(1.5)
     assert capsys.readouterr() == ("", "")
+
+
+def test_errors_of_the_system_are_in_its_words_and_no_bugs():
+    full = OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+    assert failure(full, "a.wav").problem == (
+        "/tmp/x: No space left on device; free some space, or set TMPDIR to a folder that has some"
+    )
+    assert (
+        failure(PermissionError(errno.EACCES, "Permission denied", "b"), "").problem == "b: Permission denied"
+    )

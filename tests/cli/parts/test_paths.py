@@ -9,7 +9,7 @@ from audiocodec.cli.parts.paths import PIPE, plan
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("one/a.wav", "one/sub/b.wav", "two/a.wav", "c.wav"):
+    for name in ("one/a.wav", "one/sub/b.wav", "two/a.wav", "c.wav", "dots.in.name.wav"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
 

@@ -9,7 +9,6 @@ import pytest
 from audiocodec.errors import InputError
 from audiocodec.evaluation.engines.local import run_here, run_pool
 from audiocodec.evaluation.engines.schedule import Schedule
-from audiocodec.evaluation.engines.worker import THREAD_VARIABLES, one_thread
 
 
 @pytest.fixture
@@ -85,12 +84,3 @@ def test_workers_that_cannot_start_are_an_error(setup_with, double, units, colle
     Path(tmp_path / "modules" / "evaluation_doubles.py").write_text("raise OSError('no such thing')")
     with pytest.raises(InputError, match="a worker process could not start: OSError: no such thing"):
         run_pool(Schedule(setup, units(), collected[1]), jobs=1)
-
-
-def test_workers_have_one_thread_and_the_caller_as_before(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    with one_thread():
-        assert {os.environ[name] for name in THREAD_VARIABLES} == {"1"}
-    assert os.environ["OMP_NUM_THREADS"] == "7"
-    assert "MKL_NUM_THREADS" not in os.environ

@@ -1,0 +1,59 @@
+"""What can be told of arguments at once, before a model is loaded, which takes seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from audiocodec import pretrained
+from audiocodec.cli.parts.output import Output, failure
+from audiocodec.cli.parts.paths import missing
+from audiocodec.cli.parts.stores import open_store
+from audiocodec.errors import BitrateError, InputError
+
+
+def check_named(model: str | None = None, bitrate: float | None = None, store: Path | None = None) -> None:
+    """Look whether a model and a store are there, and whether a bitrate can be one.
+
+    Raises:
+        RegistryError: there is no such model or store.
+        BitrateError: the bitrate is no positive number.
+    """
+    if model is not None and not Path(model).exists() and model not in pretrained.models():
+        pretrained.find(model)  # says what there is
+    if bitrate is not None and not (math.isfinite(bitrate) and bitrate > 0):
+        raise BitrateError(f"bitrate {bitrate:g} bit/s is no positive number; give one of the model's ladder")
+    if store is not None:
+        open_store(store)
+
+
+def check_there(paths: Iterable[Path]) -> None:
+    """Look whether files and folders are there.
+
+    Raises:
+        InputError: one is not.
+    """
+    for path in paths:
+        problem = missing(path)
+        if problem is not None:
+            raise problem
+
+
+def check_new(path: Path, force: bool) -> None:
+    """Look whether a file may be written.
+
+    Raises:
+        InputError: it is there already, and `force` is not given.
+    """
+    if path.exists() and not force:
+        raise InputError(f"{path}: exists already and is not overwritten unless asked (--force)")
+
+
+def end_if_none(inputs: Sequence[tuple[Path, InputError | None]], output: Output) -> None:
+    """End the command, with the reasons, when there is one for each input why it cannot be used."""
+    problems = [(source, problem) for source, problem in inputs if problem is not None]
+    if len(problems) == len(inputs):
+        for source, problem in problems:
+            output.error(source, failure(problem, source))
+        output.finish()

@@ -1,0 +1,154 @@
+"""Commands as processes of their own: signals, closed pipes and full disks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+DEADLINE_SECONDS = 120.0
+"""For what hangs; nothing takes nearly as long."""
+COMMAND = [sys.executable, "-m", "audiocodec"]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="signals, /dev/full and /proc of Linux"),
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, voice):
+    """`sounds`: four files that take some time each; `talk.wav` is short."""
+    place = tmp_path_factory.mktemp("stopping")
+    (place / "sounds").mkdir()
+    for seed in range(4):
+        soundfile.write(place / "sounds" / f"{seed}.wav", voice(600.0, seed=seed).T, 16000)
+    soundfile.write(place / "talk.wav", voice(1.3).T, 16000)
+    return place
+
+
+@pytest.fixture(scope="module")
+def streams(place, tiny_folder):
+    """The same sounds as .nac files."""
+    model = ["--model", str(tiny_folder)]
+    subprocess.run([*COMMAND, "encode", "talk.wav", "-q", *model], cwd=place, check=True, timeout=600)
+    subprocess.run([*COMMAND, "encode", "sounds", "-o", "streams", "-q", *model, "--jobs", "2"], cwd=place,
+                   check=True, timeout=600)  # fmt: skip
+    return place / "streams"
+
+
+def left_behind(place):
+    return [path for path in place.rglob("*") if path.name.endswith(".part") or "audiocodec-" in path.name]
+
+
+def children(process):
+    found = [path.parent.name for path in Path("/proc").glob("[0-9]*/stat") if _parent(path) == process.pid]
+    return [int(name) for name in found]
+
+
+def _parent(stat):
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def wait_until(condition, process=None):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert process is None or process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def stop(place, arguments, number, ready):
+    """Start a command, send a signal once `ready()`; gives the status and what stands on stderr."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else it may be ignored from the start
+    (place / "temporary").mkdir(exist_ok=True)
+    try:
+        process = subprocess.Popen(
+            [*COMMAND, *map(str, arguments)], cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, env={**os.environ, "TMPDIR": str(place / "temporary")},
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(ready, process)
+    workers = children(process)
+    process.send_signal(number)
+    errors = process.communicate(timeout=DEADLINE_SECONDS)[1]
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_encode_and_decode_stop(place, streams, tiny_folder, number, jobs):
+    options = ["--jobs", jobs, "--model", tiny_folder]
+    for command in (["encode", "sounds", "-o", "out"], ["decode", "streams", "-o", "out"]):
+        found = stop(place, [*command, "--force", *options], number, lambda: left_behind(place))
+        assert found == (128 + number, ""), command
+        assert left_behind(place) == []
+
+
+def test_workers_end_with_a_parent_that_is_killed(place, tiny_folder):
+    command = ["encode", "sounds", "-o", "out", "--force", "--jobs", 2, "--model", tiny_folder]
+    assert stop(place, command, signal.SIGKILL, lambda: left_behind(place))[0] == -signal.SIGKILL
+    wait_until(lambda: not left_behind(place))
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_prepare_and_evaluate_stop(place, tiny_folder, number, tmp_path):
+    prepare = ["prepare", "sounds", "-o", tmp_path / "list.jsonl", "--jobs", 2]
+    status, errors = stop(place, prepare, number, lambda: any(tmp_path.iterdir()))
+    assert (status, errors) == (128 + number, "")
+    folder = tmp_path / "results"
+    evaluate = ["evaluate", "--data", "sounds", "--split", "all", "-o", folder, "--conditions", "clean",
+                "--metrics", "stoi", "--jobs", 2, "--model", tiny_folder]  # fmt: skip
+    status, errors = stop(place, evaluate, number, lambda: folder.exists() and any(folder.iterdir()))
+    assert (status, "Traceback" in errors) == (128 + number, False)
+    assert left_behind(tmp_path) == left_behind(place) == []
+
+
+def test_a_closed_pipe_ends_quietly(place, streams, tiny_folder):
+    """141 is what shells show of other Unix tools; nothing asks to report an error."""
+    model = ["--model", str(tiny_folder)]
+    for arguments in (["decode", "talk.nac", "-o", "-", *model], ["models"], ["info", "talk.nac", "--json"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run([*COMMAND, *arguments], cwd=place, stdout=writer, stderr=subprocess.PIPE,
+                              timeout=DEADLINE_SECONDS)  # fmt: skip
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (141, b""), arguments
+
+
+def test_a_full_disk_is_said_in_plain_words(place, streams, tiny_folder):
+    model = ["--model", str(tiny_folder)]
+    for arguments in (["encode", "talk.wav", "-o", "-", *model], ["models"], ["--help"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([*COMMAND, *arguments], cwd=place, stdout=full, stderr=subprocess.PIPE,
+                                  text=True, timeout=DEADLINE_SECONDS)  # fmt: skip
+        assert done.returncode == 1, arguments
+        assert "No space left on device" in done.stderr
+        assert "free some space" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_a_temporary_folder_files_are_done_and_pipes_say_why(place, streams, tiny_folder):
+    command = [*COMMAND, "encode", "talk.wav", "--force", "--model", str(tiny_folder)]
+    code = (
+        "import sys, tempfile, errno; from audiocodec.cli.main import main\n"
+        "def full(*_, **__): raise OSError(errno.ENOSPC, 'No space left on device', '/tmp/x')\n"
+        "tempfile.TemporaryDirectory = full; main()"
+    )
+    command = [sys.executable, "-c", code, *command[3:]]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run([*command, "-o", "-"], cwd=place, capture_output=True, text=True,
+                          timeout=DEADLINE_SECONDS)  # fmt: skip
+    assert done.returncode == 1
+    assert "TMPDIR" in done.stderr
+    assert "report" not in done.stderr
