@@ -4,8 +4,8 @@ libsndfile trusts headers: it stops an MP3 at the length that its Xing frame cla
 without one, and a chained Ogg file at the end of its first stream. It also does not mention that a file ends
 before the length in its header. Here the frames and pages of a file are walked, a few bytes of each.
 
-MP3 frames: ISO/IEC 11172-3, 2.4.2.3; Ogg pages: https://www.rfc-editor.org/rfc/rfc3533; RIFF, AIFF and AU
-headers as their makers describe them.
+MP3 frames: ISO/IEC 11172-3, 2.4.2.3; Ogg pages: https://www.rfc-editor.org/rfc/rfc3533; RIFF, Wave64, AIFF
+and AU headers as their makers describe them; ID3 tags: https://id3.org/id3v2.3.0, 3.1.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _KBITS = {
 }
 _ANY_LENGTH = 0x7FFF0000
 """Programs that write to a pipe claim so many bytes, or more, as they do not know the length."""
-_LARGEST_PAGE = 27 + 255 + 255 * 255
+_W64 = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+"""What follows the four letters of a chunk's name in a Wave64 file."""
 
 
 Data = bytes | mmap.mmap
@@ -74,16 +75,17 @@ def look_at(data: Data, name: Path) -> Contents:
     Raises:
         InputError: an MP3 file changes its sample rate, a FLAC file holds a second stream.
     """
-    start = data[:4]
+    tag = _id3_size(data, 0)
+    start = data[tag : tag + 4]
+    if start == b"fLaC":
+        return _flac(name, data, tag)
+    if tag or _mpeg_frame(data, 0):
+        return _mp3(name, data)
     if start == b"OggS":
         return _ogg(data)
-    if start == b"fLaC":
-        return _flac(name, data)
-    if start in (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd"):
+    if start in (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"riff"):
         return Contents(problem=_shorter_than_its_header(data))
-    if name.suffix.lower() == ".mp3" or start[:3] == b"ID3" or _mpeg_frame(data, 0):
-        return _mp3(name, data)
-    return Contents()
+    return _mp3(name, data) if name.suffix.lower() == ".mp3" else Contents()
 
 
 class PartFile(io.RawIOBase):
@@ -174,15 +176,21 @@ def _mpeg_frame(data: Data, place: int) -> _Frame | None:
     )
 
 
+def _id3_size(data: Data, place: int) -> int:
+    """Bytes of the ID3 tag that starts at byte `place`; 0 where there is none that ends in the file."""
+    head = data[place : place + 10]
+    if head[:3] != b"ID3" or len(head) < 10 or 0xFF in head[3:5] or max(head[6:]) > 127:
+        return 0
+    size = 10 + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    return size if place + size <= len(data) else 0
+
+
 def _mpeg_frames(data: Data) -> Iterator[tuple[int, _Frame]]:
     """All frames, with their first bytes; tags and what is no frame are passed over."""
     place, size, sure = 0, len(data), False
     while place + 4 <= size:
-        if data[place : place + 3] == b"ID3":
-            length = data[place + 6 : place + 10]
-            place += 10 + sum(
-                (byte & 127) << shift for byte, shift in zip(length, (21, 14, 7, 0), strict=False)
-            )
+        if tag := _id3_size(data, place):
+            place += tag
             continue
         frame = _mpeg_frame(data, place)
         # Where no frame came before, the next one must follow: two bytes of anything may look like one.
@@ -197,7 +205,7 @@ def _mpeg_frames(data: Data) -> Iterator[tuple[int, _Frame]]:
 
 def _mp3(path: Path, data: Data) -> Contents:
     kept: list[Stretch] = []
-    claimed, count, first = None, 0, None
+    claimed, count, first, ends = None, 0, None, 0
     for place, frame in _mpeg_frames(data):
         if first is None:
             first = (place, frame)
@@ -211,19 +219,25 @@ def _mp3(path: Path, data: Data) -> Contents:
             if place == first[0] and tag[:4] != b"VBRI" and len(tag) == 12 and tag[7] & 1:
                 claimed = int.from_bytes(tag[8:12], "big")
             continue
-        stop = min(place + frame.size, len(data))
+        ends = place + frame.size
+        stop = min(ends, len(data))
         count += 1
         if kept and kept[-1].stop == place:
             kept[-1] = Stretch(kept[-1].first, stop)
         else:
             kept.append(Stretch(place, stop))
-    if first is None or not count or claimed == count:
-        return Contents()
+    if first is None or not count:
+        # Without its name: of a file that is called MP3, libsndfile says that it does not exist.
+        return Contents(((b"", (Stretch(0, len(data)),)),))
     place, frame = first
+    seconds = frame.samples / frame.rate
     problem = ""
     if claimed is not None and claimed > count:
-        seconds = frame.samples / frame.rate
         problem = _says(claimed * seconds, count * seconds)
+    elif ends > len(data):
+        problem = f"cut off: its last frame should end at {count * seconds:.3f} s and is not whole"
+    elif claimed == count:
+        return Contents()
     start = _xing(bytes(data[place : place + 4]), frame, count, sum(s.stop - s.first for s in kept))
     return Contents(((start, tuple(kept)),), problem)
 
@@ -260,22 +274,27 @@ def _ogg(data: Data) -> Contents:
     return Contents(tuple((b"", (Stretch(a, b),)) for a, b in zip(starts, stops, strict=True)), problem)
 
 
-def _flac(path: Path, data: Data) -> Contents:
-    second = data.find(b"fLaC\0\0\0\x22", 8)
+def _flac(path: Path, data: Data, start: int) -> Contents:
+    """A FLAC file that begins at byte `start`, after a tag that is not its own."""
+    second = data.find(b"fLaC\0\0\0\x22", start + 8)
     if second >= 0:
         raise InputError(f"{path}: a second FLAC file begins at byte {second}; split the file there")
-    return Contents()
+    return Contents(((b"", (Stretch(start, len(data)),)),)) if start else Contents()
 
 
-def with_length(data: bytes, size: int, samples: int) -> Contents:
-    """A FLAC file of `size` bytes that does not say its length, with one; `data` are its first bytes."""
+def with_length(contents: Contents, file: BinaryIO, samples: int) -> Contents:
+    """A FLAC file that does not say its length, with one."""
+    size = file.seek(0, io.SEEK_END)
+    first = contents.parts[0][1][0].first if contents.parts else 0
+    file.seek(first)
+    data = file.read(26)
     start = data[:21] + bytes([data[21] & 0xF0 | samples >> 32]) + (samples & 0xFFFFFFFF).to_bytes(4, "big")
-    return Contents(((start, (Stretch(len(start), size),)),))
+    return Contents(((start, (Stretch(first + len(start), size),)),))
 
 
 def _shorter_than_its_header(data: Data) -> str:
-    """Whether the samples of a WAV, AIFF or AU file end before the length that its header says."""
-    found = _au(data) if data[:4] == b".snd" else _chunks(data)
+    """Whether the samples of a WAV, Wave64, AIFF or AU file end before the length that its header says."""
+    found = {b".snd": _au, b"riff": _wave64}.get(data[:4], _chunks)(data)
     if found is None:
         return ""
     first, claimed, per_second = found
@@ -295,6 +314,19 @@ def _au(data: Data) -> tuple[int, int, float] | None:
     first, claimed, encoding, rate, channels = struct.unpack(">5I", data[4:24])
     width = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}.get(encoding, 0)
     return first, claimed, float(rate * channels * width)
+
+
+def _wave64(data: Data) -> tuple[int, int, float] | None:
+    """As `_chunks`; names have 16 bytes, sizes 8, their heads count and they are rounded up to 8 bytes."""
+    place, per_second = 40, 0.0
+    while place + 24 <= len(data) and data[place + 4 : place + 16] == _W64:
+        (size,) = struct.unpack("<Q", data[place + 16 : place + 24])
+        if data[place : place + 4] == b"data":
+            return place + 24, max(0, size - 24), per_second
+        if data[place : place + 4] == b"fmt " and place + 36 <= len(data):
+            per_second = float(struct.unpack("<I", data[place + 32 : place + 36])[0])
+        place += max(24, size + 7 & ~7)
+    return None
 
 
 def _chunks(data: Data) -> tuple[int, int, float] | None:

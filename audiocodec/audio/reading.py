@@ -20,7 +20,9 @@ from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate, check_samp
 from audiocodec.errors import InputError, SampleRateError
 
 _READ_LENGTH = 1 << 18  # samples read at once inside `read`, so that the check for NaN needs no second array
+_STEP = 1 << 12  # samples read at once from libsndfile: damage is told as exactly as this
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile's number for a FLAC file that came through a pipe is larger
+_MEND_DAMAGE = "get a whole copy, or repair it with another program"
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +103,7 @@ def blocks_of_bytes(
     """
     with ExitStack() as stack:
         try:
-            sound = _opened(look_at(data, Path(name)), data, stack)
+            sound = _opened(look_at(data, Path(name)), Path(name), data, stack)
         except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
             raise InputError(f"{name}: not a sound file that can be read ({_reason(error)})") from error
         found = _describe(Path(name), sound)
@@ -129,7 +131,8 @@ def _read_blocks(
         try:
             frames = sound.read(min(block_length, stop - position))
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise _damaged(path, position, found, min(block_length, stop - position)) from error
+            place = position + sound.sound
+            raise _damaged(path, place, found, min(_STEP, stop - place)) from error
         if not len(frames):
             if found.format in ("MP3", "MPEG") and position > start:  # its last frames need what is missing
                 if not found.problem:
@@ -155,10 +158,7 @@ def _damaged(path: Path, position: int, found: AudioInfo, length: int) -> InputE
     """What was read before sample `position` is sound; one of the next `length` is not."""
     first, last = (sample / found.sample_rate for sample in (position, position + length))
     where = f"between {first:.3f} and {last:.3f} s" if length else f"after {first:.3f} s"
-    return InputError(
-        f"{path}: damaged {where} of {found.seconds:.3f} s;"
-        " get a whole copy, or repair it with another program"
-    )
+    return InputError(f"{path}: damaged {where} of {found.seconds:.3f} s; {_MEND_DAMAGE}")
 
 
 class _File(soundfile.SoundFile):
@@ -182,6 +182,7 @@ class _Sound:
         self.files = [stack.enter_context(_File(part)) for part in parts]
         self.first, self._part = self.files[0], 0
         self.length = sum(file.frames for file in self.files)
+        self.sound = 0
 
     @property
     def forms(self) -> set[tuple[int, int]]:
@@ -197,12 +198,16 @@ class _Sound:
         self.files[self._part].seek(sample)
 
     def read(self, length: int) -> NDArray[np.float32]:
-        """Up to `length` samples [<= length, C]; none at the end."""
-        while True:
-            frames: Any = self.files[self._part].read(length, dtype="float32", always_2d=True)
-            if len(frames) or self._part + 1 == len(self.files):
-                return frames
-            self._part += 1
+        """Up to `length` samples [<= length, C]; none at the end. After an error, `sound` of them are whole."""
+        frames = np.empty((length, self.first.channels), np.float32)
+        self.sound = 0
+        while self.sound < length:
+            some: Any = self.files[self._part].read(out=frames[self.sound : self.sound + _STEP])
+            if not len(some) and self._part + 1 == len(self.files):
+                break
+            self._part += not len(some)
+            self.sound += len(some)
+        return frames[: self.sound]
 
 
 @contextmanager
@@ -217,7 +222,7 @@ def _open(path: Path) -> Generator[_Sound]:
         raise InputError(f"{path}: the file is empty (0 bytes); get a whole copy")
     with ExitStack() as stack:
         try:
-            sound = _opened(look(path), path, stack)
+            sound = _opened(look(path), path, path, stack)
         except (
             soundfile.SoundFileError,
             RuntimeError,
@@ -232,15 +237,19 @@ def _open(path: Path) -> Generator[_Sound]:
         yield sound
 
 
-def _opened(contents: Contents, source: Path | bytes, stack: ExitStack) -> _Sound:
+def _opened(contents: Contents, name: Path, source: Path | bytes, stack: ExitStack) -> _Sound:
     sound = _Sound(contents, source, stack)
     if sound.length < _UNKNOWN_LENGTH:
         return sound
     length = 0  # of a FLAC file that came through a pipe
-    while frames := len(sound.read(_READ_LENGTH)):
-        length += frames
+    try:
+        while frames := len(sound.read(_READ_LENGTH)):
+            length += frames
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        seconds = (length + sound.sound) / sound.first.samplerate
+        raise InputError(f"{name}: damaged after {seconds:.3f} s; {_MEND_DAMAGE}") from error
     with _binary(source) as file:
-        contents = with_length(file.read(26), file.seek(0, os.SEEK_END), length)
+        contents = with_length(contents, file, length)
     return _Sound(contents, source, stack)
 
 

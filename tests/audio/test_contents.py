@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_a_flac_file_that_came_through_a_pipe(save, samples):
     np.testing.assert_array_equal(read(path)[0], read(save("b.flac", file.getvalue()))[0])
 
 
-@pytest.mark.parametrize("kind", ["wav", "aiff", "au", "rf64"])
+@pytest.mark.parametrize("kind", ["wav", "aiff", "au", "rf64", "w64"])
 def test_samples_that_end_before_the_length_in_the_header(save, kind, caplog):
     data = encoded(kind)
     assert not info(save(f"whole.{kind}", data)).problem
@@ -123,6 +124,49 @@ def test_compressed_files_that_are_cut_off(save, kind, share, caplog):
     assert info(path).problem.startswith("cut off: ")
     assert 0 < read(path)[0].shape[1] < SECONDS * RATE
     assert caplog.text.count("cut off") == 1
+
+
+def test_an_mp3_without_a_length_that_is_cut_off_in_a_frame(save):
+    data = without_xing(encoded("mp3"))
+    assert not info(save("whole.mp3", data)).problem
+    path = save("a.mp3", data[: len(data) // 2])
+    assert re.fullmatch(
+        r"cut off: its last frame should end at \d\.\d+ s and is not whole", info(path).problem
+    )
+
+
+def test_a_flac_file_behind_a_tag_of_another_program(save):
+    """Whatever looks like frames of MP3 in it."""
+    data = encoded("flac") + b"\xff\xfb\x90\x64" * 1000
+    tag = b"ID3\x03\0\0\0\0\x01\x0a" + bytes(138)
+    expected = read(save("b.flac", encoded("flac")))[0]
+    for content in (data, unknown_length(encoded("flac"))):
+        np.testing.assert_array_equal(read(save("a.flac", tag + content))[0], expected)
+
+
+def test_letters_of_a_tag_in_the_middle_are_no_tag(save):
+    """A length of more than the file has would hide all that follows."""
+    mp3 = without_xing(encoded("mp3"))
+    path = save("a.mp3", mp3 + b"ID3\x03\0\0\x7f\x7f\x7f\x7f" + mp3)
+    assert info(path).seconds == pytest.approx(2 * SECONDS, abs=0.2)
+
+
+def test_what_is_called_mp3_and_is_none(save, capfd):
+    path = save("a.mp3", np.random.default_rng(0).bytes(20_000))
+    with pytest.raises(InputError, match=r"not a sound file that can be read \(Format not recognised\)"):
+        info(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("change", [bytes, unknown_length])
+def test_damage_is_told_where_it_is(save, change):
+    """However much is read at once, and where the length is not known."""
+    data = bytearray(change(encoded("flac")))
+    place = len(data) * 9 // 10  # quiet for a third of the time, in a few of the bytes
+    data[place : place + 500] = bytes(500)
+    with pytest.raises(InputError, match="damaged") as error:
+        read(save("a.flac", data))
+    assert 4.5 < float(re.search(r"damaged (?:after|between) (\d\.\d+)", str(error.value))[1]) < 6
 
 
 @pytest.mark.parametrize("claim", [0xFFFFFFFF, 0x7FFFFFFF])
@@ -150,7 +194,7 @@ def test_bytes_are_read_as_files_are(save):
         blocks_of_bytes(b"nothing", "shard/b", 5000)
 
 
-@pytest.mark.parametrize("kind", ["wav", "aiff", "au", "ogg", "mp3", "flac"])
+@pytest.mark.parametrize("kind", ["wav", "w64", "aiff", "au", "ogg", "mp3", "flac"])
 def test_any_bytes_can_be_looked_at(tmp_path, kind):
     """Whatever is changed: contents or an error of our own."""
     data, rng = encoded(kind, seconds=1), np.random.default_rng(0)
