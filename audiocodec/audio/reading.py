@@ -68,29 +68,22 @@ def read(
     path = Path(path)
     with _open(path) as sound:
         found = _describe(path, sound)
-        stop = found.length if length is None else start + length
-        if not 0 <= start < stop <= found.length:
-            raise InputError(
-                f"{path}: samples {start} to {stop} asked for, the file has 0 to {found.length}; ask for less"
-            )
-        if start:
-            sound.seek(start)
-        else:
-            _warn(path, found)
-        parts = list(_read_blocks(path, sound, found, start, stop, _READ_LENGTH))
+        parts = list(_read_part(path, sound, found, start, length, _READ_LENGTH))
     return np.concatenate(parts, axis=1), found.sample_rate
 
 
-def blocks(path: str | os.PathLike[str], block_length: int) -> Iterator[NDArray[np.float32]]:
-    """Read a file from start to end in blocks [C, <= block_length]; only one block is in memory.
+def blocks(
+    path: str | os.PathLike[str], block_length: int, start: int = 0, length: int | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """Read what `read` reads in blocks [C, <= block_length]; only one block is in memory.
 
     Raises:
-        InputError: at once as `info`; while reading when a block is damaged or fails `check_samples`.
+        InputError: at once as `info`; while reading as `read`, or when a block is damaged.
     """
     if block_length < 1:
         raise InputError(f"block length {block_length} is not positive; give at least 1 sample")
     info(path)
-    return _iterate(Path(path), block_length)
+    return _iterate(Path(path), block_length, start, length)
 
 
 def blocks_of_bytes(
@@ -116,11 +109,25 @@ def blocks_of_bytes(
     return found, iterate()
 
 
-def _iterate(path: Path, block_length: int) -> Iterator[NDArray[np.float32]]:
+def _iterate(path: Path, block_length: int, start: int, length: int | None) -> Iterator[NDArray[np.float32]]:
     with _open(path) as sound:
         found = _describe(path, sound)
-        _warn(path, found)
-        yield from _read_blocks(path, sound, found, 0, found.length, block_length)
+        yield from _read_part(path, sound, found, start, length, block_length)
+
+
+def _read_part(
+    path: Path, sound: _Sound, found: AudioInfo, start: int, length: int | None, block_length: int
+) -> Iterator[NDArray[np.float32]]:
+    stop = found.length if length is None else start + length
+    if not 0 <= start < stop <= found.length:
+        raise InputError(
+            f"{path}: samples {start} to {stop} asked for, the file has 0 to {found.length}; ask for less"
+        )
+    if start:
+        sound.seek(start)
+    elif found.problem:
+        logger.warning("%s: %s", path, found.problem)
+    yield from _read_blocks(path, sound, found, start, stop, block_length)
 
 
 def _read_blocks(
@@ -147,11 +154,6 @@ def _read_blocks(
             raise InputError(f"{path}: {error}") from error
         yield wav
         position += wav.shape[1]
-
-
-def _warn(path: Path, found: AudioInfo) -> None:
-    if found.problem:
-        logger.warning("%s: %s", path, found.problem)
 
 
 def _damaged(path: Path, position: int, found: AudioInfo, length: int) -> InputError:
@@ -198,7 +200,7 @@ class _Sound:
         self.files[self._part].seek(sample)
 
     def read(self, length: int) -> NDArray[np.float32]:
-        """Up to `length` samples [<= length, C]; none at the end. After an error, `sound` of them are whole."""
+        """Up to `length` samples [<= length, C]; none at the end. After an error, `sound` of them are fine."""
         frames = np.empty((length, self.first.channels), np.float32)
         self.sound = 0
         while self.sound < length:

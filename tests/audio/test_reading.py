@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 from audiocodec.audio import blocks, info, read
+from audiocodec.audio.contents import look
 from audiocodec.errors import InputError, SampleRateError
 
 RATE = 16000
@@ -54,6 +55,18 @@ def test_blocks_cover_the_file_once(path, wav, length):
     parts = consume(path, length)
     assert max(part.shape[1] for part in parts) <= length
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), wav)
+
+
+def test_blocks_of_a_part(path, wav, monkeypatch):
+    """The file is opened once, not once a block: some files are searched from their start."""
+    opened = []
+    monkeypatch.setattr("audiocodec.audio.reading.look", lambda path: opened.append(path) or look(path))
+    parts = list(blocks(path, 100, 300, 4000))
+    assert len(parts) == 40
+    assert len(opened) == 2  # to look at it, and to read it
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), wav[:, 300:4300])
+    with pytest.raises(InputError, match="the file has 0 to 5000"):
+        list(blocks(path, 100, 300, 4701))
 
 
 def test_blocks_checks_its_length(path):

@@ -93,8 +93,7 @@ def _blocks(recording: Recording) -> Iterator[NDArray[np.float32]]:
             f"{path}: seconds {recording.part[0]:g} to {recording.part[1]:g} are not in its"
             f" {found.seconds:g}; correct the manifest"
         )
-    for first in range(start, stop, BLOCK_LENGTH):
-        yield audio.read(path, first, min(BLOCK_LENGTH, stop - first))[0]
+    yield from audio.blocks(path, BLOCK_LENGTH, start, stop - start)
 
 
 def _short(recording: Recording, sample_rate: int) -> list[NDArray[np.int16]] | InputError | None:
