@@ -1,6 +1,7 @@
 """Sound files in and out, in blocks of bounded size, and resampling; `[C, L]` float32 arrays everywhere."""
 
 from audiocodec.audio.files import AUDIO_SUFFIXES, as_file, find_audio
+from audiocodec.audio.mixing import mono
 from audiocodec.audio.reading import AudioInfo, blocks, blocks_of_bytes, info, read
 from audiocodec.audio.resampling import Resampler, resample
 from audiocodec.audio.samples import check_sample_rate, check_samples
@@ -18,6 +19,7 @@ __all__ = [
     "check_samples",
     "find_audio",
     "info",
+    "mono",
     "new_file",
     "read",
     "resample",

@@ -200,7 +200,7 @@ class _Sound:
         self.files[self._part].seek(sample)
 
     def read(self, length: int) -> NDArray[np.float32]:
-        """Up to `length` samples [<= length, C]; none at the end. After an error, `sound` of them are fine."""
+        """Up to `length` samples [<= length, C]; none at the end. After an error, `sound` are fine."""
         frames = np.empty((length, self.first.channels), np.float32)
         self.sound = 0
         while self.sound < length:

@@ -235,7 +235,7 @@ def _decode(clip: Clip, sample_rate: int) -> NDArray[np.int16]:
     found = audio.info(clip.path)
     wav, rate = audio.read(clip.path, 0, min(found.length, int(MAX_CLIP_SECONDS * found.sample_rate)))
     # Channels of a room response have different delays: their mean would be a comb filter.
-    mono = wav[:1] if clip.kind == "rir" else wav.mean(axis=0, keepdims=True)
+    mono = wav[:1] if clip.kind == "rir" else np.concatenate(list(audio.mono([wav], clip.path)))
     mono = audio.resample(mono, rate, sample_rate)[0]
     if not np.any(mono):
         raise InputError(f"{clip.path}: silent from start to end; remove it")

@@ -128,7 +128,7 @@ def take_recording(setup: Setup, unit: Unit) -> Take:
     if setup.limit_seconds is not None:
         wanted = min(wanted, max(1, round(setup.limit_seconds * found.sample_rate)))
     wav, sample_rate = audio.read(recording.path, 0, None if wanted == found.length else wanted)
-    original = wav.mean(axis=0)
+    (original,) = np.concatenate(list(audio.mono([wav], recording.path)))
     with recording.path.open("rb") as file:
         digest = sha256()
         while block := file.read(1 << 20):

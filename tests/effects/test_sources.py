@@ -121,3 +121,10 @@ def test_limit_seconds(tmp_path):
     assert len(kept) == 10
     assert limit_seconds(clips[::-1], 105.0) == kept
     assert len({clip.name for clip in kept}) == 10
+
+
+def test_noise_whose_channels_cancel_each_other_is_left_out_for_that_reason(tmp_path):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+    soundfile.write(tmp_path / "a.wav", np.stack([noise, -noise], axis=1), RATE)
+    with pytest.raises(InputError, match="cancel each other"):
+        Sources.open(folders={"noise": [tmp_path]}).samples("noise", "a.wav", RATE)

@@ -156,6 +156,15 @@ def test_channels_are_mixed_and_long_files_cut(double, setup_with, units, speech
     assert (take.sample_rate, take.seconds) == (44100, 0.5)
 
 
+def test_stereo_with_an_inverted_channel_is_not_called_silent(
+    double, setup_with, units, speech_folder, voice
+):
+    wav = voice(1.0)[0]
+    soundfile.write(speech_folder / "alice" / "a.wav", np.stack([wav, -wav], axis=1), 16000)
+    rows = score_unit(setup_with(double()), units()[0])
+    assert all("a.wav: its channels cancel each other" in row["error"] for row in rows)
+
+
 @pytest.mark.parametrize(("seconds", "limit"), [(1.0, 4.0), (25.0, 10.0)])
 def test_every_step_says_how_long_it_may_take(double, setup_with, units, speech_folder, seconds, limit):
     soundfile.write(speech_folder / "alice" / "a.wav", np.full(round(8000 * seconds), 0.1), 8000)

@@ -62,11 +62,15 @@ def in_order(work: Callable[[T], R], tasks: Iterable[T], jobs: int) -> Iterator[
 
 
 def decode(recording: Recording, sample_rate: int) -> Iterator[NDArray[np.int16]]:
-    """Mean of the channels of a recording at `sample_rate`, in blocks [L] of 16-bit samples."""
+    """Mean of the channels of a recording at `sample_rate`, in blocks [L] of 16-bit samples.
+
+    Raises:
+        InputError: it cannot be read, or its channels cancel each other.
+    """
     path = recording.path
     resampler = audio.Resampler(audio.info(path).sample_rate, sample_rate, 1)
-    for block in _blocks(recording):
-        yield to_int16(resampler.push(block.mean(axis=0, keepdims=True))[0])
+    for block in audio.mono(_blocks(recording), path):
+        yield to_int16(resampler.push(block)[0])
     yield to_int16(resampler.flush()[0])
 
 

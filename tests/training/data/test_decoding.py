@@ -101,3 +101,10 @@ def test_samples_as_integers():
     assert to_int16(wav).tolist() == [-32767, -32767, -16384, 0, 32767, 32767, 32767]
     codes = np.arange(-32767, 32768, dtype=np.int16)
     assert np.array_equal(to_int16(to_float32(codes)), codes)
+
+
+def test_stereo_with_an_inverted_channel_is_not_trained_on_as_silence(tmp_path, voice):
+    wav = voice(1.0)[0]
+    soundfile.write(tmp_path / "a.wav", np.stack([wav, -wav], axis=1), 16000)
+    with pytest.raises(InputError, match=r"a\.wav: its channels cancel each other"):
+        list(decode(recording(tmp_path / "a.wav"), 16000))

@@ -12,6 +12,7 @@ from audiocodec import audio
 from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -54,17 +55,22 @@ def measure(path: Path) -> Measured:
     """Read a whole sound file in bounded memory, and say what it holds.
 
     Raises:
-        InputError: it cannot be read, or there is nothing above FLOOR_DB in it.
+        InputError: it cannot be read, nothing in it is above FLOOR_DB, or its channels cancel each other.
     """
     found = audio.info(path)
     frame = max(1, round(FRAME_SECONDS * found.sample_rate))
     powers: list[NDArray[np.float64]] = []
     length, peak, clipped = 0, 0.0, 0
-    for block in audio.blocks(path, BLOCK_FRAMES * frame):
-        powers.append(_frame_powers(block.mean(axis=0), frame))
-        length += block.shape[1]
-        peak = max(peak, float(np.abs(block).max()))
-        clipped += _count_clipped(block)
+
+    def watched() -> Iterator[NDArray[np.float32]]:
+        nonlocal length, peak, clipped
+        for block in audio.blocks(path, BLOCK_FRAMES * frame):
+            length += block.shape[1]
+            peak = max(peak, float(np.abs(block).max()))
+            clipped += _count_clipped(block)
+            yield block
+
+    powers.extend(_frame_powers(block[0], frame) for block in audio.mono(watched(), path))
     active = active_frames(np.concatenate(powers))
     if not active.any():
         raise InputError(f"{path}: silent, nothing in it is above {FLOOR_DB:g} dB of full scale")

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from audiocodec.audio import AUDIO_SUFFIXES, Resampler, blocks_of_bytes
+from audiocodec.audio import AUDIO_SUFFIXES, Resampler, blocks_of_bytes, mono
 from audiocodec.errors import InputError, require
 from audiocodec.training.data.decoding import BLOCK_LENGTH
 
@@ -116,7 +116,7 @@ def decode_packed(packed: Packed, sample_rate: int) -> NDArray[np.float32]:
     if found.seconds > MAX_SECONDS:
         raise InputError(f"{packed.name}: longer than {MAX_SECONDS:g} s; cut it before packing it")
     resampler = Resampler(found.sample_rate, sample_rate, 1)
-    parts = [resampler.push(block.mean(axis=0, keepdims=True))[0] for block in blocks]
+    parts = [resampler.push(block)[0] for block in mono(blocks, packed.name)]
     return np.concatenate([*parts, resampler.flush()[0]])
 
 

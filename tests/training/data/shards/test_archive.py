@@ -180,3 +180,9 @@ def test_braces_need_a_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "braceexpand", None)
     with pytest.raises(MissingPackageError, match=r"audiocodec\[data\]"):
         find_shards("a-{0..1}.tar")
+
+
+def test_stereo_with_an_inverted_channel_is_said():
+    stereo = encoded(np.stack([noise(1.0), -noise(1.0)], axis=1))
+    with pytest.raises(InputError, match="x/a: its channels cancel each other"):
+        decode_packed(Packed("x/a", stereo), 16000)
