@@ -144,7 +144,8 @@ def _read_blocks(
             if found.format in ("MP3", "MPEG") and position > start:  # its last frames need what is missing
                 if not found.problem:
                     seconds = position / found.sample_rate
-                    logger.warning("%s: %.3f s could be decoded of %.3f s", path, seconds, found.seconds)
+                    there = f"{seconds:.3f} s could be decoded of {found.seconds:.3f} s"
+                    logger.warning("%s: %s", path, there)
                 return
             raise _damaged(path, position, found, 0)
         wav = np.ascontiguousarray(frames.T, dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
 from collections.abc import Generator
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate
 from audiocodec.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _MAX_WAV_BYTES = 0xFFFFFFFF - (1 << 16)  # sizes in a WAV header have 32 bits; some room for the header
@@ -171,6 +174,8 @@ def write(
 ) -> None:
     """Write samples [C, L] to a new file, PCM_16 unless another `subtype` such as PCM_24 or FLOAT is chosen.
 
+    Samples that are clipped are told to the log.
+
     Raises:
         InputError: the file exists and `overwrite` is False, or it cannot be written as asked.
     """
@@ -178,6 +183,9 @@ def write(
         raise InputError(f"{path}: samples of shape {wav.shape}, expected [C, L]")
     with BlockWriter(path, sample_rate, wav.shape[0], subtype, overwrite, wav.shape[1]) as writer:
         writer.write(wav)
+    if writer.clipped:
+        text = f"{writer.clipped} samples beyond full scale were clipped, the largest is {writer.peak:.2f}"
+        logger.warning("%s: %s", path, text)
 
 
 def _choose_format(path: Path, subtype: str | None) -> tuple[str, str]:

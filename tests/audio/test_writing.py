@@ -197,3 +197,13 @@ def test_memory_does_not_grow_with_length(tmp_path):
 
     peak(1)
     assert peak(60) < 1.1 * peak(6)
+
+
+def test_clipping_is_said(tmp_path, caplog):
+    wav = np.array([[0.5, 1.25, -1.5, 1.0]], np.float32)
+    write(tmp_path / "a.wav", wav, 16000)
+    assert "a.wav: 2 samples beyond full scale were clipped, the largest is 1.50" in caplog.text
+    caplog.clear()
+    write(tmp_path / "b.wav", wav, 16000, "FLOAT")
+    write(tmp_path / "c.wav", wav / 2, 16000)
+    assert not caplog.messages

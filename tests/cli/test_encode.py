@@ -287,6 +287,10 @@ def test_a_file_that_is_cut_off_is_encoded_with_a_warning_or_refused(run, tmp_pa
     assert refused.exit_code == 1
     assert "cut off: its header says 2.000 s, 0.999 s are there; get a whole copy" in refused.stderr
     assert not (tmp_path / "a.nac").exists()
-    done = run("encode", tmp_path / "a.wav")
+    warning = "cut off: its header says 2.000 s, 0.999 s are there\n"
+    done = run("encode", tmp_path / "a.wav", "--report")  # reads it twice
     assert done.exit_code == 0
+    assert done.stderr == f"warning: {tmp_path / 'a.wav'}: {warning}"
     assert (tmp_path / "a.nac").exists()
+    piped = run("encode", "-", "-o", tmp_path / "b.nac", stdin=data[: len(data) // 2])
+    assert piped.stderr == f"warning: -: {warning}"

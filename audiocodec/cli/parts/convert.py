@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,32 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+class _Ear(logging.Handler):
+    """Keeps what readers and writers of sound have to say about a file, without its name."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it once, however often a file is read."""
+        text = record.args[-1] if isinstance(record.args, tuple) and record.args else record.getMessage()
+        self.heard[str(text)] = None
+
+
+def hearing(work: Work[dict[str, Any]], task: Any, progress: Callable[[float], None]) -> dict[str, Any]:
+    """Do `work`; its warnings get what was logged about sound files, where the names are those of copies."""
+    logger, ear = logging.getLogger("audiocodec.audio"), _Ear()
+    logger.addHandler(ear)
+    passed_on, logger.propagate = logger.propagate, False
+    try:
+        result = work(task, progress)
+    finally:
+        logger.removeHandler(ear)
+        logger.propagate = passed_on
+    return {**result, "warnings": [*ear.heard, *result.get("warnings", ())]}
+
+
 def convert(
     work: Work[dict[str, Any]],
     load: Callable[[], Callable[[Item], Any]],
@@ -78,7 +106,7 @@ def convert(
     todo = [item for item in items if item.problem is None]
     names = [item.source for item in todo]
     tasks = list(map(load(), todo)) if todo else []
-    with closing(run(work, tasks, names, jobs, output, "files", ray)) as results:
+    with closing(run(partial(hearing, work), tasks, names, jobs, output, "files", ray)) as results:
         for number, result in results:
             if isinstance(result, Failure):
                 output.error(names[number], result)

@@ -104,7 +104,7 @@ def run_program(name: str, command: Sequence[str], folder: Path, timeout_seconds
 
 def write_wav(path: Path, wav: Samples, sample_rate: int) -> None:
     """Write [L] samples as 16-bit WAV, clipped to [-1, 1]."""
-    audio.write(path, wav[None], sample_rate)
+    audio.write(path, wav[None].clip(-1, 1), sample_rate)
 
 
 def read_bytes(name: str, path: Path) -> bytes:
