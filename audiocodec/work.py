@@ -273,16 +273,30 @@ def _cause(code: int | None) -> str:
 
 @contextmanager
 def _interrupts_wait() -> Generator[None]:
-    """Hold Ctrl-C back; processes started meanwhile hold it back until they say what they do with it."""
+    """Hold signals back: a process that is started by half prints a traceback.
+
+    Processes started meanwhile hold Ctrl-C back until they say what they do with it.
+    """
     if sys.platform == "win32":
         yield
         return
     resource_tracker.ensure_running()  # it lets signals through when it starts, which must not be in between
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    noted, before = list[int](), dict[int, Any]()
+    if threading.current_thread() is threading.main_thread():
+        # Blocking them is not enough: another thread may get them, and this one runs the handler.
+        before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+        before = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda number, frame: noted.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if noted:
+            signal.raise_signal(noted[0])
 
 
 def _serve(connection: Connection) -> None:
