@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import FrameType, TracebackType
@@ -65,21 +65,30 @@ def one_thread() -> Generator[None]:
 
 
 @contextmanager
-def stoppable() -> Generator[None]:
-    """Let each of STOP_SIGNALS raise SystemExit meanwhile, so that all that is open is tidied up.
+def handling(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
+    """Let `handler` have STOP_SIGNALS meanwhile; what this process was started to ignore stays ignored.
 
-    The exit status is 128 + the number of the signal, as shells have it. A signal that this process was
-    started to ignore, as `nohup` does, stays ignored.
+    `nohup` starts programs so. Only the main thread may do this.
     """
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    taken = [number for number, handler in before.items() if handler != signal.SIG_IGN]
+    taken = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
     for number in taken:
-        signal.signal(number, _stop)
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        for number in taken:
-            signal.signal(number, before[number])
+        for number, old in taken.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def stoppable() -> Generator[None]:
+    """Let each of STOP_SIGNALS raise SystemExit meanwhile, so that all that is open is tidied up.
+
+    The exit status is 128 + the number of the signal, as shells have it.
+    """
+    with handling(_stop):
+        yield
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -281,22 +290,16 @@ def _interrupts_wait() -> Generator[None]:
         yield
         return
     resource_tracker.ensure_running()  # it lets signals through when it starts, which must not be in between
-    noted, before = list[int](), dict[int, Any]()
-    if threading.current_thread() is threading.main_thread():
-        # Blocking them is not enough: another thread may get them, and this one runs the handler.
-        before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-        before = {number: handler for number, handler in before.items() if callable(handler)}
-    for number in before:
-        signal.signal(number, lambda number, frame: noted.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    noted = list[int]()
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            # Blocking them is not enough: another thread may get them, and this one runs the handler.
+            stack.enter_context(handling(lambda number, frame: noted.append(number)))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, mask)
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if noted:
-            signal.raise_signal(noted[0])
+    if noted:
+        signal.raise_signal(noted[0])
 
 
 def _serve(connection: Connection) -> None:

@@ -63,7 +63,7 @@ def find_audio(
         if skipped:
             logger.warning("%s: skipped %s", path, _counted(skipped))
         if not inside:
-            raise InputError(f"{path}: the folder has no file ending in {', '.join(sorted(suffixes))}")
+            raise no_audio(path, suffixes)
         found.update(dict.fromkeys(inside))
     return list(found)
 
@@ -86,6 +86,11 @@ def list_audio(
         elif (suffix in others and file.is_file()) or (suffix in {*suffixes, *others} and is_dead_link(file)):
             skipped.append(file)
     return inside, skipped
+
+
+def no_audio(folder: Path, suffixes: Collection[str]) -> InputError:
+    """Why nothing can be done with a folder."""
+    return InputError(f"{folder}: the folder has no file ending in {', '.join(sorted(suffixes))}")
 
 
 def is_dead_link(path: Path) -> bool:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -177,7 +178,7 @@ class _Sound:
 
     def __init__(self, contents: Contents, source: Path | bytes, stack: ExitStack) -> None:
         """Open them; `stack` closes them."""
-        self.problem = contents.problem
+        self.contents = contents
         whole = os.fspath(source) if isinstance(source, Path) else io.BytesIO(source)
         parts: list[Any] = [
             stack.enter_context(PartFile(_binary(source), *part)) for part in contents.parts
@@ -225,7 +226,8 @@ def _open(path: Path) -> Generator[_Sound]:
         raise InputError(f"{path}: the file is empty (0 bytes); get a whole copy")
     with ExitStack() as stack:
         try:
-            sound = _opened(look(path), path, path, stack)
+            status = path.stat()
+            sound = _Sound(_contents(path, (status.st_ino, status.st_size, status.st_mtime_ns)), path, stack)
         except (
             soundfile.SoundFileError,
             RuntimeError,
@@ -238,6 +240,13 @@ def _open(path: Path) -> Generator[_Sound]:
                 f"{path}: not a sound file that can be read ({_reason(error)}); convert it to WAV or FLAC"
             ) from error
         yield sound
+
+
+@lru_cache(maxsize=16)
+def _contents(path: Path, stamp: tuple[int, int, int]) -> Contents:
+    """What a file of that number, size and time holds: a command opens it often, and walks it once."""
+    with ExitStack() as stack:
+        return _opened(look(path), path, path, stack).contents
 
 
 def _opened(contents: Contents, name: Path, source: Path | bytes, stack: ExitStack) -> _Sound:
@@ -267,7 +276,9 @@ def _reason(error: Exception) -> str:
 
 def _describe(path: Path, sound: _Sound) -> AudioInfo:
     file = sound.first
-    found = AudioInfo(file.samplerate, file.channels, sound.length, file.subtype, file.format, sound.problem)
+    found = AudioInfo(
+        file.samplerate, file.channels, sound.length, file.subtype, file.format, sound.contents.problem
+    )
     if len(sound.forms) > 1:
         raise InputError(
             f"{path}: streams of other sample rates or channels follow each other; split the file"

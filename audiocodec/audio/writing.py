@@ -56,6 +56,11 @@ def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Generator
         temporary.unlink(missing_ok=True)
 
 
+def already_there(path: Path) -> InputError:
+    """Why a file is not written where there is one."""
+    return InputError(f"{path}: exists already and is not overwritten unless asked (--force)")
+
+
 def _check_target(path: Path, overwrite: bool) -> None:
     if os.path.isdir(path):
         raise InputError(f"{path}: is a folder; name a file in it")
@@ -70,7 +75,7 @@ def _check_target(path: Path, overwrite: bool) -> None:
     if not path.is_file():
         raise InputError(f"{path}: is no regular file and would be replaced by one; choose another name")
     if not overwrite:
-        raise InputError(f"{path}: exists already and is not overwritten unless asked (--force)")
+        raise already_there(path)
     if not os.access(path, os.W_OK):
         raise InputError(f"{path}: is read-only; change its permissions or choose another name")
 
@@ -184,8 +189,12 @@ def write(
     with BlockWriter(path, sample_rate, wav.shape[0], subtype, overwrite, wav.shape[1]) as writer:
         writer.write(wav)
     if writer.clipped:
-        text = f"{writer.clipped} samples beyond full scale were clipped, the largest is {writer.peak:.2f}"
-        logger.warning("%s: %s", path, text)
+        logger.warning("%s: %s", path, clipping(writer.clipped, writer.peak))
+
+
+def clipping(count: int, peak: float) -> str:
+    """What is said of `count` samples that were clipped, the largest of which was `peak`."""
+    return f"{count} samples beyond full scale were clipped, the largest is {peak:.2f}"
 
 
 def _choose_format(path: Path, subtype: str | None) -> tuple[str, str]:

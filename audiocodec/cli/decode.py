@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiocodec.audio.writing import clipping
 from audiocodec.bitstream.opening import open_container
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import convert, files
@@ -105,10 +106,8 @@ def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str
 def _clipped(result: Decoded) -> list[str]:
     if not result.clipped:
         return []
-    return [
-        f"{result.clipped} samples beyond full scale were clipped, the largest is {result.peak:.2f};"
-        " --rescale makes the file quieter instead, --subtype FLOAT keeps them"
-    ]
+    mend = "--rescale makes the file quieter instead, --subtype FLOAT keeps them"
+    return [f"{clipping(result.clipped, result.peak)}; {mend}"]
 
 
 def _codec(source: Path, task: DecodeTask) -> Codec:

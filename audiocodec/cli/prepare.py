@@ -12,6 +12,7 @@ import typer
 from audiocodec.audio import find_audio
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import make_folder
+from audiocodec.cli.parts.early import check_new
 from audiocodec.cli.parts.jobs import run
 from audiocodec.cli.parts.output import Failure, Output, failure
 from audiocodec.errors import InputError
@@ -77,8 +78,7 @@ def prepare(
         if speaker_pattern is not None:
             raise typer.BadParameter("--corpus brings its own pattern; give one of the two")
         layout = layout_of(find_corpus(corpus))
-    if out.exists() and not force:
-        raise InputError(f"{out}: exists already and is not overwritten unless asked (--force)")
+    check_new(out, force)
     make_folder(out.parent)
     files = find_files(folders, layout)
     rows, bad = scan_all(files, min_seconds, Journal(out), jobs, output)

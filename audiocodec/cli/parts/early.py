@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from audiocodec import pretrained
+from audiocodec.audio.writing import already_there
 from audiocodec.cli.parts.output import Output, failure
 from audiocodec.cli.parts.paths import missing
 from audiocodec.cli.parts.stores import open_store
@@ -47,7 +48,7 @@ def check_new(path: Path, force: bool) -> None:
         InputError: it is there already, and `force` is not given.
     """
     if path.exists() and not force:
-        raise InputError(f"{path}: exists already and is not overwritten unless asked (--force)")
+        raise already_there(path)
 
 
 def end_if_none(inputs: Sequence[tuple[Path, InputError | None]], output: Output) -> None:

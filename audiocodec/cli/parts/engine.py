@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from audiocodec.audio.writing import already_there
 from audiocodec.cli.parts.paths import PIPE, Item
-from audiocodec.errors import InputError
 
 Engine = Annotated[
     Literal["local", "ray"],
@@ -28,7 +28,7 @@ def fit_for_cluster(item: Item, force: bool) -> Item:
         raise typer.BadParameter("a pipe cannot be read on a cluster; name files, and a folder with -o")
     problem = item.problem
     if problem is None and item.target.exists() and not force:
-        problem = InputError(f"{item.target}: exists already; replace it with --force")
+        problem = already_there(item.target)
     return Item(item.source.resolve(), item.target.resolve(), problem)
 
 

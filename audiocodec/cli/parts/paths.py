@@ -9,7 +9,8 @@ from pathlib import Path
 
 import typer
 
-from audiocodec.audio.files import is_dead_link, list_audio
+from audiocodec.audio.files import is_dead_link, list_audio, no_audio
+from audiocodec.audio.writing import already_there
 from audiocodec.errors import InputError
 
 PIPE = Path("-")
@@ -36,8 +37,7 @@ def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path
             continue
         inside, skipped = list_audio(given, suffixes=suffixes)
         if not inside:
-            problem = InputError(f"{given}: the folder has no file ending in {', '.join(sorted(suffixes))}")
-            found.setdefault(_whole(given), (given, Path(given.name), problem))
+            found.setdefault(_whole(given), (given, Path(given.name), no_audio(given, suffixes)))
         for file in inside:
             found.setdefault(_whole(file), (file, file.relative_to(given), None))
         for file in skipped:
@@ -96,8 +96,7 @@ def plan(
             elif other != source:
                 problem = InputError(f"the output {target} belongs to {other}; use -o with another folder")
             elif not force and os.path.isfile(target):
-                text = f"{target}: exists already and is not overwritten unless asked (--force)"
-                problem = InputError(text)
+                problem = already_there(target)
         items.append(Item(source, target, problem))
     return items
 

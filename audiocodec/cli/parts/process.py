@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
 import typer
 
-from audiocodec.work import STOP_SIGNALS
+from audiocodec.work import handling
 
 LARGEST_HEAP_BLOCK = 32 << 20
 """What glibc allows: blocks up to this size are kept and used again, larger ones go back to the system."""
@@ -42,20 +41,16 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.number = 0
-        self._before: dict[int, Any] = {}
+        self._handling = ExitStack()
 
     def __enter__(self) -> StopSignal:
-        self._before = {
-            number: signal.signal(number, self._note)
-            for number in STOP_SIGNALS
-            if signal.getsignal(number) != signal.SIG_IGN  # as `nohup` has it
-        }
+        self._handling.enter_context(handling(self._note))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        self._handling.close()
 
     def __call__(self) -> bool:
         """Whether a signal came."""
@@ -68,11 +63,7 @@ class StopSignal:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
-        self._restore()
+        self._handling.close()
         # Not print: the signal may have come in the middle of one.
         with suppress(OSError):  # the terminal may be gone
             os.write(2, b"\nending after this step, with a checkpoint; once more ends at once\n")
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
