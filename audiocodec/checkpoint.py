@@ -9,7 +9,6 @@ import copy
 import hashlib
 import json
 import os
-import secrets
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from safetensors.torch import save as to_safetensors
 from audiocodec.config import dump_yaml, from_mapping, load_config, to_mapping
 from audiocodec.errors import AudioCodecError, CheckpointError, InputError
 from audiocodec.model import CodecModel, ModelConfig, build_model
+from audiocodec.storage import make_folder, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,9 +75,10 @@ def save_model(
     data = to_safetensors(tensors, {"audiocodec": json.dumps(document, sort_keys=True)})
     folder = Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / WEIGHTS_NAME, data)
-        _replace(folder / CONFIG_NAME, dump_yaml(config).encode())
+        make_folder(folder)
+        for name, content in ((WEIGHTS_NAME, data), (CONFIG_NAME, dump_yaml(config).encode())):
+            with replacing(folder / name) as temporary:
+                temporary.write_bytes(content)
     except OSError as error:
         raise CheckpointError(
             f"{folder}: cannot be written ({error.strerror}); choose another folder"
@@ -197,16 +198,6 @@ def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
             f"weight {name} is not finite as {stored.dtype}; save an earlier state or full precision"
         )
     return stored.clone().contiguous()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _check_file(file: Path) -> Path:

@@ -15,6 +15,7 @@ from audiocodec.bitstream import ContainerReader, ContainerWriter
 from audiocodec.bitstream.opening import open_container
 from audiocodec.coding import Codes, PacketDecoder, PacketEncoder, Samples
 from audiocodec.errors import InputError
+from audiocodec.storage import new_file
 
 if TYPE_CHECKING:
     from audiocodec.bitstream import Header
@@ -128,7 +129,7 @@ def encode_file(
     # The header of an MP3 file only estimates the length.
     header = header_of(found, None if found.format.startswith(("MP3", "MPEG")) else found.length)
     blocks = watched(audio.blocks(source, BLOCK_LENGTH), found.length, progress)
-    with audio.new_file(target, overwrite) as temporary, temporary.open("wb") as file:
+    with new_file(target, overwrite) as temporary, temporary.open("wb") as file:
         write_blocks(model, header, file, blocks, denoise)
     return header
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.audio import new_file
 from audiocodec.bitstream import Header
 from audiocodec.errors import InputError
+from audiocodec.storage import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

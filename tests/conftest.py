@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Before torch and numpy start theirs: tests are small, and several of them run at a time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,17 @@ def _voice(seconds: float, sample_rate: int = 16000, channels: int = 1, seed: in
         loudness = np.clip(np.sin(2 * np.pi * 1.7 * time + rng.uniform(0, 6)) + 0.5, 0, 1)
         out.append(0.1 * loudness * tone + 0.003 * rng.standard_normal(len(time)))
     return np.stack(out).astype(np.float32)
+
+
+@pytest.fixture
+def hear_signals() -> Generator[None]:
+    """Signals end processes started meanwhile, also where `nohup` or `&` ignored them for the tests."""
+    handlers = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+    found = {getattr(signal, name): new for name, new in handlers.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, new) for number, new in found.items()}
+    yield
+    for number, old in before.items():
+        signal.signal(number, old)
 
 
 @pytest.fixture(scope="session")

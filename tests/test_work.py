@@ -78,6 +78,7 @@ def test_what_is_shared_goes_before_the_arguments_and_time_can_run_out():
             pool.next(0.1)
 
 
+@pytest.mark.usefixtures("hear_signals")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 @pytest.mark.parametrize("number", [*STOP_SIGNALS, signal.SIGKILL], ids=lambda number: number.name)
 def test_processes_end_in_order_with_their_parent(tmp_path, number):
@@ -85,11 +86,7 @@ def test_processes_end_in_order_with_their_parent(tmp_path, number):
     (tmp_path / "tests_of_work.py").write_text(TASK)
     (tmp_path / "parent.py").write_text(PARENT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else it may be ignored from the start
-    try:
-        parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, env=environment)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, env=environment)
     notes = [tmp_path / "a.part", tmp_path / "b.part"]
     wait_until(lambda: all(note.exists() and note.read_text() for note in notes))
     workers = [int(note.read_text()) for note in notes]

@@ -5,7 +5,7 @@ from audiocodec.audio.mixing import mono
 from audiocodec.audio.reading import AudioInfo, blocks, blocks_of_bytes, info, read
 from audiocodec.audio.resampling import Resampler, resample
 from audiocodec.audio.samples import check_sample_rate, check_samples
-from audiocodec.audio.writing import BlockWriter, new_file, write
+from audiocodec.audio.writing import BlockWriter, write
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -20,7 +20,6 @@ __all__ = [
     "find_audio",
     "info",
     "mono",
-    "new_file",
     "read",
     "resample",
     "write",

@@ -1,13 +1,10 @@
-"""Writing sound files so that nothing half-written is ever left: a hidden file, renamed at the end."""
+"""Writing sound files."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import secrets
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -17,67 +14,16 @@ from numpy.typing import NDArray
 
 from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate
 from audiocodec.errors import InputError
+from audiocodec.storage import new_file
 
 logger = logging.getLogger(__name__)
 
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _MAX_WAV_BYTES = 0xFFFFFFFF - (1 << 16)  # sizes in a WAV header have 32 bits; some room for the header
 _FULL_SCALE = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FORMATS = {
     ".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".opus": "OGG", ".mp3": "MP3",
     ".aiff": "AIFF", ".aif": "AIFF", ".caf": "CAF", ".w64": "W64", ".rf64": "RF64", ".au": "AU",
 }  # fmt: skip
-
-
-@contextmanager
-def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Generator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` when the block ends well, else goes.
-
-    Raises:
-        InputError: `path` exists and `overwrite` is False, or cannot be written.
-    """
-    target = Path(path)
-    _check_target(target, overwrite)
-    target = target.resolve()  # a link stays a link, its target is replaced
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
-    try:
-        temporary.touch(exist_ok=False)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
-    try:
-        yield temporary
-        _check_target(Path(path), overwrite)
-        os.replace(temporary, target)
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        raise InputError(f"{path}: cannot be written ({error.strerror}); free some space") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def already_there(path: Path) -> InputError:
-    """Why a file is not written where there is one."""
-    return InputError(f"{path}: exists already and is not overwritten unless asked (--force)")
-
-
-def _check_target(path: Path, overwrite: bool) -> None:
-    if os.path.isdir(path):
-        raise InputError(f"{path}: is a folder; name a file in it")
-    if not os.path.isdir(path.parent):
-        raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return
-    except OSError as error:  # a name too long, a folder that may not be entered
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
-    if not path.is_file():
-        raise InputError(f"{path}: is no regular file and would be replaced by one; choose another name")
-    if not overwrite:
-        raise already_there(path)
-    if not os.access(path, os.W_OK):
-        raise InputError(f"{path}: is read-only; change its permissions or choose another name")
 
 
 class BlockWriter:

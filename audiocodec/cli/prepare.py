@@ -168,7 +168,7 @@ def scan_some(paths: Sequence[Path], progress: Callable[[float], None]) -> list[
 def _write_bad(path: Path, bad: Sequence[tuple[Path, Failure]], manifest: Path) -> None:
     import json
 
-    from audiocodec.audio import new_file
+    from audiocodec.storage import new_file
 
     if not bad:
         path.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ import numpy as np
 from audiocodec import audio
 from audiocodec.effects.room import direct_path
 from audiocodec.errors import InputError, require
+from audiocodec.storage import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +115,10 @@ def ensure_rooms(
             _write_bank(made, count, sample_rate, seed, progress)
             if not manifest.is_file():  # another process may have been faster
                 shutil.rmtree(bank, ignore_errors=True)
+                for path in (*made.iterdir(), made):
+                    sync(path)
                 os.replace(made, bank)
+                sync(folder)
     except OSError as error:
         if manifest.is_file():
             return manifest

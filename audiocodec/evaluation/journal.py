@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import Any, cast
 
 from audiocodec.errors import InputError
 from audiocodec.evaluation.rows import Row
+from audiocodec.storage import try_lock
 
 NAME = "rows.jsonl"
 
@@ -43,7 +43,7 @@ class Journal:
             raise InputError(
                 f"{self.path}: cannot be written ({error.strerror}); choose another -o"
             ) from error
-        if not _lock(self._file.fileno()):
+        if not try_lock(self._file.fileno()):
             self._file.close()
             raise InputError(f"{self.path.parent}: another evaluation is writing here; choose another -o")
         self.rows = self._read()
@@ -76,16 +76,3 @@ class Journal:
                 if isinstance(found.get("key"), str) and isinstance(found.get("row"), dict):
                     rows[found["key"]] = found["row"]
         return rows
-
-
-def _lock(descriptor: int) -> bool:
-    """Hold the file for this process; the system lets go when it ends. Windows holds it by itself."""
-    if os.name != "posix":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

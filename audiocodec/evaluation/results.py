@@ -23,6 +23,7 @@ from audiocodec.evaluation.report.markdown import write_markdown
 from audiocodec.evaluation.report.page import write_report
 from audiocodec.evaluation.rows import write_rows
 from audiocodec.evaluation.summary import summarise
+from audiocodec.storage import replacing
 from audiocodec.work import available_cpus
 
 if TYPE_CHECKING:
@@ -143,9 +144,8 @@ def environment() -> dict[str, Any]:
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     """Write summary.json, complete or not at all; NaN and infinity become null."""
-    part = folder / ".summary.json.part"
-    part.write_text(json.dumps(plain(summary), indent=1, allow_nan=False), encoding="utf-8")
-    part.replace(folder / "summary.json")
+    with replacing(folder / "summary.json") as part:
+        part.write_text(json.dumps(plain(summary), indent=1, allow_nan=False), encoding="utf-8")
 
 
 def plain(value: Any) -> Any:

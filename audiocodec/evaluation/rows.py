@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from audiocodec.errors import require
 from audiocodec.metrics import METRICS, Metric
+from audiocodec.storage import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,13 +148,12 @@ def _cell(row: Mapping[str, Any], column: Column) -> Any:
 def write_rows(frame: pd.DataFrame, folder: Path) -> None:
     """Write rows.parquet and rows.csv, each complete or not at all; lists are JSON in the CSV."""
     for name in ("rows.parquet", "rows.csv"):
-        part = folder / f".{name}.part"
-        if name.endswith("parquet"):
-            frame.to_parquet(part, index=False)
-        else:
-            lists = [name for name in frame.columns if name.endswith("_by_stage")]
-            frame.assign(**{name: frame[name].map(_as_json) for name in lists}).to_csv(part, index=False)
-        part.replace(folder / name)
+        with replacing(folder / name) as part:
+            if name.endswith("parquet"):
+                frame.to_parquet(part, index=False)
+            else:
+                lists = [name for name in frame.columns if name.endswith("_by_stage")]
+                frame.assign(**{name: frame[name].map(_as_json) for name in lists}).to_csv(part, index=False)
 
 
 def _as_json(value: Any) -> str:

@@ -16,6 +16,7 @@ COMMAND = [sys.executable, "-m", "audiocodec"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("hear_signals"),
     pytest.mark.skipif(sys.platform != "linux", reason="signals, /dev/full and /proc of Linux"),
 ]
 
@@ -67,15 +68,11 @@ def wait_until(condition, process=None):
 
 def stop(place, arguments, number, ready):
     """Start a command, send a signal once `ready()`; gives the status and what stands on stderr."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # else it may be ignored from the start
     (place / "temporary").mkdir(exist_ok=True)
-    try:
-        process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)], cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True, env={**os.environ, "TMPDIR": str(place / "temporary")},
-        )  # fmt: skip
-    finally:
-        signal.signal(signal.SIGINT, before)
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, "TMPDIR": str(place / "temporary")},
+    )  # fmt: skip
     wait_until(ready, process)
     workers = children(process)
     process.send_signal(number)

@@ -134,7 +134,8 @@ def test_mistakes_are_one_line_and_leave_no_run(place, run, arguments, words):
     assert not list(place.rglob("log.jsonl"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("hear_signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_in_order(place, run, monkeypatch, number, capfd):
     """The checkpoint is written after the step, the status tells the signal, and the run goes on."""
     report = TrainDisplay.report

@@ -9,7 +9,7 @@ from html import escape
 from audiocodec.adaptation.dashboard.charts import Line, heat_map, line_chart, state_strip
 from audiocodec.adaptation.dashboard.style import STYLE
 from audiocodec.adaptation.dashboard.timeline import Timeline, Window
-from audiocodec.audio import new_file
+from audiocodec.storage import new_file
 
 CHARTS: tuple[tuple[str, dict[str, str], float | None], ...] = (
     (

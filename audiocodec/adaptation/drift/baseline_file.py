@@ -16,8 +16,8 @@ from audiocodec.adaptation.drift.baseline import Baseline
 from audiocodec.adaptation.drift.measures import CODE_MEASURES, ERROR_MEASURES, LATENT_MEASURES
 from audiocodec.adaptation.drift.null import NullDistribution
 from audiocodec.adaptation.statistics.statistics_file import VERSION, from_arrays, read_file, to_arrays
-from audiocodec.audio import new_file
 from audiocodec.errors import InputError
+from audiocodec.storage import new_file
 
 BASELINE_NAME = "baseline.safetensors"
 """Beside the weights of a model."""

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from audiocodec.adaptation.registry.disk import OnStep, cannot_write, make_folder, sync_folder
+from audiocodec.adaptation.registry.disk import OnStep, cannot_write
 from audiocodec.errors import RegistryError
+from audiocodec.storage import make_folder, sync
 
 KINDS = ("baseline", "publish", "refuse", "import", "activate", "rollback", "export")
 NO_HASH = "0" * 64
@@ -188,7 +189,7 @@ class AuditLog:
             finally:
                 os.close(descriptor)
             if new:
-                sync_folder(self.path.parent)
+                sync(self.path.parent)
         except OSError as error:
             raise cannot_write(self.path, error) from error
         self._on_step("event written")

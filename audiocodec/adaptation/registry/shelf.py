@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from audiocodec.adaptation.registry.delta import Array
-from audiocodec.adaptation.registry.disk import PART_SUFFIX, OnStep, write_new
+from audiocodec.adaptation.registry.disk import OnStep, write_new
 from audiocodec.adaptation.registry.revision_file import (
     IDENTITY,
     MAX_DEPTH,
@@ -19,6 +19,7 @@ from audiocodec.adaptation.registry.revision_file import (
     unpack,
 )
 from audiocodec.errors import RegistryError
+from audiocodec.storage import PART_SUFFIX
 
 SUFFIX = ".safetensors"
 ID_DIGITS = 32

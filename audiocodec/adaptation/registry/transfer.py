@@ -12,8 +12,8 @@ from audiocodec.adaptation.registry.revision import Revision
 from audiocodec.adaptation.registry.revision_file import pack, read_facts, sha256
 from audiocodec.adaptation.registry.shelf import ID_DIGITS, Shelf
 from audiocodec.adaptation.registry.signatures import check, public_bytes, read_private_key, read_public_key
-from audiocodec.audio import new_file
 from audiocodec.errors import RegistryError
+from audiocodec.storage import new_file
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry.store import Registry
@@ -44,8 +44,9 @@ def export_revision(
         "revisions": [part.codebook_id for part, _ in chosen],
         "signer": None if key is None else public_bytes(key.public_key()).hex(),
     }
-    with new_file(path, overwrite) as temporary, registry.locked():
-        temporary.write_bytes(data)
+    with registry.locked():
+        with new_file(path, overwrite) as temporary:
+            temporary.write_bytes(data)
         registry.log_event("export", revision.model_id, revision.codebook_id, details)
     return revision
 

@@ -18,8 +18,8 @@ from audiocodec.adaptation.statistics.error import BINS, ErrorStatistics
 from audiocodec.adaptation.statistics.moments import Moments
 from audiocodec.adaptation.statistics.record import StageStatistics, Statistics
 from audiocodec.adaptation.statistics.reservoir import Reservoir
-from audiocodec.audio import new_file
 from audiocodec.errors import InputError
+from audiocodec.storage import new_file
 
 VERSION = 1
 MAX_FILE_BYTES = 256 << 20

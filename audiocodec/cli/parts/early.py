@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from audiocodec import pretrained
-from audiocodec.audio.writing import already_there
 from audiocodec.cli.parts.output import Output, failure
 from audiocodec.cli.parts.paths import missing
 from audiocodec.cli.parts.stores import open_store
 from audiocodec.errors import BitrateError, InputError
+from audiocodec.storage import already_there
 
 
 def check_named(model: str | None = None, bitrate: float | None = None, store: Path | None = None) -> None:

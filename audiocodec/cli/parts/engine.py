@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from audiocodec.audio.writing import already_there
 from audiocodec.cli.parts.paths import PIPE, Item
+from audiocodec.storage import already_there
 
 Engine = Annotated[
     Literal["local", "ray"],

@@ -10,8 +10,8 @@ from pathlib import Path
 import typer
 
 from audiocodec.audio.files import is_dead_link, list_audio, no_audio
-from audiocodec.audio.writing import already_there
 from audiocodec.errors import InputError
+from audiocodec.storage import already_there
 
 PIPE = Path("-")
 

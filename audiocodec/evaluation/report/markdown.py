@@ -13,13 +13,13 @@ from audiocodec.evaluation.report.headline import flattery, judge, scores_of
 from audiocodec.evaluation.report.noise import SCORES as FALLING
 from audiocodec.evaluation.report.rates import COMPARED, NOTHING_SHARED
 from audiocodec.evaluation.score_table import CLEAN, noises_at
+from audiocodec.storage import replacing
 
 
 def write_markdown(summary: Entry, meta: Entry, path: Path) -> None:
     """Write the tables, complete or not at all; `summary` and `meta` as for `write_report`."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(render(summary, meta), encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(render(summary, meta), encoding="utf-8")
 
 
 def render(summary: Entry, meta: Entry) -> str:

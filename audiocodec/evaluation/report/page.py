@@ -10,6 +10,7 @@ from audiocodec.evaluation.report import closing, headline, noise, rates, text
 from audiocodec.evaluation.report.examples import Example
 from audiocodec.evaluation.report.facts import Entry, Facts
 from audiocodec.evaluation.report.style import page
+from audiocodec.storage import replacing
 
 
 def write_report(summary: Entry, meta: Entry, examples: Iterable[Example], path: Path) -> None:
@@ -21,9 +22,8 @@ def write_report(summary: Entry, meta: Entry, examples: Iterable[Example], path:
         examples: the worst rows with their sounds, as `examples` makes them; taken until the page is large.
         path: of the page.
     """
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(render(summary, meta, examples), encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(render(summary, meta, examples), encoding="utf-8")
 
 
 def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str:

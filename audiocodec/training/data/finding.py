@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiocodec.audio import new_file
 from audiocodec.errors import InputError
+from audiocodec.storage import new_file
 from audiocodec.training.data.corpora import find_corpus, read_corpus
 from audiocodec.training.data.cuts import is_cuts, read_cuts
 from audiocodec.training.data.manifest import Recording, read_folder, read_recordings

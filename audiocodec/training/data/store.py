@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiocodec import audio
 from audiocodec.errors import InputError
+from audiocodec.storage import new_file
 from audiocodec.training.data.decoding import decode_all, to_float32
 from audiocodec.work import available_cpus
 
@@ -112,7 +112,7 @@ class SampleStore:
             raise InputError(f"{samples_file.parent}: cannot be written ({error.strerror})") from error
         lengths = np.zeros(len(self.recordings), np.int64)
         skipped: dict[str, str] = {}
-        with audio.new_file(samples_file, overwrite=True) as part, part.open("wb") as file:
+        with new_file(samples_file, overwrite=True) as part, part.open("wb") as file:
             start = _write_header(file, 0)
             decoded = decode_all(self.recordings, self.sample_rate, jobs)
             for number, (recording, blocks) in enumerate(zip(self.recordings, decoded, strict=True)):
@@ -126,9 +126,9 @@ class SampleStore:
                 raise InputError(f"none of {len(lengths)} recordings can be read; the first: {first}")
             file.seek(0)
             assert _write_header(file, int(lengths.sum())) == start, "numpy leaves room for a longer shape"
-        with audio.new_file(about_file, overwrite=True) as part:
+        with new_file(about_file, overwrite=True) as part:
             part.write_text(json.dumps({"skipped": skipped, "bytes": sizes}), "utf-8")
-        with audio.new_file(lengths_file, overwrite=True) as part, part.open("wb") as file:
+        with new_file(lengths_file, overwrite=True) as part, part.open("wb") as file:
             np.save(file, lengths)
 
     def _tell_skipped(self, total: int) -> None:

@@ -15,7 +15,7 @@ MODEL_NAME = "model"
 TENSORBOARD_NAME = "tensorboard"
 CHECKPOINT = re.compile(r"checkpoint-(\d{9,})\.safetensors")
 OURS = re.compile(
-    rf"{CHECKPOINT.pattern}|checkpoint-\d+\.partial|bad-batch-\d+(-rank\d+)?\.npy|{CONFIG_NAME}|{LOG_NAME}|{REPORT_NAME}|{MODEL_NAME}|{TENSORBOARD_NAME}"
+    rf"{CHECKPOINT.pattern}|\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.part|bad-batch-\d+(-rank\d+)?\.npy|{CONFIG_NAME}|{LOG_NAME}|{REPORT_NAME}|{MODEL_NAME}|{TENSORBOARD_NAME}"
 )
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from audiocodec.audio import new_file
 from audiocodec.errors import InputError, MissingPackageError
+from audiocodec.storage import new_file
 from audiocodec.training.run.folder import LOG_NAME, TENSORBOARD_NAME
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from audiocodec.audio import new_file
 from audiocodec.config import dump_yaml
+from audiocodec.storage import new_file
 from audiocodec.training.best import best_score
 from audiocodec.training.run.folder import CONFIG_NAME
 from audiocodec.training.run.log import Means, RunLog, to_floats

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from audiocodec.audio import new_file
 from audiocodec.config import dump_yaml
+from audiocodec.storage import new_file
 from audiocodec.training.run.charts import COLOURS, Line, heat_map, legend, line_chart, number, sparkline
 from audiocodec.training.run.folder import LOG_NAME, REPORT_NAME
 from audiocodec.training.run.page import page

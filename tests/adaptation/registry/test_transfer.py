@@ -47,6 +47,15 @@ def keys(tmp_path):
     return made
 
 
+def test_a_file_is_logged_when_it_has_its_name(store, published, tmp_path, monkeypatch):
+    """The log must not tell of a file that a kill in between left unnamed."""
+    revision, file = published(1), tmp_path / "hall.nacbook"
+    log, seen = store.log_event, []
+    monkeypatch.setattr(store, "log_event", lambda *facts: (seen.append(file.exists()), log(*facts)))
+    store.export(revision.codebook_id, file)
+    assert seen == [True]
+
+
 def test_changes_travel_without_what_the_receiver_has(store, receiver, published, tmp_path):
     first = published(1, verdict={"pesq": 0.1}, environment="hall")
     second = published(2)

@@ -22,14 +22,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.fixture
-def interruptible():
-    """Ctrl-C interrupts, also where the tests were started in the background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="concerns glibc and x86 or Arm on Linux")
 def test_denormals_are_zero_in_all_threads_and_memory_is_kept():
     """Without it, 50 blocks of 16 MB cost some 200,000 page faults, or 400 where huge pages are on."""
@@ -38,7 +30,8 @@ def test_denormals_are_zero_in_all_threads_and_memory_is_kept():
     assert int(done.stdout) < 20_000
 
 
-def test_the_second_signal_ends_at_once(capfd, interruptible):
+@pytest.mark.usefixtures("hear_signals")
+def test_the_second_signal_ends_at_once(capfd):
     with StopSignal() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGINT)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiocodec.audio import new_file
+from audiocodec.storage import new_file
 from audiocodec.training.data.corpora import complete_splits
 from audiocodec.training.data.scanning.measuring import measure
 

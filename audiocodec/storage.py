@@ -1,0 +1,125 @@
+"""Files that survive a kill or a power cut at any moment: whole and on the disk, or not there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from audiocodec.errors import InputError
+
+PART_SUFFIX = ".part"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
+_NAME_BYTES = 100
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Generator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` when the block ends well, else goes.
+
+    Raises:
+        InputError: `path` exists and `overwrite` is False, or cannot be written.
+    """
+    target = Path(path)
+    _check_target(target, overwrite)
+    begun = False
+    try:
+        with replacing(target.resolve()) as temporary:  # a link stays a link, its target is replaced
+            begun = True
+            yield temporary
+            _check_target(target, overwrite)
+    except OSError as error:
+        if begun and error.errno not in (*_FULL, errno.EROFS):
+            raise
+        remedy = "free some space" if error.errno in _FULL else "choose another place"
+        raise InputError(f"{path}: cannot be written ({error.strerror}); {remedy}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Yield a temporary path beside `path`, which becomes `path` when its content is on the disk.
+
+    A reader sees the old file or the new one. When the block fails the temporary file goes.
+    """
+    temporary = hidden_beside(path)
+    temporary.touch(exist_ok=False)
+    try:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def hidden_beside(path: Path) -> Path:
+    """A name for what becomes `path`; no longer than file systems allow, which count bytes."""
+    name = os.fsencode(path.name)[:_NAME_BYTES].decode("utf-8", "ignore")
+    return path.with_name(f".{name}.{secrets.token_hex(6)}{PART_SUFFIX}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that their names are on the disk."""
+    missing = [part for part in (folder, *folder.parents) if not part.is_dir()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in reversed(missing):
+        sync(part.parent)
+
+
+def sync(path: Path) -> None:
+    """Put the content of a file, or the names in a folder, on the disk, where the system can."""
+    if sys.platform == "win32" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:  # of some network file systems
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process, unless another one has it; the system lets go when it ends."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def already_there(path: Path) -> InputError:
+    """Why a file is not written where there is one."""
+    return InputError(f"{path}: exists already and is not overwritten unless asked (--force)")
+
+
+def _check_target(path: Path, overwrite: bool) -> None:
+    if os.path.isdir(path):
+        raise InputError(f"{path}: is a folder; name a file in it")
+    if not os.path.isdir(path.parent):
+        raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+    if not path.is_file():
+        raise InputError(f"{path}: is no regular file and would be replaced by one; choose another name")
+    if not overwrite:
+        raise already_there(path)
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{path}: is read-only; change its permissions or choose another name")
