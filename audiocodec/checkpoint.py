@@ -254,7 +254,9 @@ def _check_sizes(value: Any, name: str) -> None:
 def _check_beside(file: Path, config: ModelConfig) -> None:
     """Refuse a config.yaml that was edited: it would be ignored otherwise."""
     beside = file.with_name(CONFIG_NAME)
-    if file.name == WEIGHTS_NAME and beside.is_file() and load_config(ModelConfig, beside) != config:
+    if file.name != WEIGHTS_NAME or not beside.is_file():
+        return
+    if load_config(ModelConfig, beside, extend=False) != config:
         raise CheckpointError(
             f"{beside} differs from the configuration inside the file; delete it or restore it"
         )

@@ -11,7 +11,7 @@ def run(tmp_path):
         "config.yaml",
         "log.jsonl",
         "checkpoint-000000007.safetensors",
-        "checkpoint-000000008.partial",
+        ".checkpoint-000000008.safetensors.0123456789ab.part",
     ):
         (tmp_path / name).write_text("x")
     for name in ("model", "tensorboard", "cache"):
