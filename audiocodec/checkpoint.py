@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 
 from audiocodec.config import dump_yaml, from_mapping, load_config, to_mapping
+from audiocodec.devices import undisturbed
 from audiocodec.errors import AudioCodecError, CheckpointError, InputError
 from audiocodec.model import CodecModel, ModelConfig, build_model
 from audiocodec.storage import make_folder, replacing
@@ -85,6 +86,7 @@ def save_model(
         ) from error
 
 
+@undisturbed(torch.device("cpu"))
 def load_model(
     path: str | os.PathLike[str], device: str | torch.device = "cpu"
 ) -> tuple[CodecModel, ModelConfig, dict[str, str]]:
@@ -128,7 +130,7 @@ def weights_file(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     file = path / WEIGHTS_NAME if path.is_dir() else path
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise CheckpointError(f"{path}: no model here; name a folder with {WEIGHTS_NAME}, or the file itself")
     return file
 
