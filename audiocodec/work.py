@@ -304,9 +304,10 @@ def _interrupts_wait() -> Generator[None]:
 
 def _serve(connection: Connection) -> None:
     """What a process of a pool does."""
-    _obey_the_parent()
     try:
+        _obey_the_parent()
         _work(connection)
+        _hear_no_more()
     except SystemExit as stopped:
         # All is tidied up; to take modules and models apart would last longer than what was stopped.
         os._exit(stopped.code if isinstance(stopped.code, int) else 1)
@@ -352,9 +353,13 @@ def _obey_the_parent() -> None:
 
 def _stop_once(number: int, frame: FrameType | None) -> None:
     """Raise SystemExit, and let no second signal disturb what is tidied up meanwhile."""
-    for other in STOP_SIGNALS[1:]:
-        signal.signal(other, signal.SIG_IGN)
+    _hear_no_more()
     _stop(number, frame)
+
+
+def _hear_no_more() -> None:
+    for number in STOP_SIGNALS[1:]:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end_with(parent: Any) -> None:

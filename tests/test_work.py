@@ -30,9 +30,29 @@ if __name__ == "__main__":
             pool.submit(name, leave_a_note, name)
         pool.next()
 """
+ENDING = """
+import multiprocessing, sys
+from tests_of_work import be_stopped_at_the_end
+from audiocodec.work import _serve
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,))
+    process.start()
+    theirs.close()
+    for message in ((), (be_stopped_at_the_end, ())):
+        ours.send(message)
+        ours.recv()
+    ours.close()
+    process.join()
+    sys.exit(process.exitcode)
+"""
 TASK = """
-import os, time
+import os, signal, time
+from multiprocessing.util import Finalize
 from pathlib import Path
+def be_stopped_at_the_end():
+    Finalize(None, os.kill, (os.getpid(), signal.SIGTERM), exitpriority=1)
 def leave_a_note(name):
     note = Path(f"{name}.part")
     note.write_text(str(os.getpid()))
@@ -95,6 +115,17 @@ def test_processes_end_in_order_with_their_parent(tmp_path, number):
     assert status == (-number if number == signal.SIGKILL else 128 + number)
     wait_until(lambda: not any(Path(f"/proc/{worker}/stat").exists() for worker in workers))
     assert not any(note.exists() for note in notes)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+def test_a_process_that_is_ending_is_not_stopped_once_more(tmp_path):
+    """All are told to stop when a pool ends, also one with nothing more to do: nobody sees a traceback."""
+    (tmp_path / "tests_of_work.py").write_text(TASK)
+    (tmp_path / "parent.py").write_text(ENDING)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    done = subprocess.run([sys.executable, "parent.py"], cwd=tmp_path, env=environment, capture_output=True,
+                          text=True, timeout=DEADLINE_SECONDS)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_signals_raise_and_are_given_back():

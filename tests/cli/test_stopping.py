@@ -143,7 +143,16 @@ WORKING = {
 @pytest.fixture(scope="module")
 def baseline(place, tiny_folder):
     """What `monitor` compares with."""
-    command = ["baseline", "sounds/0.wav", "sounds/1.wav", "-o", "sounds.safetensors", "--windows", "50", "-q"]
+    command = [
+        "baseline",
+        "sounds/0.wav",
+        "sounds/1.wav",
+        "-o",
+        "sounds.safetensors",
+        "--windows",
+        "50",
+        "-q",
+    ]
     subprocess.run([*COMMAND, *command, "--model", str(tiny_folder)], cwd=place, check=True, timeout=600)
 
 
