@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from audiocodec.cli.parts import options
 from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.process import StopSignal, prepare_to_compute
 from audiocodec.cli.parts.train_display import TrainDisplay
+
+if TYPE_CHECKING:
+    from audiocodec.training.config import TrainConfig
 
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a recipe that comes along.")
@@ -22,7 +25,12 @@ Overrides = Annotated[
 Folder = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run folder; default: runs/NAME.")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the newest checkpoint; where there is none, start.")
+]
+ForceConfig = Annotated[
+    bool, typer.Option("--force-config", help="Go on with --resume as another experiment than it was.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the run in this folder.")]
 
 
@@ -31,6 +39,7 @@ def train(
     overrides: Overrides = None,
     out: Folder = None,
     resume: Resume = False,
+    force_config: ForceConfig = False,
     force: Force = False,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -39,12 +48,15 @@ def train(
     """Train a model as a recipe says, into a run folder with checkpoints, log and the model itself.
 
     Ctrl-C, SIGTERM or SIGHUP ends it after a step, with a checkpoint; --resume then goes on as if nothing
-    had been.
+    had been. What the recipe says otherwise than the run's config.yaml is shown; learning rate, batch, losses
+    and whatever else makes another experiment need --force-config. The old file is kept as config-STEP.yaml.
 
     Example: audiocodec train speech-16k data.manifest=recordings.csv -o runs/mine
     """
     if resume and force:
         raise typer.BadParameter("--resume goes on with a run, --force replaces it; give one of them")
+    if force_config and not resume:
+        raise typer.BadParameter("--force-config is for runs that go on; give --resume too")
     output = Output(json, quiet)
     prepare_to_compute()
     from audiocodec.training.data.opening import open_data
@@ -60,7 +72,10 @@ def train(
     output = output if processes.first else Output(False, True)
     require_tensorboard()
     with processes.in_turn():
-        check_free(folder, resume=resume or not processes.first, force=force)
+        if processes.first:
+            check_free(folder, resume=resume, force=force)
+            if resume:
+                _compare(folder, config, processes.world_size, force_config, output)
         with output.progress("decoding recordings", 1.0) as show:
             data = open_data(config, folder, show, processes.rank, processes.world_size, processes.device)
     trainer = Trainer(config, folder, data, processes)
@@ -75,3 +90,19 @@ def train(
         f"step {trainer.step_number} of {config.steps}; run folder {folder}",
     )
     stop.exit_if_stopped()
+
+
+def _compare(folder: Path, config: TrainConfig, processes: int, force: bool, output: Output) -> None:
+    """Say what the run in `folder` would go on with that it did not have before, or that there is none.
+
+    Raises:
+        AudioCodecError: it would be another experiment, and `force` is False.
+    """
+    from audiocodec.training.run.changes import check_changes
+    from audiocodec.training.run.folder import CONFIG_NAME, checkpoints
+
+    if not checkpoints(folder):
+        output.warn(folder, "has no checkpoint to go on from; a new run starts")
+        return
+    for change in check_changes(folder, config, processes, force):
+        output.warn(folder / CONFIG_NAME, f"{change}")

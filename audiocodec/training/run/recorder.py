@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from audiocodec.config import dump_yaml
-from audiocodec.storage import new_file
 from audiocodec.training.best import best_score
-from audiocodec.training.run.folder import CONFIG_NAME
+from audiocodec.training.run.changes import write_config
 from audiocodec.training.run.log import Means, RunLog, to_floats
 from audiocodec.training.run.report import write_report
 from audiocodec.training.run.state import save_state
@@ -39,8 +37,7 @@ class Recorder:
         self.switched: list[float] = []
         self.log: RunLog | None = None
         if trainer.processes.first:
-            with new_file(trainer.folder / CONFIG_NAME, overwrite=True) as part:
-                part.write_text(dump_yaml(trainer.config), encoding="utf-8")
+            write_config(trainer.folder, trainer.config, trainer.step_number)
             self.log = RunLog(trainer.folder, trainer.step_number)
             if trainer.clips and trainer.config.judge_clips:
                 say_what_is_missing()
