@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 
 from audiocodec.config import dump_yaml, from_mapping, load_config, to_mapping
+from audiocodec.devices import undisturbed
 from audiocodec.errors import AudioCodecError, CheckpointError, InputError
 from audiocodec.model import CodecModel, ModelConfig, build_model
 from audiocodec.storage import make_folder, replacing
@@ -85,6 +86,7 @@ def save_model(
         ) from error
 
 
+@undisturbed(torch.device("cpu"))
 def load_model(
     path: str | os.PathLike[str], device: str | torch.device = "cpu"
 ) -> tuple[CodecModel, ModelConfig, dict[str, str]]:
@@ -128,7 +130,7 @@ def weights_file(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     file = path / WEIGHTS_NAME if path.is_dir() else path
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise CheckpointError(f"{path}: no model here; name a folder with {WEIGHTS_NAME}, or the file itself")
     return file
 
@@ -254,7 +256,9 @@ def _check_sizes(value: Any, name: str) -> None:
 def _check_beside(file: Path, config: ModelConfig) -> None:
     """Refuse a config.yaml that was edited: it would be ignored otherwise."""
     beside = file.with_name(CONFIG_NAME)
-    if file.name == WEIGHTS_NAME and beside.is_file() and load_config(ModelConfig, beside) != config:
+    if file.name != WEIGHTS_NAME or not beside.is_file():
+        return
+    if load_config(ModelConfig, beside, extend=False) != config:
         raise CheckpointError(
             f"{beside} differs from the configuration inside the file; delete it or restore it"
         )

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from audiocodec import audio, files, pretrained
-from audiocodec.audio.arrays import as_channels, as_samples
+from audiocodec.audio.arrays import as_array, as_channels, as_samples
 from audiocodec.bitstream import ContainerReader, Header
 from audiocodec.bitstream.header import MAX_NAME_BYTES
 from audiocodec.checkpoint import WEIGHTS_NAME, identify_codebooks, load_model, model_id, weights_file
 from audiocodec.coding import PacketDecoder, PacketEncoder
 from audiocodec.devices import device_of, resolve_device
-from audiocodec.errors import InputError
+from audiocodec.errors import InputError, RegistryError
 from audiocodec.revisions import CodebookStore, Revisions
 from audiocodec.streaming import StreamDecoder, StreamEncoder
 
@@ -125,7 +125,7 @@ class Codec:
             InputError: the codes do not fit the model.
             RegistryError: they were made with another model, or with codebooks that are not at hand.
         """
-        codes, header = np.asarray(encoded.codes), encoded.header
+        codes, header = as_array(encoded.codes), encoded.header
         if codes.ndim == 4:
             items = [self.decode(EncodedAudio(item, header))[0] for item in codes]
             return np.stack(items), header.sample_rate
@@ -264,6 +264,8 @@ class Codec:
         Raises:
             RegistryError: they are not at hand.
         """
+        if not revision:
+            raise RegistryError("a revision without a name; give some letters of its identity")
         model = self.revisions.get(revision)
         metadata = {
             **self.metadata,

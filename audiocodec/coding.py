@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from audiocodec.audio import Resampler
 from audiocodec.audio.concealment import Concealer
-from audiocodec.devices import device_of
+from audiocodec.devices import device_of, undisturbed
 from audiocodec.errors import InputError
 from audiocodec.nn.film import NO_SWITCH
 from audiocodec.nn.streaming import StreamState
@@ -105,15 +105,16 @@ class PacketEncoder:
         self._waiting, self._waiting_length = [samples[:, used:].copy()], samples.shape[1] - used
         return np.split(samples[:, :used], count, axis=1)
 
-    @torch.inference_mode()
     def _encode(self, samples: Samples) -> Codes:
-        wav = torch.from_numpy(np.ascontiguousarray(samples)).to(device_of(self._model))
-        on = self._switch.take(self._header.packet_frames)
-        if isinstance(on, torch.Tensor):
-            on = on.to(wav.device).expand(len(wav), -1)
-        codes = self._model.encode(wav[:, None], self._header.num_quantizers, self._state, on)
-        self._coded_frames += codes.shape[2]
-        return codes.cpu().numpy()
+        device = device_of(self._model)
+        with torch.inference_mode(), undisturbed(device):
+            wav = torch.from_numpy(np.ascontiguousarray(samples)).to(device)
+            on = self._switch.take(self._header.packet_frames)
+            if isinstance(on, torch.Tensor):
+                on = on.to(device).expand(len(wav), -1)
+            codes = self._model.encode(wav[:, None], self._header.num_quantizers, self._state, on)
+            self._coded_frames += codes.shape[2]
+            return codes.cpu().numpy()
 
 
 class Timeline:
@@ -200,9 +201,10 @@ class PacketDecoder:
         self._returned += samples.shape[1]
         return samples
 
-    @torch.inference_mode()
     def _decode(self, codes: Codes) -> Samples:
-        tensor = torch.from_numpy(np.ascontiguousarray(codes)).to(device_of(self._model))
-        frames = max(1, round(LONGEST_SECONDS * self._model.frame_rate))
-        parts = [self._model.decode(part, self._state)[:, 0] for part in tensor.split(frames, dim=2)]
-        return torch.cat(parts, dim=1).float().cpu().numpy()
+        device = device_of(self._model)
+        with torch.inference_mode(), undisturbed(device):
+            tensor = torch.from_numpy(np.ascontiguousarray(codes)).to(device)
+            frames = max(1, round(LONGEST_SECONDS * self._model.frame_rate))
+            parts = [self._model.decode(part, self._state)[:, 0] for part in tensor.split(frames, dim=2)]
+            return torch.cat(parts, dim=1).float().cpu().numpy()

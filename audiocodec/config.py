@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import re
 import types
 import typing
@@ -23,17 +24,22 @@ MAX_EXTENDS = 8
 
 
 def load_config(
-    cls: type[T], path: str | Path, overrides: Sequence[str] = (), shipped: Path | None = None
+    cls: type[T],
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    shipped: Path | None = None,
+    extend: bool = True,
 ) -> T:
     """Read a YAML file into `cls`, following `extends: other.yaml` and applying `a.b=3` overrides last.
 
-    What is extended lies beside the file that names it, or else in the folder `shipped`. A mapping that
-    changes the `kind` of the one it extends replaces it; other mappings merge key by key.
+    What is extended lies in the folder of the file that names it or below, or else in the folder `shipped`.
+    A mapping that changes the `kind` of the one it extends replaces it; other mappings merge key by key.
+    A file that is not a person's own, such as that of a model, should not `extend`.
 
     Raises:
         ConfigError: names the file and the dotted path of what is wrong.
     """
-    mapping = _read_extended(Path(path), (), shipped)
+    mapping = _read_extended(Path(path), (), shipped) if extend else _read_mapping(Path(path))
     for override in overrides:
         mapping = _merge(mapping, _parse_override(override))
     try:
@@ -108,9 +114,13 @@ def _parse_yaml(text: str, where: str) -> Any:
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        if path.exists() and not path.is_file():  # a pipe would wait, a device never end
+            raise ConfigError(f"{path}: a directory or device; give the path of a YAML file")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes; this is not a configuration file")
-        text = path.read_text(encoding="utf-8")
+        text = data.decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}; give the path of a YAML file") from error
     except UnicodeDecodeError as error:
@@ -134,9 +144,18 @@ def _read_extended(path: Path, seen: tuple[Path, ...], shipped: Path | None) -> 
         return mapping
     if not isinstance(base, str):
         raise ConfigError(f"{path}: extends: expected a file name, found {_describe(base)}")
-    beside = path.parent / base
-    extended = shipped / base if shipped is not None and not beside.exists() else beside
+    extended = _extended(path, base, shipped)
     return _merge(_read_extended(extended, (*seen, path.resolve()), shipped), mapping)
+
+
+def _extended(path: Path, base: str, shipped: Path | None) -> Path:
+    """The file that one extends; a recipe from elsewhere must not show what else lies on this machine."""
+    beside, folder = path.parent / base, path.resolve().parent
+    if shipped is not None and not os.path.exists(beside):
+        beside, folder = shipped / base, shipped.resolve()
+    if not beside.resolve().is_relative_to(folder):
+        raise ConfigError(f"{path}: extends {base!r}, which lies elsewhere; copy it into the same folder")
+    return beside
 
 
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

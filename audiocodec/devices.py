@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+
 import torch
 from torch import nn
 
@@ -19,11 +22,34 @@ def resolve_device(device: str) -> torch.device:
         device = "cuda" if cuda else "cpu"
     try:
         found = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise InputError(f"device {device!r} is not known; use auto, cpu or cuda") from error
     if found.type == "cuda" and not cuda:
         raise InputError("no usable GPU on this machine; use --device cpu")
+    try:
+        torch.zeros(1, device=found).tolist()
+    except (RuntimeError, NotImplementedError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {device!r} cannot be used here ({reason}); use auto or cpu") from error
     return found
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Generator[None]:
+    """Compute as ever, whatever the caller has set for torch.
+
+    That is autocast, which would change codes without a word, a default type and a default device.
+    """
+    kind, place = torch.get_default_dtype(), torch.get_default_device()
+    with ExitStack() as stack:
+        if torch.is_autocast_enabled(device.type):
+            stack.enter_context(torch.autocast(device.type, enabled=False))
+        if place.type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if kind != torch.float32:
+            torch.set_default_dtype(torch.float32)
+            stack.callback(torch.set_default_dtype, kind)
+        yield
 
 
 def device_of(module: nn.Module) -> torch.device:

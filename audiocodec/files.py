@@ -251,7 +251,11 @@ def time_span(sample_rate: int, length: int | None, part: Part) -> tuple[int, in
         InputError: the part is empty, or starts after the end.
     """
     start, duration = part.start, part.duration
-    if not 0 <= start < MAX_SECONDS or not (duration is None or 0 < duration < MAX_SECONDS):
+    try:
+        usable = 0 <= start < MAX_SECONDS and (duration is None or 0 < duration < MAX_SECONDS)
+    except TypeError:  # no numbers
+        usable = False
+    if not usable:
         raise InputError(
             f"cannot decode {duration} s from {start} s on; give a start of 0 or more and a length above 0"
         )

@@ -132,10 +132,12 @@ class CodecModel(nn.Module):
         """
         if bitrate is None:
             return self.quantizer.prefixes[-1]
+        ladder = ", ".join(f"{offered:.0f}" for offered in self.bitrates)
+        if isinstance(bitrate, str) or not hasattr(bitrate, "__float__"):
+            raise BitrateError(f"bitrate {bitrate!r} is no number; choose one of {ladder}")
         for number, offered in zip(self.quantizer.prefixes, self.bitrates, strict=True):
             if abs(offered - bitrate) <= 0.005 * offered:
                 return number
-        ladder = ", ".join(f"{offered:.0f}" for offered in self.bitrates)
         raise BitrateError(f"bitrate {bitrate:g} bit/s is not offered by this model; choose one of {ladder}")
 
     def encode(

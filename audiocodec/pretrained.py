@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,7 @@ def find(name_or_path: str | Path, root: Path | None = None) -> Path:
     entry = known.get(str(name_or_path))
     if entry is None:
         path = Path(name_or_path)
-        if path.exists():
+        if os.path.exists(path):  # a name too long is no path
             return path
         names = ", ".join(sorted(known)) or "none"
         raise RegistryError(

@@ -143,6 +143,13 @@ def test_an_edited_config_is_noticed(folder):
         load_model(folder)
 
 
+def test_a_config_that_extends_another_file_is_refused(folder):
+    """Or it would show the first line of any file on this machine."""
+    (folder / "config.yaml").write_text("extends: /etc/passwd\n")
+    with pytest.raises(CheckpointError, match="extends: unknown key"):
+        load_model(folder)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

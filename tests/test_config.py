@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -157,11 +159,45 @@ def test_hostile_files(tmp_path, text, word):
     assert word in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "named", ["../b.yaml", "{folder}/../b.yaml", "sub/../../b.yaml", "link.yaml", "/dev/zero"]
+)
+def test_only_files_of_the_same_folder_are_extended(tmp_path, named):
+    """Or the message about a file that cannot be understood would show what is in it."""
+    folder = tmp_path / "recipes"
+    (folder / "sub").mkdir(parents=True)
+    write(tmp_path / "b.yaml", "secret")
+    (folder / "link.yaml").symlink_to(tmp_path / "b.yaml")
+    path = write(folder / "r.yaml", f"extends: {named.format(folder=folder)}\n")
+    for shipped in (None, folder / "sub"):
+        with pytest.raises(ConfigError, match="lies elsewhere") as error:
+            load_config(Recipe, path, shipped=shipped)
+        assert "secret" not in str(error.value)
+
+
+def test_a_folder_of_links_is_one_place(tmp_path):
+    """As configuration is mounted by Kubernetes."""
+    for folder in ("data", "mounted"):
+        (tmp_path / folder).mkdir()
+    for name, text in (("b.yaml", "name: base\n"), ("r.yaml", "extends: b.yaml\n")):
+        write(tmp_path / "data" / name, text)
+        (tmp_path / "mounted" / name).symlink_to(tmp_path / "data" / name)
+    assert load_config(Recipe, tmp_path / "mounted" / "r.yaml").name == "base"
+
+
+def test_files_that_are_not_ones_own_extend_nothing(tmp_path):
+    write(tmp_path / "b.yaml", "name: base\n")
+    with pytest.raises(ConfigError, match="extends: unknown key"):
+        load_config(Recipe, write(tmp_path / "r.yaml", "extends: b.yaml\n"), extend=False)
+
+
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         load_config(Recipe, tmp_path / "none.yaml")
-    with pytest.raises(ConfigError, match="directory"):
-        load_config(Recipe, tmp_path)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path, tmp_path / "pipe.yaml", Path("/dev/zero")):
+        with pytest.raises(ConfigError, match="directory or device"):
+            load_config(Recipe, path)
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="UTF-8"):
         load_config(Recipe, tmp_path / "b.yaml")

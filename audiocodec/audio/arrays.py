@@ -22,10 +22,7 @@ def as_samples(wav: Any, sample_rate: int | None = None, start: int = 0) -> NDAr
     Raises:
         InputError: the values are no audio: wrong type, NaN, infinity, far outside [-1, 1].
     """
-    if hasattr(wav, "detach"):
-        wav = wav.detach().cpu()
-        wav = wav.float().numpy() if wav.dtype.is_floating_point else wav.numpy()
-    array: NDArray[Any] = np.asarray(wav)
+    array = as_array(wav)
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):  # beyond float32 becomes infinity, which is refused below
             samples = array.astype(np.float32, copy=False)
@@ -35,6 +32,23 @@ def as_samples(wav: Any, sample_rate: int | None = None, start: int = 0) -> NDAr
         raise InputError(f"samples of type {array.dtype}: give float, int16 or int32")
     check_samples(samples, sample_rate, start)
     return samples
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """A numpy array, torch tensor or list as an array of its own type; bfloat16 becomes float32.
+
+    Raises:
+        InputError: rows of different lengths, or a tensor without values.
+    """
+    try:
+        if hasattr(values, "detach"):
+            values = values.detach().cpu()
+            values = values.float().numpy() if values.dtype.is_floating_point else values.numpy()
+        return np.asarray(values)
+    except (TypeError, ValueError, NotImplementedError) as error:  # ragged; sparse, quantised, meta tensors
+        raise InputError(
+            f"{type(values).__name__} is no array of numbers ({error}); give [L] or [C, L]"
+        ) from error
 
 
 def as_channels(wav: Any, sample_rate: int | None = None, start: int = 0) -> NDArray[np.float32]:

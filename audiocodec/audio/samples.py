@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,17 +15,22 @@ MAX_CHANNELS = 64
 LOUDEST = 1000.0  # 60 dB over full scale: such samples were never scaled to [-1, 1]
 
 
-def check_sample_rate(sample_rate: int) -> int:
+def check_sample_rate(sample_rate: Any) -> int:
     """Return `sample_rate` in Hz when it is supported.
 
     Raises:
         SampleRateError: not a whole number between 8 and 192 kHz.
     """
-    if int(sample_rate) != sample_rate or not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+    try:
+        whole = int(sample_rate)
+    except (TypeError, ValueError, OverflowError):  # nothing, NaN, infinity
+        whole = 0
+    if whole != sample_rate or not MIN_SAMPLE_RATE <= whole <= MAX_SAMPLE_RATE:
         raise SampleRateError(
-            f"sample rate {sample_rate} Hz is not supported; use {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}"
+            f"sample rate {sample_rate!r} Hz is not supported; use a whole number from {MIN_SAMPLE_RATE} to"
+            f" {MAX_SAMPLE_RATE}"
         )
-    return int(sample_rate)
+    return whole
 
 
 def check_samples(wav: NDArray[np.float32], sample_rate: int | None = None, start: int = 0) -> None:

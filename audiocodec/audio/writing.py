@@ -151,7 +151,7 @@ def _choose_format(path: Path, subtype: str | None) -> tuple[str, str]:
     if subtype is None:
         default = "OPUS" if path.suffix.lower() == ".opus" else soundfile.default_subtype(name)
         return name, "PCM_16" if "PCM_16" in allowed else str(default)
-    if subtype.upper() not in allowed:
+    if str(subtype).upper() not in allowed:
         raise InputError(
             f"{path}: {name} has no subtype {subtype!r}; use one of {', '.join(sorted(allowed))}"
         )

@@ -46,7 +46,8 @@ def test_the_format_of_names(trainer):
 
 def test_a_file_that_was_never_finished_is_ignored(trainer):
     path = save_state(trainer)
-    (path.parent / "checkpoint-000000009.partial").write_bytes(path.read_bytes()[:1000])
+    part = path.with_name(".checkpoint-000000009.safetensors.0123456789ab.part")
+    part.write_bytes(path.read_bytes()[:1000])
     assert newest_checkpoint(trainer.folder) == path
 
 
