@@ -85,9 +85,11 @@ def train(
         output.say(f"going on from step {trainer.step_number}")
     with StopSignal() as stop, TrainDisplay(output, trainer.step_number, config.steps) as display:
         trainer.fit(display.report, stop)
+    together = f" by {processes.world_size} processes" if processes.world_size > 1 else ""
+    record = {"step": trainer.step_number, "processes": processes.world_size}
     output.result(
-        {"summary": True, "step": trainer.step_number, "model": str(folder / MODEL_NAME)},
-        f"step {trainer.step_number} of {config.steps}; run folder {folder}",
+        {"summary": True, **record, "model": str(folder / MODEL_NAME)},
+        f"step {trainer.step_number} of {config.steps}{together}; run folder {folder}",
     )
     stop.exit_if_stopped()
 

@@ -179,7 +179,7 @@ def test_json_is_all_there_is_on_stdout(place, run):
         ("train", 2), ("train", 4), ("valid", 4), (None, 4),
     ]  # fmt: skip
     assert {"total", "mel", "commitment", "audio_seconds_per_second"} <= set(lines[0])
-    assert lines[-1] == {"summary": True, "step": 4, "model": "runs/tiny/model"}
+    assert lines[-1] == {"summary": True, "step": 4, "processes": 1, "model": "runs/tiny/model"}
     assert result.stderr == ""
 
 
