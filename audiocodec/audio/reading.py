@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import os
+import threading
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -183,7 +184,8 @@ class _Sound:
         parts: list[Any] = [
             stack.enter_context(PartFile(_binary(source), *part)) for part in contents.parts
         ] or [whole]
-        self.files = [stack.enter_context(_File(part)) for part in parts]
+        with _quiet():
+            self.files = [stack.enter_context(_File(part)) for part in parts]
         self.first, self._part = self.files[0], 0
         self.length = sum(file.frames for file in self.files)
         self.sound = 0
@@ -199,19 +201,48 @@ class _Sound:
         while self._part + 1 < len(self.files) and sample >= self.files[self._part].frames:
             sample -= self.files[self._part].frames
             self._part += 1
-        self.files[self._part].seek(sample)
+        with self._remarks():
+            self.files[self._part].seek(sample)
 
     def read(self, length: int) -> NDArray[np.float32]:
         """Up to `length` samples [<= length, C]; none at the end. After an error, `sound` are fine."""
         frames = np.empty((length, self.first.channels), np.float32)
         self.sound = 0
         while self.sound < length:
-            some: Any = self.files[self._part].read(out=frames[self.sound : self.sound + _STEP])
+            with self._remarks():
+                some: Any = self.files[self._part].read(out=frames[self.sound : self.sound + _STEP])
             if not len(some) and self._part + 1 == len(self.files):
                 break
             self._part += not len(some)
             self.sound += len(some)
         return frames[: self.sound]
+
+    def _remarks(self) -> AbstractContextManager[None]:
+        return _quiet() if self.first.format in ("MP3", "MPEG") else nullcontext()
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Leave out what libmpg123 writes on stderr of its own; what is wrong with a file is said once, by us.
+
+    Not where several threads run: another's message might be lost.
+    """
+    if threading.active_count() > 1:
+        yield
+        return
+    try:
+        stderr = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import re
 
 import numpy as np
@@ -151,6 +152,17 @@ def test_letters_of_a_tag_in_the_middle_are_no_tag(save):
     mp3 = without_xing(encoded("mp3"))
     path = save("a.mp3", mp3 + b"ID3\x03\0\0\x7f\x7f\x7f\x7f" + mp3)
     assert info(path).seconds == pytest.approx(2 * SECONDS, abs=0.2)
+
+
+def test_what_is_wrong_with_an_mp3_is_said_by_us_alone(save, capfd):
+    """libmpg123 writes on stderr, past Python."""
+    data = encoded("mp3")
+    path = save("a.mp3", data[:2000] + bytes(5000) + data[2000:])
+    with pytest.raises(InputError, match="damaged between"):
+        read(path)
+    assert capfd.readouterr().err == ""
+    os.write(2, b"of others")
+    assert capfd.readouterr().err == "of others"
 
 
 def test_what_is_called_mp3_and_is_none(save, capfd):

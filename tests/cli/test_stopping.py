@@ -66,14 +66,29 @@ def wait_until(condition, process=None):
         time.sleep(0.02)
 
 
-def stop(place, arguments, number, ready):
-    """Start a command, send a signal once `ready()`; gives the status and what stands on stderr."""
+def holds(process, names):
+    """Whether a process or one it started has a file or socket open whose name holds one of `names`."""
+    for number in (process.pid, *children(process)):
+        for link in Path(f"/proc/{number}/fd").glob("*"):
+            try:
+                if any(name in os.readlink(link) for name in names):
+                    return True
+            except OSError:
+                continue
+    return False
+
+
+def stop(place, arguments, number, ready, names=()):
+    """Start a command, send a signal once `ready()`, or once it has a file of `names` open.
+
+    Gives the status and what stands on stderr.
+    """
     (place / "temporary").mkdir(exist_ok=True)
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)], cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, env={**os.environ, "TMPDIR": str(place / "temporary")},
     )  # fmt: skip
-    wait_until(ready, process)
+    wait_until(ready or (lambda: holds(process, names)), process)
     workers = children(process)
     process.send_signal(number)
     errors = process.communicate(timeout=DEADLINE_SECONDS)[1]
@@ -109,6 +124,46 @@ def test_prepare_and_evaluate_stop(place, tiny_folder, number, tmp_path):
     assert status == 128 + number
     assert "Traceback" not in errors, errors
     assert left_behind(tmp_path) == left_behind(place) == []
+
+
+WORKING = {
+    "tokens": ["tokens", "sounds", "-o", "out", "--force"],
+    "tokens-jobs": ["tokens", "sounds", "-o", "out", "--force", "--jobs", "2"],
+    "roundtrip": ["roundtrip", "sounds", "-o", "out", "--force", "--bitrate", "all"],
+    "roundtrip-jobs": ["roundtrip", "sounds", "-o", "out", "--force", "--bitrate", "all", "--jobs", "2"],
+    "baseline": ["baseline", "sounds", "-o", "new.safetensors", "--force"],
+    "monitor": ["monitor", "sounds", "--baseline", "sounds.safetensors", "--log", "monitor.jsonl"],
+    "refresh": ["refresh", "sounds", "--store", "books", "--clean", "sounds"],
+    "adapt": ["adapt", "--watch", "sounds", "--store", "books", "--clean", "sounds"],
+    "bench": ["bench", "sounds/0.wav", "--seconds", "600"],
+    "info": ["info", "streams"],
+}
+
+
+@pytest.fixture(scope="module")
+def baseline(place, tiny_folder):
+    """What `monitor` compares with."""
+    command = ["baseline", "sounds/0.wav", "sounds/1.wav", "-o", "sounds.safetensors", "--windows", "50", "-q"]
+    subprocess.run([*COMMAND, *command, "--model", str(tiny_folder)], cwd=place, check=True, timeout=600)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("name", WORKING)
+def test_other_commands_stop(place, streams, baseline, tiny_folder, name, number):
+    """While they have the sound open; nothing half-written stays, and nobody sees a traceback."""
+    model = [] if name == "info" else ["--model", tiny_folder]
+    names = ["/streams/"] if name == "info" else ["/sounds/"]
+    found = stop(place, [*WORKING[name], *model], number, None, names)
+    assert found == (128 + number, "")
+    assert left_behind(place) == []
+    assert not (place / "new.safetensors").exists()
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_server_stops(place, number):
+    (place / "monitor.jsonl").touch()
+    serve = ["dashboard", "monitor.jsonl", "--port", "0"]
+    assert stop(place, serve, number, None, ["socket:"]) == (128 + number, "")
 
 
 def test_a_closed_pipe_ends_quietly(place, streams, tiny_folder):
