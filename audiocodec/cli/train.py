@@ -47,9 +47,10 @@ def train(
 ) -> None:
     """Train a model as a recipe says, into a run folder with checkpoints, log and the model itself.
 
-    Ctrl-C, SIGTERM or SIGHUP ends it after a step, with a checkpoint; --resume then goes on as if nothing
-    had been. What the recipe says otherwise than the run's config.yaml is shown; learning rate, batch, losses
-    and whatever else makes another experiment need --force-config. The old file is kept as config-STEP.yaml.
+    Ctrl-C, SIGTERM or SIGHUP ends it after a step, with a checkpoint and the model; --resume then goes on as
+    if nothing had been. What the recipe says otherwise than the run's config.yaml is shown; learning rate,
+    batch, losses and whatever else makes another experiment need --force-config. The old file is kept as
+    config-STEP.yaml.
 
     Example: audiocodec train speech-16k data.manifest=recordings.csv -o runs/mine
     """
@@ -63,7 +64,7 @@ def train(
     from audiocodec.training.engine.processes import join
     from audiocodec.training.loop import Trainer
     from audiocodec.training.recipes import load_recipe
-    from audiocodec.training.run.folder import MODEL_NAME, check_free, clear
+    from audiocodec.training.run.folder import BEST_NAME, MODEL_NAME, check_free, clear
     from audiocodec.training.run.log import require_tensorboard
 
     config = load_recipe(recipe, overrides or ())
@@ -88,10 +89,14 @@ def train(
     together = f" by {processes.world_size} processes" if processes.world_size > 1 else ""
     record = {"step": trainer.step_number, "processes": processes.world_size}
     output.result(
-        {"summary": True, **record, "model": str(folder / MODEL_NAME)},
+        {"summary": True, **record, "model": _there(folder / MODEL_NAME), "best": _there(folder / BEST_NAME)},
         f"step {trainer.step_number} of {config.steps}{together}; run folder {folder}",
     )
     stop.exit_if_stopped()
+
+
+def _there(path: Path) -> str | None:
+    return str(path) if path.exists() else None
 
 
 def _compare(folder: Path, config: TrainConfig, processes: int, force: bool, output: Output) -> None:

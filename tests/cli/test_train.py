@@ -8,42 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-import soundfile
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from audiocodec.cli import train as command
+from audiocodec.checkpoint import load_model
 from audiocodec.cli.parts.train_display import TrainDisplay
 from audiocodec.training.run.folder import checkpoints
-
-RECIPE = """
-name: tiny
-model:
-  net: {kind: spectral, dim: 8, encoder_channels: 16, encoder_blocks: 1, decoder_blocks: 1}
-  quantizer: {num_quantizers: 2, codebook_size: 16}
-data: {manifest: sound, segment_seconds: 0.4, batch_size: 2}
-loss: {window_lengths: [512], mel_bins: [40], compressed_windows: []}
-steps: 6
-prefix_choices: []
-log_every: 2
-validate_every: 4
-validate_seconds: 3.0
-"""
-
-
-@pytest.fixture
-def place(tmp_path, voice, monkeypatch) -> Path:
-    """A folder with `tiny.yaml` and a folder of sound; the process itself is left as it is."""
-    monkeypatch.setattr(command, "prepare_to_compute", lambda: None)
-    (tmp_path / "tiny.yaml").write_text(RECIPE)
-    for split in ("train", "valid"):
-        (tmp_path / "sound" / split).mkdir(parents=True)
-        soundfile.write(tmp_path / "sound" / split / "a.wav", voice(3.0).T, 16000)
-    return tmp_path
 
 
 def test_a_run_from_start_to_end(place, run):
@@ -61,7 +34,7 @@ def test_a_run_from_start_to_end(place, run):
     folder = place / "runs" / "tiny"
     assert {path.name for path in folder.iterdir()} == {
         "cache", "checkpoint-000000004.safetensors", "checkpoint-000000006.safetensors", "config.yaml",
-        "log.jsonl", "model", "report.html", "tensorboard",
+        "log.jsonl", "model", "model-best", "report.html", "tensorboard",
     }  # fmt: skip
     assert "learning_rate: 0.0001" in (folder / "config.yaml").read_text()
     (place / "talk.wav").write_bytes((place / "sound" / "valid" / "a.wav").read_bytes())
@@ -179,7 +152,8 @@ def test_json_is_all_there_is_on_stdout(place, run):
         ("train", 2), ("train", 4), ("valid", 4), (None, 4),
     ]  # fmt: skip
     assert {"total", "mel", "commitment", "audio_seconds_per_second"} <= set(lines[0])
-    assert lines[-1] == {"summary": True, "step": 4, "processes": 1, "model": "runs/tiny/model"}
+    models = {"model": "runs/tiny/model", "best": "runs/tiny/model-best"}
+    assert lines[-1] == {"summary": True, "step": 4, "processes": 1, **models}
     assert result.stderr == ""
 
 
@@ -211,7 +185,7 @@ def test_mistakes_are_one_line_and_leave_no_run(place, run, arguments, words):
 @pytest.mark.usefixtures("hear_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_in_order(place, run, monkeypatch, number, capfd):
-    """The checkpoint is written after the step, the status tells the signal, and the run goes on."""
+    """Checkpoint and model are written after the step, the status tells the signal, and the run goes on."""
     report = TrainDisplay.report
 
     def report_and_signal(self, step, scalars):
@@ -221,8 +195,11 @@ def test_a_signal_ends_in_order(place, run, monkeypatch, number, capfd):
 
     before = signal.getsignal(number)
     monkeypatch.setattr(TrainDisplay, "report", report_and_signal)
-    result = run("train", "tiny.yaml", "-o", "out")
+    result = run("train", "tiny.yaml", "-o", "out", "--json")
     assert result.exit_code == 128 + number
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert told == {"summary": True, "step": 2, "processes": 1, "model": "out/model", "best": None}
+    assert load_model(place / "out" / "model")[2]["steps"] == "2"
     assert "once more ends at once" in capfd.readouterr().err
     assert [path.name for path in (place / "out").glob("checkpoint-*")] == [
         "checkpoint-000000002.safetensors"

@@ -50,7 +50,7 @@ def find_changes(folder: Path, config: TrainConfig, processes: int) -> list[Chan
     Raises:
         ConfigError: its config.yaml is missing or cannot be understood.
     """
-    before = _flat(to_mapping(load_config(TrainConfig, folder / CONFIG_NAME)))
+    before = _flat(to_mapping(load_config(TrainConfig, folder / CONFIG_NAME, extend=False)))
     now = _flat(to_mapping(config))
     newest = newest_checkpoint(folder)
     before[PROCESSES], now[PROCESSES] = (None if newest is None else processes_of(newest)), processes

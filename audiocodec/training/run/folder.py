@@ -11,11 +11,11 @@ from audiocodec.errors import InputError
 CONFIG_NAME = "config.yaml"
 LOG_NAME = "log.jsonl"
 REPORT_NAME = "report.html"
-MODEL_NAME = "model"
+MODEL_NAME, BEST_NAME = "model", "model-best"
 TENSORBOARD_NAME = "tensorboard"
 CHECKPOINT = re.compile(r"checkpoint-(\d{9,})\.safetensors")
 OURS = re.compile(
-    rf"{CHECKPOINT.pattern}|\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.part|bad-batch-\d+(-rank\d+)?\.npy|{CONFIG_NAME}|config-\d{{9,}}\.yaml|{LOG_NAME}|{REPORT_NAME}|{MODEL_NAME}|{TENSORBOARD_NAME}"
+    rf"{CHECKPOINT.pattern}|\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.part|bad-batch-\d+(-rank\d+)?\.npy|{CONFIG_NAME}|config-\d{{9,}}\.yaml|{LOG_NAME}|{REPORT_NAME}|{MODEL_NAME}|{BEST_NAME}|{TENSORBOARD_NAME}"
 )
 
 

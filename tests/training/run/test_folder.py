@@ -15,7 +15,7 @@ def run(tmp_path):
         ".checkpoint-000000008.safetensors.0123456789ab.part",
     ):
         (tmp_path / name).write_text("x")
-    for name in ("model", "tensorboard", "cache"):
+    for name in ("model", "model-best", "tensorboard", "cache"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("x")
     (tmp_path / "notes.txt").write_text("mine")
