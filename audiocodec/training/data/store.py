@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -83,7 +83,17 @@ class SampleStore:
     def _usable(self, stamps: list[list[int]]) -> bool:
         """Whether the cache is complete (lengths are written last) and made of files of these stamps."""
         samples_file, lengths_file, _ = self._files
-        return samples_file.exists() and lengths_file.exists() and self._about().get("stamps") == stamps
+        if not (samples_file.exists() and lengths_file.exists()):
+            return False
+        before: Any = self._about().get("stamps")
+        if isinstance(before, list) and before != stamps:
+            old = dict(enumerate(cast("list[Any]", before)))
+            anew = [
+                one.path for number, one in enumerate(self.recordings) if old.get(number) != stamps[number]
+            ]
+            logger.warning("%d of %d recordings were written anew, such as %s; all are decoded again",
+                           len(anew), len(stamps), *anew[:1])  # fmt: skip
+        return before == stamps
 
     def _about(self) -> dict[str, Any]:
         """What the cache was made of; {} where that is not noted."""

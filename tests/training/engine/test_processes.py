@@ -141,6 +141,7 @@ def test_two_processes_train_as_one(recipe, tmp_path):
             assert found[name] == pytest.approx(expected[name], rel=1e-4), name
     checkpoint = load_file(tmp_path / "fit" / "checkpoint-000000005.safetensors")
     assert any(name.startswith("discriminator_optimizer/") for name in checkpoint)
+    assert processes_of(tmp_path / "fit" / "checkpoint-000000005.safetensors") == 2
     log = [json.loads(line) for line in (tmp_path / "fit" / "log.jsonl").read_text().splitlines()]
     assert [(line["group"], line["step"]) for line in log] == [("train", 4), ("train", 5), ("valid", 5)]
     assert log[2]["unscored"] == 0
