@@ -217,9 +217,13 @@ def _document(metadata: Mapping[str, str] | None) -> dict[str, Any]:
         document = json.loads((metadata or {})["audiocodec"])
         version, parts = document["version"], (document["config"], document["metadata"])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            "the file holds no audiocodec model; name one written by this package"
-        ) from error
+        training = metadata is not None and "step" in metadata
+        hint = (
+            "make one of this checkpoint: audiocodec export"
+            if training
+            else "name one written by this package"
+        )
+        raise CheckpointError(f"the file holds no audiocodec model; {hint}") from error
     if version != CHECKPOINT_VERSION:
         raise CheckpointError(
             f"checkpoint version {version!r}, this package reads {CHECKPOINT_VERSION}; update it"
@@ -230,15 +234,19 @@ def _document(metadata: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def _config(raw: dict[str, Any]) -> ModelConfig:
-    _check_sizes(raw, "")
+    check_sizes(raw)
     try:
         return from_mapping(ModelConfig, raw)
     except (ArithmeticError, TypeError, ValueError) as error:
         raise CheckpointError(f"its configuration cannot be used: {error}") from error
 
 
-def _check_sizes(value: Any, name: str) -> None:
-    """Refuse numbers that would keep the machine busy building a net which no file can fill."""
+def check_sizes(value: Any, name: str = "") -> None:
+    """Refuse numbers that would keep the machine busy building a net which no file can fill.
+
+    Raises:
+        CheckpointError: names the number.
+    """
     if isinstance(value, dict | list):
         items = (
             cast("dict[Any, Any]", value).items()
@@ -246,7 +254,7 @@ def _check_sizes(value: Any, name: str) -> None:
             else [(name, item) for item in value]
         )
         for key, item in items:
-            _check_sizes(item, str(key))
+            check_sizes(item, str(key))
     elif isinstance(value, int | float):
         limit = MAX_REPEATS if name.endswith(REPEATS) else MAX_SIZE
         if not abs(value) <= limit:

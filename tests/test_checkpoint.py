@@ -154,7 +154,7 @@ def test_a_config_that_extends_another_file_is_refused(folder):
     ("change", "message"),
     [
         (lambda d: d.update(version=99), "checkpoint version 99"),
-        (lambda d: d.pop("config"), "holds no audiocodec model"),
+        (lambda d: d.pop("config"), "holds no audiocodec model; name one written"),
         (lambda d: d.update(config=[1]), "are not mappings"),
         (lambda d: d["config"].update(sampel_rate=1), "sampel_rate"),
         (

@@ -142,33 +142,17 @@ def join_manifests(folder: Path) -> Path:
 
 def export(run: Path, parts: Path) -> None:
     """Write the averaged weights of the newest checkpoint of `run` to `parts`, in half precision."""
-    import torch
-    from safetensors import safe_open
-
-    from audiocodec.checkpoint import save_model
-    from audiocodec.config import load_config
-    from audiocodec.model import build_model
-    from audiocodec.training.config import TrainConfig
+    from audiocodec.training.run.exporting import export_checkpoint
     from audiocodec.training.run.state import newest_checkpoint
-    from audiocodec.training.starting import scores_imitated
 
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
         raise SystemExit(f"{run}: no checkpoint yet; train first")
-    config = load_config(TrainConfig, run / "config.yaml")
-    model = build_model(config.model).eval()
-    with safe_open(checkpoint, framework="pt") as file, torch.no_grad():
-        learned = dict(model.named_parameters())
-        for name, tensor in model.state_dict().items():
-            tensor.copy_(file.get_tensor(f"{'average' if name in learned else 'buffer'}/{name}"))
-        step: str = file.metadata()["step"]
     parts.mkdir(parents=True, exist_ok=True)
     for old in [*parts.glob(f"{WEIGHTS}.*"), parts / SUMS]:
         old.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        imitates = ",".join(scores_imitated(config))
-        metadata = {"name": config.name, "steps": step, "imitates": imitates}
-        save_model(folder, model, config.model, metadata, half=True)
+        step = export_checkpoint(checkpoint, Path(folder), half=True).step
         shutil.copy(Path(folder) / "config.yaml", parts)
         weights = (Path(folder) / WEIGHTS).read_bytes()
     for number, first in enumerate(range(0, len(weights), PART_BYTES)):

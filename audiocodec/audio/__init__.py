@@ -1,6 +1,6 @@
 """Sound files in and out, in blocks of bounded size, and resampling; `[C, L]` float32 arrays everywhere."""
 
-from audiocodec.audio.files import AUDIO_SUFFIXES, as_file, find_audio
+from audiocodec.audio.files import AUDIO_SUFFIXES, as_file, find_audio, stamp
 from audiocodec.audio.mixing import mono
 from audiocodec.audio.reading import AudioInfo, blocks, blocks_of_bytes, info, read
 from audiocodec.audio.resampling import Resampler, resample
@@ -22,5 +22,6 @@ __all__ = [
     "mono",
     "read",
     "resample",
+    "stamp",
     "write",
 ]

@@ -93,6 +93,15 @@ def no_audio(folder: Path, suffixes: Collection[str]) -> InputError:
     return InputError(f"{folder}: the folder has no file ending in {', '.join(sorted(suffixes))}")
 
 
+def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Size in bytes and time of change in ns, by which caches tell what was written anew; else zeros."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # ValueError: names that no file can have
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
 def is_dead_link(path: Path) -> bool:
     """Whether a path is a link to nothing."""
     return path.is_symlink() and not os.path.exists(path)

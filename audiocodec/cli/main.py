@@ -21,6 +21,7 @@ from audiocodec.cli.dashboard import dashboard
 from audiocodec.cli.decode import decode
 from audiocodec.cli.encode import encode
 from audiocodec.cli.evaluate import evaluate
+from audiocodec.cli.export import export
 from audiocodec.cli.info import info
 from audiocodec.cli.models import models
 from audiocodec.cli.monitor import monitor
@@ -85,6 +86,7 @@ for one in (
     models,
     prepare,
     train,
+    export,
     evaluate,
     bench,
     refresh,

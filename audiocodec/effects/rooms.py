@@ -9,6 +9,7 @@ and free of the sweeping echoes of a perfect box.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import tempfile
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Point = tuple[float, float, float]
-MANIFEST_NAME = "manifest.csv"
+MANIFEST_NAME, STAMPS_NAME = "manifest.csv", "stamps.json"
 NEAR_METRES = 1.0
 """Talkers up to here count as near, others as far."""
 MAX_SECONDS = 1.5
@@ -95,8 +96,8 @@ def ensure_rooms(
 ) -> Path:
     """Give the manifest of a bank of `count` rooms, which is simulated into `folder` when it is not there.
 
-    Equal arguments give equal rooms; the bank lies in a folder named by them. `progress` is told the share
-    that is done.
+    Equal arguments give equal rooms; the bank lies in a folder named by them, and is made again where a file
+    of it is missing or was written anew. `progress` is told the share that is done.
 
     Raises:
         MissingPackageError: pyroomacoustics is not installed.
@@ -104,7 +105,7 @@ def ensure_rooms(
     """
     bank = folder / f"rooms-{count}-{sample_rate}-{seed}"
     manifest = bank / MANIFEST_NAME
-    if manifest.is_file():
+    if _is_whole(bank):
         return manifest
     _import_pyroomacoustics()
     try:
@@ -113,17 +114,30 @@ def ensure_rooms(
             made = Path(temporary) / "bank"
             made.mkdir()
             _write_bank(made, count, sample_rate, seed, progress)
-            if not manifest.is_file():  # another process may have been faster
+            if not _is_whole(bank):  # another process may have been faster
                 shutil.rmtree(bank, ignore_errors=True)
                 for path in (*made.iterdir(), made):
                     sync(path)
                 os.replace(made, bank)
                 sync(folder)
     except OSError as error:
-        if manifest.is_file():
+        if _is_whole(bank):
             return manifest
         raise InputError(f"{folder}: rooms cannot be kept there ({error}); choose another folder") from error
     return manifest
+
+
+def _is_whole(bank: Path) -> bool:
+    """Whether every file of a bank is there as it was written."""
+    try:
+        stamps: Any = json.loads((bank / STAMPS_NAME).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return (
+        isinstance(stamps, dict)
+        and MANIFEST_NAME in stamps
+        and all([*audio.stamp(bank / name)] == found for name, found in stamps.items())
+    )
 
 
 def draw_room(rng: np.random.Generator, size: str, near: bool) -> SimulatedRoom:
@@ -217,6 +231,8 @@ def _write_bank(
             table.writerow((name, "rir", room.type, *about, "x".join(f"{d:.1f}" for d in room.dimensions)))
             if progress is not None:
                 progress((number + 1) / count)
+    stamps = {path.name: audio.stamp(path) for path in sorted(folder.iterdir())}
+    (folder / STAMPS_NAME).write_text(json.dumps(stamps), "utf-8")
 
 
 def _import_pyroomacoustics() -> Any:

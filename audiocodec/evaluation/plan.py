@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiocodec.audio import stamp
 from audiocodec.errors import BitrateError, InputError, PeerUnavailable
 from audiocodec.evaluation.benchmark import Benchmark, Show
 from audiocodec.evaluation.coders import Coder, ModelCoder, PeerCoder
 from audiocodec.evaluation.conditions import Condition, as_recorded, runnable
 from audiocodec.evaluation.journal import row_key
+from audiocodec.evaluation.peers.program import split_command
 from audiocodec.evaluation.tasks import Setup, Unit
 
 if TYPE_CHECKING:
@@ -94,9 +97,9 @@ def _work(coders: Sequence[Coder], bitrates: Sequence[float]) -> tuple[tuple[int
 
 
 def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int, float], str]]:
-    clips: dict[str, list[tuple[str, str, str]]] = {}
+    clips: dict[str, list[tuple[str | int, ...]]] = {}
     for clip in setup.sources.clips:
-        clips.setdefault(clip.kind, []).append((clip.type, clip.name, clip.speaker))
+        clips.setdefault(clip.kind, []).append((clip.type, clip.name, clip.speaker, *stamp(clip.path)))
     pools = {kind: row_key(found) for kind, found in clips.items()}
     shared = {
         "version": version("audiocodec"),
@@ -124,4 +127,10 @@ def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int,
 
 
 def _spec(coder: Coder) -> dict[str, Any]:
-    return {"spec": coder.spec} if isinstance(coder, PeerCoder) else {}
+    """How a peer was asked for, and its weights, or program and files, as they lie there now."""
+    if not isinstance(coder, PeerCoder):
+        return {}
+    folder = coder.options.folders.get(coder.name)
+    words = split_command(coder.name, coder.spec.partition("=")[2]) if "=" in coder.spec else []
+    files = [Path(word) for word in words] if folder is None else sorted(folder.glob("*"))
+    return {"spec": coder.spec, "files": [(str(file), *stamp(file)) for file in files]}

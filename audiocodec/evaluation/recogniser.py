@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audiocodec.audio import stamp
 from audiocodec.errors import InputError, MetricError, PeerError, PeerUnavailable, require
 from audiocodec.evaluation.peers.program import run_program, split_command, write_wav
 from audiocodec.metrics import Metric, WhisperTranscriber, word_error_metric
@@ -55,9 +57,10 @@ def recogniser_metric(named: str, language: str | None = None, timeout_seconds: 
     """
     if "{in}" in named:
         try:
-            return word_error_metric(CommandTranscriber(tuple(split_command(_NAME, named)), timeout_seconds))
+            words = tuple(split_command(_NAME, named))
         except PeerUnavailable as error:
             raise InputError(str(error)) from error
+        return _of_files(word_error_metric(CommandTranscriber(words, timeout_seconds)), map(Path, words))
     folder = Path(named).resolve()
     if not (folder / "model.bin").is_file():
         raise InputError(
@@ -65,4 +68,9 @@ def recogniser_metric(named: str, language: str | None = None, timeout_seconds: 
             " or a command with {in} that prints what it hears"
         )
     require("faster_whisper", "the word error rate", "faster-whisper")
-    return word_error_metric(WhisperTranscriber(folder, language))
+    return _of_files(word_error_metric(WhisperTranscriber(folder, language)), sorted(folder.glob("*")))
+
+
+def _of_files(metric: Metric, files: Iterable[Path]) -> Metric:
+    """The same metric, told apart from one by earlier contents of these files."""
+    return replace(metric, setting=f"{metric.setting} {[stamp(file) for file in files]}")

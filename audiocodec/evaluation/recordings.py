@@ -42,11 +42,7 @@ class Recording:
 
     def stat(self) -> tuple[int, int]:
         """Size in bytes and time of change in ns; zeros for a missing file, as its rows will say."""
-        try:
-            found = self.path.stat()
-        except (OSError, ValueError):
-            return 0, 0
-        return found.st_size, found.st_mtime_ns
+        return audio.stamp(self.path)
 
 
 def read_recordings(data: Path, split: str | None = None) -> list[Recording]:

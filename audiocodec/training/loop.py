@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from audiocodec.checkpoint import save_model
 from audiocodec.errors import CheckpointError, ConfigError
 from audiocodec.training import switch
 from audiocodec.training.augment import open_augmenter
@@ -23,6 +22,7 @@ from audiocodec.training.engine.objective import Objective, autocast
 from audiocodec.training.engine.optimizer import build_optimizer, learning_rate
 from audiocodec.training.engine.processes import Processes
 from audiocodec.training.engine.weight_average import WeightAverage
+from audiocodec.training.run.exporting import Exported, write_model
 from audiocodec.training.run.folder import MODEL_NAME, make_folder
 from audiocodec.training.run.recorder import Recorder
 from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
@@ -128,7 +128,7 @@ class Trainer:
         report: Callable[[int, Mapping[str, float]], None] = lambda step, scalars: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Train up to `config.steps`, or until `stop` is true after a step; write a checkpoint either way.
+        """Train up to `config.steps`, or until `stop` is true after a step; leave a checkpoint and a model.
 
         `report(step, scalars)` gets every line of the log; the scores of a validation are named `valid/...`.
 
@@ -158,6 +158,7 @@ class Trainer:
                     saved_at = self.clock()
             self.guard.check()
             save_state(self)
+            recorder.export()
             self.processes.wait()  # what the first one writes is there when any of them returns
 
     def step(self, drawn: Sequence[Drawn] | None = None) -> dict[str, Tensor]:
@@ -191,12 +192,11 @@ class Trainer:
             clips, prefixes = self.clips, self.prefixes
             return validate(self.model, clips, prefixes, self.processes, judged) if clips else None
 
-    def export(self) -> None:
-        """Write the averaged model to `<folder>/model`, the form that `audiocodec.load` reads."""
+    def export(self, name: str = MODEL_NAME) -> None:
+        """Write the averaged model to `<folder>/NAME`, the form that `audiocodec.load` reads."""
         with self.average.applied():
-            steps, imitates = str(self.step_number), ",".join(self.imitates)
-            metadata = {"name": self.config.name, "steps": steps, "imitates": imitates}
-            save_model(self.folder / MODEL_NAME, self.model, self.config.model, metadata)
+            run = Exported(self.config, self.step_number)
+            write_model(self.folder / name, self.model, run, self.imitates)
 
     def _pass(self, drawn: Drawn, share: float) -> tuple[ModelOutput, dict[str, Tensor]]:
         """Forward and backward through one batch; what it gives, and its scalars."""

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from audiocodec.audio import as_file, find_audio
+from audiocodec.audio import as_file, find_audio, stamp
 from audiocodec.errors import InputError
 
 
@@ -75,3 +75,11 @@ def test_what_is_passed_over_is_counted(folder, caplog):
     caplog.clear()
     find_audio([folder], suffixes=[".nac"])
     assert not caplog.messages
+
+
+def test_a_stamp_is_size_and_time(tmp_path):
+    file = tmp_path / "a.wav"
+    file.write_bytes(b"12345")
+    os.utime(file, ns=(5, 1_000_000_007))
+    assert stamp(file) == (5, 1_000_000_007)
+    assert stamp(tmp_path / "gone.wav") == stamp("no\0name") == (0, 0)

@@ -12,8 +12,22 @@ import soundfile
 from typer.testing import CliRunner, Result
 
 from audiocodec import pretrained
+from audiocodec.cli import train
 
 Run = Callable[..., Result]
+RECIPE = """
+name: tiny
+model:
+  net: {kind: spectral, dim: 8, encoder_channels: 16, encoder_blocks: 1, decoder_blocks: 1}
+  quantizer: {num_quantizers: 2, codebook_size: 16}
+data: {manifest: sound, segment_seconds: 0.4, batch_size: 2}
+loss: {window_lengths: [512], mel_bins: [40], compressed_windows: []}
+steps: 6
+prefix_choices: []
+log_every: 2
+validate_every: 4
+validate_seconds: 3.0
+"""
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +80,14 @@ def speech(voice, tmp_path) -> Path:
 def rows() -> Callable[[Result], list[dict]]:
     """The JSON objects a command printed; there must be nothing else on stdout."""
     return lambda result: [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def place(tmp_path, voice, monkeypatch) -> Path:
+    """To train in: a folder with `tiny.yaml` and a folder of sound; the process itself is left as it is."""
+    monkeypatch.setattr(train, "prepare_to_compute", lambda: None)
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    for split in ("train", "valid"):
+        (tmp_path / "sound" / split).mkdir(parents=True)
+        soundfile.write(tmp_path / "sound" / split / "a.wav", voice(3.0).T, 16000)
+    return tmp_path

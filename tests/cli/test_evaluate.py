@@ -67,6 +67,14 @@ def sent(monkeypatch):
     monkeypatch.setattr("audiocodec.evaluation.benchmark.run_pool", run_pool)
 
 
+def test_resume_says_when_there_is_nothing_to_go_on_from(run, here, folder):
+    arguments = ("evaluate", "--data", "speech", *QUICKLY, "--resume", "-o", "out", "-q")
+    nothing = "warning: out: has no row of what was asked for to go on from; all are done anew\n"
+    assert run(*arguments).stderr == nothing
+    assert run(*arguments).stderr == ""
+    assert run(*arguments, "--limit-seconds", "0.5").stderr == nothing
+
+
 def test_codebooks_of_a_store_side_by_side(run, sent, folder, codec):
     registry = Registry(folder / "books", actor="tester")
     own = codec.model.quantizer.codebooks()

@@ -1,6 +1,7 @@
 """Commands as processes of their own: signals, closed pipes and full disks."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import soundfile
+
+from audiocodec.checkpoint import load_model
 
 DEADLINE_SECONDS = 120.0
 """For what hangs; nothing takes nearly as long."""
@@ -173,6 +176,24 @@ def test_a_server_stops(place, number):
     (place / "monitor.jsonl").touch()
     serve = ["dashboard", "monitor.jsonl", "--port", "0"]
     assert stop(place, serve, number, None, ["socket:"]) == (128 + number, "")
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_train_stops_with_checkpoint_and_model(place, number, tmp_path):
+    """Before the first validation, and without what it would score."""
+    (place / "talk").mkdir(exist_ok=True)
+    shutil.copy(place / "talk.wav", place / "talk")
+    run, log = tmp_path / "run", tmp_path / "run" / "log.jsonl"
+    net = "model.net={kind: spectral, dim: 16, encoder_channels: 32, encoder_blocks: 1, decoder_blocks: 1}"
+    small = [net, "model.quantizer.num_quantizers=2", "prefix_choices=[]", "data.segment_seconds=0.5"]
+    train = ["train", "tiny", *small, "data.manifest=talk", "start=random", "log_every=1", "steps=1000000",
+             "validate_seconds=0", "-o", run, "-q"]  # fmt: skip
+    status, errors = stop(place, train, number, lambda: log.exists() and log.read_text())
+    assert status == 128 + number
+    assert errors.strip() == "ending after this step, with checkpoint and model; once more ends at once"
+    assert left_behind(tmp_path) == []
+    (checkpoint,) = run.glob("checkpoint-*")
+    assert load_model(run / "model")[2]["steps"] == str(int(checkpoint.stem[11:]))
 
 
 def test_a_closed_pipe_ends_quietly(place, streams, tiny_folder):

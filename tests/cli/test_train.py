@@ -8,41 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-import soundfile
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from audiocodec.cli import train as command
+from audiocodec.checkpoint import load_model
 from audiocodec.cli.parts.train_display import TrainDisplay
 from audiocodec.training.run.folder import checkpoints
-
-RECIPE = """
-name: tiny
-model:
-  net: {kind: spectral, dim: 8, encoder_channels: 16, encoder_blocks: 1, decoder_blocks: 1}
-  quantizer: {num_quantizers: 2, codebook_size: 16}
-data: {manifest: sound, segment_seconds: 0.4, batch_size: 2}
-loss: {window_lengths: [512], mel_bins: [40], compressed_windows: []}
-steps: 6
-prefix_choices: []
-log_every: 2
-validate_every: 4
-validate_seconds: 3.0
-"""
-
-
-@pytest.fixture
-def place(tmp_path, voice, monkeypatch) -> Path:
-    """A folder with `tiny.yaml` and a folder of sound; the process itself is left as it is."""
-    monkeypatch.setattr(command, "prepare_to_compute", lambda: None)
-    (tmp_path / "tiny.yaml").write_text(RECIPE)
-    for split in ("train", "valid"):
-        (tmp_path / "sound" / split).mkdir(parents=True)
-        soundfile.write(tmp_path / "sound" / split / "a.wav", voice(3.0).T, 16000)
-    return tmp_path
 
 
 def test_a_run_from_start_to_end(place, run):
@@ -60,7 +34,7 @@ def test_a_run_from_start_to_end(place, run):
     folder = place / "runs" / "tiny"
     assert {path.name for path in folder.iterdir()} == {
         "cache", "checkpoint-000000004.safetensors", "checkpoint-000000006.safetensors", "config.yaml",
-        "log.jsonl", "model", "report.html", "tensorboard",
+        "log.jsonl", "model", "model-best", "report.html", "tensorboard",
     }  # fmt: skip
     assert "learning_rate: 0.0001" in (folder / "config.yaml").read_text()
     (place / "talk.wav").write_bytes((place / "sound" / "valid" / "a.wav").read_bytes())
@@ -94,8 +68,81 @@ def test_resume_goes_on_and_force_starts_anew(place, run):
     assert (place / "out" / "notes.txt").read_text() == "mine"
 
 
-def test_resume_without_a_checkpoint_starts(place, run):
-    assert run("train", "tiny.yaml", "-o", "out", "steps=1", "--resume", "-q").exit_code == 0
+def test_resume_without_a_checkpoint_starts_and_says_so(place, run):
+    result = run("train", "tiny.yaml", "-o", "out", "steps=1", "--resume", "-q")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "warning: out: has no checkpoint to go on from; a new run starts\n"
+
+
+def test_resume_shows_what_changed_and_keeps_the_old_file(place, run):
+    assert run("train", "tiny.yaml", "-o", "out", "steps=2", "-q").exit_code == 0
+    before = (place / "out" / "config.yaml").read_bytes()
+    result = run("train", "tiny.yaml", "-o", "out", "steps=4", "log_every=1", "--resume", "-q")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.splitlines() == [
+        "warning: out/config.yaml: steps: 2 -> 4", "warning: out/config.yaml: log_every: 2 -> 1"
+    ]  # fmt: skip
+    assert (place / "out" / "config-000000002.yaml").read_bytes() == before
+    assert "steps: 4" in (place / "out" / "config.yaml").read_text()
+    result = run("train", "tiny.yaml", "-o", "out", "steps=4", "log_every=1", "--resume", "-q")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [path.name for path in (place / "out").glob("config-*")] == ["config-000000002.yaml"]
+
+
+OTHER = {
+    "loss.weights={mel: 1, spectrum: 20, waveform: 1}": (
+        "loss.weights.mel: 4.0 -> 1.0", "loss.weights.commitment: 0.5 -> nothing",
+        "loss.weights.waveform: nothing -> 1.0",
+    ),
+    "optim.learning_rate=0.5": ("optim.learning_rate: 0.0005 -> 0.5",),
+    "data.batch_size=4": ("data.batch_size: 2 -> 4",),
+    "seed=3": ("seed: 0 -> 3",),
+}  # fmt: skip
+
+
+def test_another_experiment_is_refused_unless_forced(place, run):
+    run("train", "tiny.yaml", "-o", "out", "steps=2", "-q")
+    before = {path: path.stat().st_mtime_ns for path in (place / "out").rglob("*")}
+    for override, told in OTHER.items():
+        result = run("train", "tiny.yaml", "-o", "out", "steps=2", override, "--resume")
+        assert result.exit_code == 1
+        assert f"another experiment: {'; '.join(told)}. " in result.stderr
+        assert "--force-config" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert {path: path.stat().st_mtime_ns for path in (place / "out").rglob("*")} == before
+    result = run("train", "tiny.yaml", "-o", "out", "steps=2", *OTHER, "--resume", "--force-config", "-q")
+    assert result.exit_code == 0
+    told = {line.removeprefix("warning: out/config.yaml: ") for line in result.stderr.splitlines()}
+    assert told == {one for several in OTHER.values() for one in several}
+    assert (place / "out" / "config-000000002.yaml").is_file()
+
+
+def test_discriminators_join_where_asked_for(place, run):
+    run("train", "tiny.yaml", "-o", "out", "steps=2", "-q")
+    join = ["steps=3", "adversarial.discriminators.kinds=[light]", "--resume"]
+    result = run("train", "tiny.yaml", "-o", "out", *join)
+    assert "adversarial.discriminators.kinds: [] -> ['light']" in result.stderr
+    assert result.exit_code == 1
+    assert run("train", "tiny.yaml", "-o", "out", *join, "--force-config").exit_code == 0
+
+
+def test_another_number_of_processes_is_another_experiment(place, run):
+    run("train", "tiny.yaml", "-o", "out", "steps=2", "-q")
+    (path,) = (place / "out").glob("checkpoint-*")
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, metadata | {"processes": "2"})
+    result = run("train", "tiny.yaml", "-o", "out", "steps=4", "--resume")
+    assert result.exit_code == 1
+    assert "another experiment: processes: 2 -> 1. " in result.stderr
+    result = run("train", "tiny.yaml", "-o", "out", "steps=4", "--resume", "--force-config")
+    assert "processes: 2 -> 1" in result.stderr
+    assert "going on from step 2" in result.stdout
+
+
+def test_force_config_alone_is_wrong(place, run):
+    assert run("train", "tiny.yaml", "-o", "out", "--force-config").exit_code == 2
+    assert not (place / "out").exists()
 
 
 def test_json_is_all_there_is_on_stdout(place, run):
@@ -105,7 +152,8 @@ def test_json_is_all_there_is_on_stdout(place, run):
         ("train", 2), ("train", 4), ("valid", 4), (None, 4),
     ]  # fmt: skip
     assert {"total", "mel", "commitment", "audio_seconds_per_second"} <= set(lines[0])
-    assert lines[-1] == {"summary": True, "step": 4, "model": "runs/tiny/model"}
+    models = {"model": "runs/tiny/model", "best": "runs/tiny/model-best"}
+    assert lines[-1] == {"summary": True, "step": 4, "processes": 1, **models}
     assert result.stderr == ""
 
 
@@ -137,7 +185,7 @@ def test_mistakes_are_one_line_and_leave_no_run(place, run, arguments, words):
 @pytest.mark.usefixtures("hear_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_in_order(place, run, monkeypatch, number, capfd):
-    """The checkpoint is written after the step, the status tells the signal, and the run goes on."""
+    """Checkpoint and model are written after the step, the status tells the signal, and the run goes on."""
     report = TrainDisplay.report
 
     def report_and_signal(self, step, scalars):
@@ -147,8 +195,11 @@ def test_a_signal_ends_in_order(place, run, monkeypatch, number, capfd):
 
     before = signal.getsignal(number)
     monkeypatch.setattr(TrainDisplay, "report", report_and_signal)
-    result = run("train", "tiny.yaml", "-o", "out")
+    result = run("train", "tiny.yaml", "-o", "out", "--json")
     assert result.exit_code == 128 + number
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert told == {"summary": True, "step": 2, "processes": 1, "model": "out/model", "best": None}
+    assert load_model(place / "out" / "model")[2]["steps"] == "2"
     assert "once more ends at once" in capfd.readouterr().err
     assert [path.name for path in (place / "out").glob("checkpoint-*")] == [
         "checkpoint-000000002.safetensors"

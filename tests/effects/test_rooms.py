@@ -80,6 +80,24 @@ def test_a_bank_is_made_once_and_is_a_source(tmp_path, speech):
     assert np.isfinite(effect.apply(speech, RATE, drawn, sources)).all()
 
 
+@pytest.mark.parametrize("change", ["rewritten", "gone", "without stamps", "damaged stamps"])
+def test_a_bank_that_is_not_as_it_was_made_is_made_again(tmp_path, change):
+    pytest.importorskip("pyroomacoustics")
+    manifest = ensure_rooms(tmp_path, count=1)
+    room = next(manifest.parent.glob("*.flac"))
+    before, stamps = room.read_bytes(), manifest.with_name("stamps.json")
+    if change == "rewritten":
+        room.write_bytes(bytes(len(before)))
+    elif change == "damaged stamps":
+        room.write_bytes(b"")
+        stamps.write_text("[]")
+    else:
+        (room if change == "gone" else stamps).unlink()
+    assert ensure_rooms(tmp_path, count=1) == manifest
+    assert room.read_bytes() == before
+    assert stamps.exists()
+
+
 def test_what_stands_in_the_way(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyroomacoustics", None)
     with pytest.raises(MissingPackageError, match=r"audiocodec\[train\]"):

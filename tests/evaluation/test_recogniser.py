@@ -54,6 +54,20 @@ def test_word_errors_are_columns_and_belong_to_their_recogniser(command, setup_w
     assert plan(slower, read_recordings(speech_folder), [Condition("clean")], [1000.0]).keys == work.keys
 
 
+def test_a_recogniser_written_anew_is_another(tmp_path, monkeypatch):
+    (tmp_path / "listen.py").write_text(LISTENER)
+    command = f"'{sys.executable}' '{tmp_path / 'listen.py'}' {{in}}"
+    before = recogniser_metric(command).setting
+    assert recogniser_metric(command).setting == before
+    (tmp_path / "listen.py").write_text(LISTENER.replace("three", "seven"))
+    assert recogniser_metric(command).setting != before
+    monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace())
+    (tmp_path / "model.bin").write_bytes(b"1234")
+    before = recogniser_metric(str(tmp_path)).setting
+    (tmp_path / "model.bin").write_bytes(b"4321")
+    assert recogniser_metric(str(tmp_path)).setting != before
+
+
 @pytest.mark.parametrize(
     ("named", "message"),
     [

@@ -14,7 +14,8 @@ from audiocodec.errors import AudioCodecError, CheckpointError, ConfigError
 from audiocodec.metrics import imitated
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.loop import Trainer
-from audiocodec.training.run.state import save_state
+from audiocodec.training.run import recorder
+from audiocodec.training.run.state import best_checkpoint, save_state
 
 
 def everything(trainer):
@@ -170,6 +171,10 @@ def test_a_stop_leaves_a_checkpoint_to_go_on_from(recipe, tmp_path):
     stopped = Trainer(recipe, tmp_path / "cut")
     stopped.fit(stop=lambda: next(asked))
     assert stopped.step_number == 5
+    model, _, metadata = load_model(tmp_path / "cut" / "model")
+    assert metadata["steps"] == "5"
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, stopped.average.averages[name])
     resumed = Trainer(recipe, tmp_path / "cut")
     assert resumed.resume()
     resumed.fit()
@@ -191,6 +196,31 @@ def test_a_stop_before_the_first_step_loses_no_start(recipe, tmp_path):
     assert resumed.resume()
     fresh = Trainer(recipe, tmp_path / "fresh")
     assert steps(resumed, 1) == steps(fresh, 1)
+
+
+def test_a_model_is_written_once_a_step(recipe, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(Trainer, "export", lambda self, *name: written.append((self.step_number, *name)))
+    Trainer(replace(recipe, steps=4, validate_every=2), tmp_path / "whole").fit()
+    assert written == [(2,), (4,)]
+
+
+def test_the_best_model_stands_beside_the_newest(recipe, tmp_path, monkeypatch):
+    """Scores of the five validations; what has none, or an equal one to an earlier, counts as told."""
+    scores = iter([1.0, 3.0, 2.0, None, 3.0])
+    monkeypatch.setattr(recorder, "best_score", lambda *_: next(scores))
+    best, validate = [], Trainer.validate
+
+    def validated(self):
+        path = tmp_path / "model-best"
+        best.append(load_model(path)[2]["steps"] if path.exists() else None)
+        return validate(self)
+
+    monkeypatch.setattr(Trainer, "validate", validated)
+    Trainer(replace(recipe, steps=5, validate_every=1, validate_seconds=1.0), tmp_path).fit()
+    assert best == [None, "1", "2", "2", "2"]
+    assert load_model(tmp_path / "model-best")[2]["steps"] == "5"
+    assert best_checkpoint(tmp_path).name == "checkpoint-000000005.safetensors"
 
 
 def test_number_of_quantizers_is_drawn_for_each_example(recipe, tmp_path):

@@ -85,6 +85,8 @@ def carry_out(
     with output.progress("rows", len(benchmark)) as bar:
 
         def show(done: int) -> None:
+            if resume and not reused and not done:
+                output.warn(folder, "has no row of what was asked for to go on from; all are done anew")
             reused.append(done)
             bar(done)
 

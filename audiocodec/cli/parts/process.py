@@ -66,4 +66,4 @@ class StopSignal:
         self._handling.close()
         # Not print: the signal may have come in the middle of one.
         with suppress(OSError):  # the terminal may be gone
-            os.write(2, b"\nending after this step, with a checkpoint; once more ends at once\n")
+            os.write(2, b"\nending after this step, with checkpoint and model; once more ends at once\n")

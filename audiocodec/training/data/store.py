@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from audiocodec.audio import stamp
 from audiocodec.errors import InputError
 from audiocodec.storage import new_file
 from audiocodec.training.data.decoding import decode_all, to_float32
@@ -48,7 +49,7 @@ class SampleStore:
         progress: Callable[[float], None] | None = None,
         jobs: int | None = None,
     ) -> None:
-        """Open the cache of these recordings; decode them where it is missing or the size of a file changed.
+        """Open the cache of these recordings; decode them where it is missing or a file was written anew.
 
         `progress` is told the share of recordings that are decoded; `jobs` threads decode, as many as there
         are cores unless given, and the samples are the same with any number.
@@ -63,9 +64,9 @@ class SampleStore:
         self.sample_rate, self.recordings = sample_rate, list(recordings)
         self.sources = [recording.source for recording in recordings]
         self._files = [cache / f"{key}.{name}" for name in ("samples.npy", "lengths.npy", "about.json")]
-        sizes = [_size(recording.path) for recording in recordings]
-        if not self._usable(sizes):
-            self._decode(sizes, progress or (lambda share: None), jobs or available_cpus())
+        stamps = [[*stamp(recording.path)] for recording in recordings]
+        if not self._usable(stamps):
+            self._decode(stamps, progress or (lambda share: None), jobs or available_cpus())
         self.samples, self.lengths = self._open()
         self.skipped: dict[str, str] = self._about().get("skipped", {})
         self.offsets = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
@@ -79,13 +80,23 @@ class SampleStore:
         wav[: stop - first] = to_float32(self.samples[first:stop])
         return wav
 
-    def _usable(self, sizes: list[int]) -> bool:
-        """Whether the cache is complete (lengths are written last) and was made of files of these sizes."""
+    def _usable(self, stamps: list[list[int]]) -> bool:
+        """Whether the cache is complete (lengths are written last) and made of files of these stamps."""
         samples_file, lengths_file, _ = self._files
-        return samples_file.exists() and lengths_file.exists() and self._about().get("bytes", sizes) == sizes
+        if not (samples_file.exists() and lengths_file.exists()):
+            return False
+        before: Any = self._about().get("stamps")
+        if isinstance(before, list) and before != stamps:
+            old = dict(enumerate(cast("list[Any]", before)))
+            anew = [
+                one.path for number, one in enumerate(self.recordings) if old.get(number) != stamps[number]
+            ]
+            logger.warning("%d of %d recordings were written anew, such as %s; all are decoded again",
+                           len(anew), len(stamps), *anew[:1])  # fmt: skip
+        return before == stamps
 
     def _about(self) -> dict[str, Any]:
-        """What the cache was made of; {} for one made before this was noted."""
+        """What the cache was made of; {} where that is not noted."""
         file = self._files[2]
         try:
             return json.loads(file.read_text("utf-8")) if file.exists() else {}
@@ -103,7 +114,7 @@ class SampleStore:
             raise InputError(f"{samples_file}: does not fit {lengths_file.name}; delete both to decode anew")
         return samples, lengths
 
-    def _decode(self, sizes: list[int], progress: Callable[[float], None], jobs: int) -> None:
+    def _decode(self, stamps: list[list[int]], progress: Callable[[float], None], jobs: int) -> None:
         samples_file, lengths_file, about_file = self._files
         try:
             samples_file.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +138,7 @@ class SampleStore:
             file.seek(0)
             assert _write_header(file, int(lengths.sum())) == start, "numpy leaves room for a longer shape"
         with new_file(about_file, overwrite=True) as part:
-            part.write_text(json.dumps({"skipped": skipped, "bytes": sizes}), "utf-8")
+            part.write_text(json.dumps({"skipped": skipped, "stamps": stamps}), "utf-8")
         with new_file(lengths_file, overwrite=True) as part, part.open("wb") as file:
             np.save(file, lengths)
 
@@ -161,11 +172,3 @@ def _append(file: BinaryIO, blocks: Iterator[NDArray[np.int16]]) -> int:
 def _name(recording: Recording) -> str:
     """The file, and which part of it."""
     return str(recording.path) if recording.part is None else f"{recording.path} {recording.part}"
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; 0 when it is missing."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -1,4 +1,4 @@
-"""The processes of one training, behind one interface: one alone, or all that `accelerate launch` started.
+"""The processes of one training, behind one interface: one alone, or all that torchrun or Accelerate started.
 
 Gradients are averaged here, once a step, rather than by DistributedDataParallel: a step has several backward
 passes (the balancer, discriminators), and quantiser dropout leaves stages without a gradient on some ranks.
@@ -115,7 +115,7 @@ class Processes:
 
 
 def join(device: str, environment: Mapping[str, str] = os.environ) -> Processes:
-    """Join the training that `accelerate launch` (or torchrun) started, or be its only process.
+    """Join the training that torchrun or `accelerate launch` started, or be its only process.
 
     Raises:
         InputError: `device` is not known or not here.

@@ -11,11 +11,11 @@ from audiocodec.errors import InputError
 CONFIG_NAME = "config.yaml"
 LOG_NAME = "log.jsonl"
 REPORT_NAME = "report.html"
-MODEL_NAME = "model"
+MODEL_NAME, BEST_NAME = "model", "model-best"
 TENSORBOARD_NAME = "tensorboard"
 CHECKPOINT = re.compile(r"checkpoint-(\d{9,})\.safetensors")
 OURS = re.compile(
-    rf"{CHECKPOINT.pattern}|\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.part|bad-batch-\d+(-rank\d+)?\.npy|{CONFIG_NAME}|{LOG_NAME}|{REPORT_NAME}|{MODEL_NAME}|{TENSORBOARD_NAME}"
+    rf"{CHECKPOINT.pattern}|\.checkpoint-\d+\.safetensors\.[0-9a-f]+\.part|bad-batch-\d+(-rank\d+)?\.npy|{CONFIG_NAME}|config-\d{{9,}}\.yaml|{LOG_NAME}|{REPORT_NAME}|{MODEL_NAME}|{BEST_NAME}|{TENSORBOARD_NAME}"
 )
 
 
@@ -43,13 +43,12 @@ def check_free(folder: Path, *, resume: bool, force: bool) -> None:
     Raises:
         InputError: there is a run and neither `resume` nor `force` is wanted, or something else lies there.
     """
-    traces = _traces(folder)
-    if not traces or resume:
+    names = {path.name for path in _traces(folder)}
+    if not names or (resume and checkpoints(folder)):
         return
-    names = {path.name for path in traces}
     if not {CONFIG_NAME, LOG_NAME} <= names:
         raise InputError(f"{folder}: has {', '.join(sorted(names))} but no run; choose another folder")
-    if not force:
+    if not (resume or force):
         raise InputError(
             f"{folder}: holds a run already; continue it with --resume, replace it with --force,"
             " or choose another folder with --output"

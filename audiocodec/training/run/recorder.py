@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from audiocodec.config import dump_yaml
-from audiocodec.storage import new_file
 from audiocodec.training.best import best_score
-from audiocodec.training.run.folder import CONFIG_NAME
+from audiocodec.training.run.changes import write_config
+from audiocodec.training.run.folder import BEST_NAME
 from audiocodec.training.run.log import Means, RunLog, to_floats
 from audiocodec.training.run.report import write_report
-from audiocodec.training.run.state import save_state
+from audiocodec.training.run.state import best_checkpoint, save_state
 from audiocodec.training.validation import say_what_is_missing
 
 if TYPE_CHECKING:
@@ -37,10 +36,10 @@ class Recorder:
         self.pending: list[tuple[Mapping[str, Tensor], float]] = []
         self.environments: Counter[str] = Counter()
         self.switched: list[float] = []
+        self.exported: int | None = None
         self.log: RunLog | None = None
         if trainer.processes.first:
-            with new_file(trainer.folder / CONFIG_NAME, overwrite=True) as part:
-                part.write_text(dump_yaml(trainer.config), encoding="utf-8")
+            write_config(trainer.folder, trainer.config, trainer.step_number)
             self.log = RunLog(trainer.folder, trainer.step_number)
             if trainer.clips and trainer.config.judge_clips:
                 say_what_is_missing()
@@ -92,11 +91,16 @@ class Recorder:
         if began is not None:
             self.means.seconds += self.trainer.clock() - began
 
+    def export(self) -> None:
+        """Write the averaged model, unless it was after this step."""
+        if self.trainer.processes.first and self.exported != self.trainer.step_number:
+            self.trainer.export()
+            self.exported = self.trainer.step_number
+
     def log_validation(self) -> None:
         """Export the averaged model, score it, and keep a checkpoint if it is among the best."""
         trainer = self.trainer
-        if trainer.processes.first:
-            trainer.export()
+        self.export()
         found = trainer.validate()
         if found is not None:
             best = best_score(found.scores, trainer.best_score)
@@ -105,7 +109,9 @@ class Recorder:
                 self.log.show(trainer.step_number, found, trainer.model.sample_rate)
                 self._write_report()
             if trainer.config.keep_best:
-                save_state(trainer, best)
+                path = save_state(trainer, best)
+                if path is not None and path == best_checkpoint(trainer.folder):
+                    trainer.export(BEST_NAME)
 
     def _write_report(self) -> None:
         trainer, augmenter = self.trainer, self.trainer.feed.augmenter

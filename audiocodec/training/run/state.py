@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from audiocodec.config import to_mapping
 from audiocodec.errors import CheckpointError
 from audiocodec.storage import replacing
 from audiocodec.training.run.folder import checkpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
     from audiocodec.training.loop import Trainer
+
+T = TypeVar("T")
 
 KEPT = 2
 """Newest checkpoints that stay, whatever their score: the last may be damaged by a power cut."""
@@ -35,6 +39,16 @@ logger = logging.getLogger(__name__)
 def newest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the highest step in a run folder."""
     return next(reversed(checkpoints(folder)), None)
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint in a run folder with the highest score; None where no validation scored one."""
+    return next(reversed(_by_score(folder)), None)
+
+
+def processes_of(path: Path) -> int | None:
+    """How many processes a checkpoint was written by; None where that is not noted, or it is damaged."""
+    return _noted(path, "processes", int)
 
 
 def save_state(trainer: Trainer, score: float | None = None) -> Path | None:
@@ -57,6 +71,8 @@ def save_state(trainer: Trainer, score: float | None = None) -> Path | None:
     path = trainer.folder / f"checkpoint-{trainer.step_number:09d}.safetensors"
     score = _score(path) if score is None and path.exists() else score
     metadata = {"step": str(trainer.step_number), "frozen": _frozen(trainer)}
+    metadata |= {"processes": str(trainer.processes.world_size), "imitates": ",".join(trainer.imitates)}
+    metadata["recipe"] = json.dumps(to_mapping(trainer.config))
     metadata |= {} if score is None else {"score": repr(score)}
     _write(path, tensors, metadata)
     _drop_old(trainer.folder, trainer.config.keep_best)
@@ -138,21 +154,27 @@ def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) 
 
 def _drop_old(folder: Path, keep_best: int) -> None:
     found = checkpoints(folder)
-    scores = {path: _score(path) for path in found} if len(found) > KEPT else {}
-    scored = sorted(
-        (path for path, score in scores.items() if score is not None), key=lambda p: scores[p] or 0
-    )
-    best = scored[-keep_best:] if keep_best else []
+    best = _by_score(folder)[-keep_best:] if keep_best and len(found) > KEPT else []
     for path in found[:-KEPT]:
         if path not in best:
             path.unlink()
 
 
+def _by_score(folder: Path) -> list[Path]:
+    """The checkpoints that a validation scored, best last; of equal ones, the newest."""
+    scores = {path: score for path in checkpoints(folder) if (score := _score(path)) is not None}
+    return sorted(scores, key=lambda path: scores[path])
+
+
 def _score(path: Path) -> float | None:
     """The validation score that a checkpoint was written with; None for one without, or damaged."""
+    return _noted(path, "score", float)
+
+
+def _noted(path: Path, name: str, kind: Callable[[str], T]) -> T | None:
     try:
         with safe_open(path, framework="pt") as file:
-            return float(file.metadata()["score"])
+            return kind(file.metadata()[name])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from audiocodec.training.engine import processes
 from audiocodec.training.engine.feed import Feed
 from audiocodec.training.engine.processes import Processes, join
 from audiocodec.training.loop import Trainer
+from audiocodec.training.run.state import processes_of
 
 STEPS = 4
 
@@ -139,6 +141,7 @@ def test_two_processes_train_as_one(recipe, tmp_path):
             assert found[name] == pytest.approx(expected[name], rel=1e-4), name
     checkpoint = load_file(tmp_path / "fit" / "checkpoint-000000005.safetensors")
     assert any(name.startswith("discriminator_optimizer/") for name in checkpoint)
+    assert processes_of(tmp_path / "fit" / "checkpoint-000000005.safetensors") == 2
     log = [json.loads(line) for line in (tmp_path / "fit" / "log.jsonl").read_text().splitlines()]
     assert [(line["group"], line["step"]) for line in log] == [("train", 4), ("train", 5), ("valid", 5)]
     assert log[2]["unscored"] == 0
@@ -174,15 +177,39 @@ def test_accelerate_is_missing(monkeypatch):
         join("cpu", {"WORLD_SIZE": "2"})
 
 
+DOCUMENTED = re.findall(
+    r"^((?:torchrun|accelerate launch --multi_gpu) .*) -m audiocodec train ",
+    (Path(__file__).parents[3] / "docs" / "training.md").read_text(),
+    re.MULTILINE,
+)
+MODULES = {"torchrun": "torch.distributed.run", "accelerate": "accelerate.commands.launch"}
+PORTS = {"torchrun": "--master_port", "accelerate": "--main_process_port"}
+
+
+def test_two_ways_are_documented():
+    assert [launch.split()[0] for launch in DOCUMENTED] == ["accelerate", "torchrun"]
+
+
 @pytest.mark.slow
-def test_accelerate_launch(recipe, tmp_path):
-    """The command of the documentation, on two processes of one machine."""
+@pytest.mark.parametrize("launch", DOCUMENTED)
+def test_the_documented_commands_start_two_processes(recipe, tmp_path, launch):
+    """As many as the command of the documentation asks for, but no more than two; the CPU is enough."""
     (tmp_path / "recipe.yaml").write_text(dump_yaml(replace(recipe, steps=3, log_every=1)))
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    command = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command += ["--main_process_port", str(_free_port()), "-m", "audiocodec", "train", "recipe.yaml"]
+    program, *options = launch.replace(" 4", " 2").replace("accelerate launch", "accelerate").split()
+    command = [sys.executable, "-m", MODULES[program], PORTS[program], str(_free_port()), *options]
     done = subprocess.run(
-        [*launch, *command, "--output", "run", "--json"],
+        [
+            *command,
+            "-m",
+            "audiocodec",
+            "train",
+            "recipe.yaml",
+            "--output",
+            "run",
+            "--json",
+            "--device",
+            "cpu",
+        ],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -192,3 +219,5 @@ def test_accelerate_launch(recipe, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 3]
+    assert lines[-1]["processes"] == 2
+    assert processes_of(tmp_path / "run" / "checkpoint-000000003.safetensors") == 2

@@ -9,12 +9,13 @@ def run(tmp_path):
     """A folder after a run, and things in it that are not the run's."""
     for name in (
         "config.yaml",
+        "config-000000003.yaml",
         "log.jsonl",
         "checkpoint-000000007.safetensors",
         ".checkpoint-000000008.safetensors.0123456789ab.part",
     ):
         (tmp_path / name).write_text("x")
-    for name in ("model", "tensorboard", "cache"):
+    for name in ("model", "model-best", "tensorboard", "cache"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("x")
     (tmp_path / "notes.txt").write_text("mine")
@@ -45,8 +46,22 @@ def test_clear_deletes_the_run_and_nothing_else(run):
 
 def test_force_does_not_take_a_folder_that_is_no_run(tmp_path):
     (tmp_path / "model").mkdir()
-    with pytest.raises(InputError, match="has model but no run"):
-        check_free(tmp_path, resume=False, force=True)
+    for resume, force in ((False, True), (True, False)):
+        with pytest.raises(InputError, match="has model but no run"):
+            check_free(tmp_path, resume=resume, force=force)
+
+
+def test_nothing_is_resumed_into_the_folder_of_a_model(tmp_path):
+    """Its config.yaml would be replaced by that of the run."""
+    (tmp_path / "config.yaml").write_text("x")
+    (tmp_path / "model.safetensors").write_text("x")
+    with pytest.raises(InputError, match=r"has config\.yaml but no run"):
+        check_free(tmp_path, resume=True, force=False)
+
+
+def test_a_run_without_its_log_goes_on(tmp_path):
+    (tmp_path / "checkpoint-000000007.safetensors").write_text("x")
+    check_free(tmp_path, resume=True, force=False)
 
 
 def test_checkpoints_are_in_order_and_whole(tmp_path):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
+from audiocodec.audio import stamp
 from audiocodec.errors import InputError
 from audiocodec.training.data.scanning.measuring import Measured
 
@@ -29,6 +29,7 @@ class Journal:
         """Read what an interrupted scan for this manifest left; a last line that was cut off is ignored."""
         self.path = manifest.with_name(f".{manifest.name}.journal")
         self._seen: dict[str, dict[str, Any]] = {}
+        self._stamps: dict[Path, list[int]] = {}
         self._file: TextIO | None = None
         if self.path.is_file():
             with self.path.open(encoding="utf-8", errors="surrogateescape") as file:
@@ -50,14 +51,16 @@ class Journal:
             self._file = None
 
     def find(self, path: Path) -> dict[str, Any] | None:
-        """The result noted for a file, unless it changed since."""
-        entry = self._seen.get(str(path))
-        return entry["result"] if entry is not None and entry.get("stamp") == _stamp(path) else None
+        """The result noted for a file, unless it was written anew since."""
+        entry, found = self._seen.get(str(path)), [*stamp(path)]
+        self._stamps[path] = found
+        return entry["result"] if entry is not None and any(found) and entry.get("stamp") == found else None
 
     def note(self, path: Path, result: dict[str, Any]) -> None:
-        """Remember the result of a file."""
+        """Remember the result of a file, as it was when `find` looked for it: before it was read."""
         assert self._file is not None, "notes are taken inside the with block"
-        line = json.dumps({"file": str(path), "stamp": _stamp(path), "result": result})
+        found = self._stamps.get(path) or [*stamp(path)]
+        line = json.dumps({"file": str(path), "stamp": found, "result": result})
         self._file.write(line + "\n")
         self._file.flush()
 
@@ -76,12 +79,3 @@ class Journal:
             result = entry.get("result")
             if isinstance(entry.get("file"), str) and isinstance(result, dict) and set(result) == NAMES:
                 self._seen[entry["file"]] = entry
-
-
-def _stamp(path: Path) -> list[int]:
-    """Size and time of change; [] for a file that is not there."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return []
-    return [found.st_size, found.st_mtime_ns]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from audiocodec.audio import stamp
 from audiocodec.errors import InputError
 from audiocodec.training.data.batch import Batch, Example
 from audiocodec.training.data.decoding import to_float32
@@ -127,7 +128,7 @@ class ShardSampler:
         """What the place of a block depends on."""
         stream = self.stream
         cutting = (stream.cutting.sample_rate, stream.cutting.segment_length, dict(stream.cutting.weights))
-        shards = [(str(path), path.stat().st_size) for path in stream.shards]
+        shards = [(str(path), *stamp(path)) for path in stream.shards]
         parts = (stream.seed, stream.rank, stream.world_size, self.block_length, cutting, shards)
         return hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest()[:16]
 

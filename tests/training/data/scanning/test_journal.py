@@ -26,6 +26,16 @@ def test_remembers_files_that_did_not_change(tmp_path):
     assert list(tmp_path.glob(".*")) == []
 
 
+def test_a_file_written_anew_while_it_was_scanned_is_scanned_again(tmp_path):
+    file = tmp_path / "a.wav"
+    file.write_bytes(b"12345")
+    with Journal(tmp_path / "m.jsonl") as journal:
+        assert journal.find(file) is None
+        os.utime(file, ns=(1, 1))
+        journal.note(file, RESULT)
+    assert Journal(tmp_path / "m.jsonl").find(file) is None
+
+
 def test_what_was_cut_off_or_is_of_another_version_does_not_count(tmp_path):
     for name in ("a.wav", "b.wav"):
         (tmp_path / name).write_bytes(b"1")

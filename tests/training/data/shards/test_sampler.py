@@ -143,6 +143,19 @@ def test_other_shards_have_other_places(shards, tmp_path):
     assert len(names | {path.name for path in tmp_path.glob("*.blocks.jsonl")}) == 5
 
 
+def test_a_shard_rewritten_in_place_has_other_places(tmp_path, shards):
+    """Of the same size: its recordings are in another order."""
+    for number in range(11):
+        draw(sampler(shards, tmp_path), number)
+    (known,) = tmp_path.glob("*.blocks.jsonl")
+    size = shards[1].stat().st_size
+    content = shards[1].read_bytes()
+    shards[1].write_bytes(content.replace(b"rec00", b"ref00"))
+    assert shards[1].stat().st_size == size
+    draw(sampler(shards, tmp_path), 0)
+    assert {path.name for path in tmp_path.glob("*.blocks.jsonl")} > {known.name}
+
+
 def test_places_are_plain_numbers(shards, tmp_path):
     source = sampler(shards, tmp_path)
     for number in range(11):
