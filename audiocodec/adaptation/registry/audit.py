@@ -20,6 +20,8 @@ from audiocodec.errors import RegistryError
 
 KINDS = ("baseline", "publish", "refuse", "import", "activate", "rollback", "export")
 NO_HASH = "0" * 64
+STARTING_SUFFIX = ".new"
+"""Of a log without an event: it gets its own name together with its first line, so none is ever empty."""
 MAX_LINE_BYTES = 1 << 20
 MAX_LOG_BYTES = 1 << 30
 _HASH_START = b',"hash":"'
@@ -84,6 +86,27 @@ class AuditLog:
 
     def __init__(self, path: Path, on_step: OnStep) -> None:
         self.path, self._on_step = path, on_step
+        self._new = path.with_name(path.name + STARTING_SUFFIX)
+
+    def start(self) -> None:
+        """Say, before the first revision is written, that the log has yet to come, if it has.
+
+        Raises:
+            RegistryError: the folder cannot be written.
+        """
+        if self.path.exists():
+            return
+        try:
+            make_folder(self.path.parent)
+            self._new.touch()
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise cannot_write(self._new, error) from error
+
+    @property
+    def starting(self) -> bool:
+        """Whether its first writer has begun, and not come to the first event."""
+        return self._new.exists() and not self.path.exists()
 
     def examine(self) -> LogState:
         """Everything in the log, trusted or not.
@@ -178,7 +201,8 @@ class AuditLog:
         try:
             new = not self.path.exists()
             make_folder(self.path.parent)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            flags = os.O_RDWR | os.O_CREAT | (os.O_TRUNC if new else 0)
+            descriptor = os.open(self._new if new else self.path, flags, 0o666)
             try:
                 if state.torn:
                     os.ftruncate(descriptor, state.size)
@@ -188,6 +212,7 @@ class AuditLog:
             finally:
                 os.close(descriptor)
             if new:
+                os.replace(self._new, self.path)
                 sync_folder(self.path.parent)
         except OSError as error:
             raise cannot_write(self.path, error) from error
