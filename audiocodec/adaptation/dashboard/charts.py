@@ -95,9 +95,8 @@ def state_strip(windows: Sequence[Window], marks: Sequence[Mark]) -> str:
     for mark in labelled:
         x = place(mark.position, count)
         if x - last > 96:
-            parts.append(
-                f'<text class="tick middle" x="{x:.1f}" y="22">{mark.kind} {mark.codebook_id[:8]}</text>'
-            )
+            told = escape(f"{mark.kind} {mark.codebook_id[:8]}")
+            parts.append(f'<text class="tick middle" x="{x:.1f}" y="22">{told}</text>')
             last = x
     parts += [
         f'<text class="tick middle" x="{place(i + 0.5, count):.1f}" y="102">{escape(label)}</text>'
