@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import json
+import lzma
+import math
 import os
 import stat
+import struct
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, BinaryIO, NoReturn
+
+from safetensors import SafetensorError
 
 from audiocodec.errors import AudioCodecError, InputError
 
-MAX_DIGITS = 18
-"""Of a whole number in JSON: what all code can compute with."""
-LARGEST = 1e30
-"""Of other numbers: their sums and squares are finite."""
+MALFORMED: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,  # RecursionError and NotImplementedError among them
+    SafetensorError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What Python and the packages that read files raise for content they did not expect."""
+MAX_DIGITS = 300
+"""Of a whole number in JSON, so that it can be made a float."""
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int, kind: type[AudioCodecError] = InputError) -> bytes:
@@ -32,9 +57,11 @@ def read_bytes(path: str | os.PathLike[str], limit: int, kind: type[AudioCodecEr
                 data = file.read(size + 1)
     except (OSError, ValueError) as error:  # ValueError: no name of a file
         raise kind(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise kind(f"{name}: a folder, not a file")
     if not regular:
-        raise kind(f"{name}: no regular file; name one")
-    if max(size, len(data)) > limit:
+        raise kind(f"{name}: no regular file; copy what it gives into one")
+    if size > limit:
         raise kind(f"{name}: {size} bytes, at most {limit} are read; is it the right file?")
     if len(data) != size:
         raise kind(f"{name}: its size changed while it was read; try again")
@@ -42,21 +69,33 @@ def read_bytes(path: str | os.PathLike[str], limit: int, kind: type[AudioCodecEr
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON from outside: numbers are finite and of a size that can be computed with.
+    """JSON from outside, which knows no NaN and no infinity.
 
     Raises:
-        ValueError: it is none, a number is too large or none, or it is too deep.
+        ValueError: it is none, too deep, or has a number that is not finite.
     """
     try:
         return json.loads(text, parse_constant=_no_number, parse_int=_integer, parse_float=_float)
     except RecursionError as error:
-        raise ValueError("too deep for JSON") from error
+        raise ValueError("nested too deeply") from error
+
+
+def parse_time(text: str) -> datetime:
+    """A moment as our logs write it: ISO 8601 with its offset from UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} does not say in which time zone it is")
+    return moment
 
 
 def lines(file: BinaryIO, limit: int) -> Iterator[bytes | None]:
     """Lines of a file with their ends; None for one of more than `limit` bytes, which is never held whole."""
     while line := file.readline(limit + 1):
-        if len(line) <= limit or (len(line) == limit + 1 and line.endswith(b"\n")):
+        if len(line) <= limit or line.endswith(b"\n"):
             yield line
             continue
         while line and not line.endswith(b"\n"):
@@ -65,18 +104,13 @@ def lines(file: BinaryIO, limit: int) -> Iterator[bytes | None]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        _no_number(text)
-    return int(text)
+    return int(text) if len(text) <= MAX_DIGITS else _no_number(text)
 
 
 def _float(text: str) -> float:
     number = float(text)
-    if not abs(number) <= LARGEST:
-        _no_number(text)
-    return number
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _no_number(text: str) -> NoReturn:
-    shown = text if len(text) <= 40 else f"{text[:40]}..."
-    raise ValueError(f"{shown} is no number that can be computed with")
+    raise ValueError(f"{text[:40]} is no number that can be computed with")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from audiocodec.adaptation.dashboard.timeline import Window, parse_window
 from audiocodec.adaptation.watch.log import read_new
 from audiocodec.adaptation.watch.states import STATES
 from audiocodec.errors import AudioCodecError, InputError, require
+from audiocodec.outside import parse_time
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry import Registry
@@ -31,9 +31,9 @@ class _Tally:
         self.judged: Window | None = None
 
     def read(self) -> None:
-        events, self.position = read_new(self.path, self.position)
-        for event in events:
-            window = parse_window(event) if event["event"] == "window" else None
+        for event, position in read_new(self.path, self.position):
+            self.position = position
+            window = parse_window(event) if event is not None and event["event"] == "window" else None
             if window is None:
                 continue
             self.windows["silent" if window.silent else window.state] += 1
@@ -115,7 +115,7 @@ def _add(families: dict[str, Any], tally: _Tally) -> None:
     if last is not None:
         families["state"].add_metric([log], STATES.index(last.state))
         families["codebook"].add_metric([log, last.codebook_id[:32], last.baseline], 1)
-        moment = datetime.fromisoformat(last.time).timestamp()
+        moment = parse_time(last.time).timestamp()
         families["last_window_timestamp_seconds"].add_metric([log], moment)
     if judged is not None:
         families["score"].add_metric([log], judged.score)

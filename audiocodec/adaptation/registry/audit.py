@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from audiocodec.adaptation.registry.disk import OnStep, cannot_write, make_folder, sync_folder
 from audiocodec.errors import RegistryError
+from audiocodec.outside import MALFORMED, parse_json, parse_time, read_bytes
 
 KINDS = ("baseline", "publish", "refuse", "import", "activate", "rollback", "export")
 NO_HASH = "0" * 64
@@ -187,14 +188,7 @@ class AuditLog:
         return event
 
     def _read(self) -> bytes:
-        try:
-            if self.path.stat().st_size > MAX_LOG_BYTES:
-                raise RegistryError(f"{self.path}: larger than {MAX_LOG_BYTES} bytes; start another store")
-            return self.path.read_bytes()
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise RegistryError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+        return read_bytes(self.path, MAX_LOG_BYTES, RegistryError) if os.path.lexists(self.path) else b""
 
     def _write(self, state: LogState, line: bytes) -> None:
         """Put `line` behind the sound lines; on an error the log is as it was."""
@@ -265,12 +259,13 @@ def _parse(line: bytes, before: list[Event]) -> Event | str:
     if len(line) > MAX_LINE_BYTES or tail != _HASH_START + digest.encode() + _HASH_END:
         return "its hash is wrong: the line was changed"
     try:
-        fields = cast("dict[str, Any]", json.loads(line))
+        fields = cast("dict[str, Any]", parse_json(line))
         texts = [str(fields[n]) for n in ("time", "actor", "event", "model_id", "codebook_id", "previous")]
         sequence, details, notes = int(fields["sequence"]), dict(fields["details"]), fields["notes"]
         time, actor, kind, model_id, codebook_id, previous = texts
         noted = tuple(str(note) for note in notes)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        parse_time(time)
+    except MALFORMED as error:
         return f"it is no event ({error})"
     if sequence != len(before) or previous != (before[-1].hash if before else NO_HASH):
         return "it does not follow the line before: the chain is broken"

@@ -116,8 +116,8 @@ class History:
             created=event.time,
             actor=event.actor,
             provenance=read_provenance(details.get("provenance", {})),
-            file=dict(details.get("file", {})),
-            signer=details.get("signer"),
+            file=_mapping(details, "file"),
+            signer=None if details.get("signer") is None else str(details["signer"]),
             sequence=event.sequence,
         )
 
@@ -138,6 +138,13 @@ def histories(events: Iterable[Event]) -> dict[str, History]:
         elif event.kind == "rollback" and len(trail) > 1:
             trail.pop()
     return found
+
+
+def _mapping(details: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = details.get(name, {})
+    if not isinstance(found, dict):
+        raise RegistryError(f"the log says {found!r:.80} of a {name}; verify the store")
+    return cast("dict[str, Any]", found)
 
 
 def read_provenance(raw: Any) -> Provenance:
