@@ -68,14 +68,15 @@ def read_bytes(path: str | os.PathLike[str], limit: int, kind: type[AudioCodecEr
     return data
 
 
-def parse_json(text: str | bytes) -> Any:
-    """JSON from outside, which knows no NaN and no infinity.
+def parse_json(text: str | bytes, finite: bool = True) -> Any:
+    """JSON from outside, which knows no NaN and no infinity; `finite` False lets them pass.
 
     Raises:
-        ValueError: it is none, too deep, or has a number that is not finite.
+        ValueError: it is none, too deep, or has a number that is too large.
     """
+    rules: dict[str, Any] = {"parse_constant": _no_number, "parse_float": _float} if finite else {}
     try:
-        return json.loads(text, parse_constant=_no_number, parse_int=_integer, parse_float=_float)
+        return json.loads(text, parse_int=_integer, **rules)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
