@@ -9,6 +9,7 @@ import os
 import stat
 import struct
 import tarfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ MALFORMED: tuple[type[Exception], ...] = (
     lzma.LZMAError,
     struct.error,
     tarfile.TarError,
+    tokenize.TokenError,  # numpy takes headers of arrays for Python
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import zipfile
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
@@ -209,4 +210,7 @@ def _array(name: str, file: IO[bytes]) -> NDArray[Any]:
     count, most = math.prod(shape), MAX_TOKENS if name == "tokens" else MAX_FACTS
     if min(shape, default=0) < 0 or count > most or count * kind.itemsize > 8 * most:
         raise InputError(f"{name} has shape {shape} of {kind}; at most {most} numbers are read: cut it up")
-    return np.ndarray(shape, kind, file.read(count * kind.itemsize), order="F" if columns_first else "C")
+    data = file.read(count * kind.itemsize)
+    if kind.kind == "U" and (np.frombuffer(data, kind.byteorder + "u4") > sys.maxunicode).any():
+        raise InputError(f"{name} holds what is no text")
+    return np.ndarray(shape, kind, data, order="F" if columns_first else "C")

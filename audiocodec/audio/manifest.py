@@ -42,12 +42,12 @@ def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
         raise InputError(f"{path}: not a CSV file ({error}); write one recording a line") from error
     for number, columns in found:
         name = columns.get("path")
-        if not isinstance(name, str) or not name.strip() or not _can_be_named(name):
+        if not isinstance(name, str) or not name.strip() or not can_be_named(name):
             raise InputError(f"{path}, line {number}: no `path` of a sound file; every line needs one")
     return found
 
 
-def _can_be_named(name: str) -> bool:
+def can_be_named(name: str) -> bool:
     """Whether the system could have a file of that name."""
     try:
         return b"\0" not in os.fsencode(name)

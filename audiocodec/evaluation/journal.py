@@ -107,7 +107,8 @@ def _fits(name: str, value: Any) -> bool:
         return value is None or isinstance(value, str)
     if kind == "boolean" or isinstance(value, bool):
         return isinstance(value, bool)
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) < MAX_VALUE)
+    whole = isinstance(value, int) and abs(value) < MAX_VALUE
+    return whole or (kind == "float64" and isinstance(value, float))
 
 
 def _lock(descriptor: int) -> bool:

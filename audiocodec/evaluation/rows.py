@@ -140,6 +140,8 @@ def _cell(row: Mapping[str, Any], column: Column) -> Any:
     value = row.get(column.name)
     if column.name == "errors":
         return json.dumps(value or {}, sort_keys=True)
+    if isinstance(value, str):  # a name may hold bytes that are no text
+        return value.encode("utf-8", "backslashreplace").decode()
     if value is None:
         return math.nan if column.dtype == "float64" else None
     return value

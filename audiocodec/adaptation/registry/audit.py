@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ STARTING_SUFFIX = ".new"
 """Of a log without an event: it gets its own name together with its first line, so none is ever empty."""
 MAX_LINE_BYTES = 1 << 20
 MAX_LOG_BYTES = 1 << 30
+_IDENTITY = re.compile(r"[0-9a-f]{64}")
 _HASH_START = b',"hash":"'
 _HASH_END = b'"}'
 _TAIL_BYTES = len(_HASH_START) + 64 + len(_HASH_END)
@@ -265,6 +267,8 @@ def _parse(line: bytes, before: list[Event]) -> Event | str:
         time, actor, kind, model_id, codebook_id, previous = texts
         noted = tuple(str(note) for note in notes)
         parse_time(time)
+        if not (_IDENTITY.fullmatch(model_id) and _IDENTITY.fullmatch(codebook_id)):
+            raise ValueError("an identity is not 64 hexadecimal digits")
     except MALFORMED as error:
         return f"it is no event ({error})"
     if sequence != len(before) or previous != (before[-1].hash if before else NO_HASH):

@@ -69,10 +69,13 @@ def examine(log: AuditLog, shelf: Shelf, head: str | None = None) -> list[Findin
         for note in event.notes
     ]
     logged: set[Path] = set()
-    for history in histories(state.events).values():
-        for event in history.revisions.values():
-            logged.add(shelf.path(event.model_id, event.codebook_id))
-            found += _check(shelf, event)
+    try:
+        known = [event for history in histories(state.events).values() for event in history.revisions.values()]
+    except RegistryError as error:
+        return [*found, Finding("error", log.path, str(error))]
+    for event in known:
+        logged.add(shelf.path(event.model_id, event.codebook_id))
+        found += _check(shelf, event)
     for path, identity in shelf.identities():
         if path not in logged:
             found.append(_unlogged(path, identity, state.problem is None and lost is None))

@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from audiocodec.audio.manifest import MAX_BYTES
+from audiocodec.audio.manifest import MAX_BYTES, can_be_named
 from audiocodec.errors import AudioCodecError, InputError, require
 from audiocodec.outside import MALFORMED, lines, parse_json
 from audiocodec.training.data.corpora import TEST_SHARE, VALID_SHARE, complete_splits
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("MonoCut", "MultiCut", "MixedCut", "PaddingCut")
 MAX_LINE = 1 << 20
+MAX_SECONDS = 1e9
 
 logger = logging.getLogger(__name__)
 
@@ -111,10 +112,13 @@ def _row(cut: Any) -> dict[str, Any]:
     said = cut.supervisions[0] if cut.supervisions else None
     custom: dict[str, Any] = cut.custom or {}
     split, source, kind = (str(custom.get(name) or "") for name in ("split", "source", "kind"))
+    name, part = cut.recording.sources[0].source, (float(cut.start), float(cut.start + cut.duration))
+    if not isinstance(name, str) or not can_be_named(name) or not 0 <= part[0] < part[1] < MAX_SECONDS:
+        raise ValueError(f"cut {cut.id!r:.80} has no name of a file, or no length")
     whole = cut.start == 0 and abs(cut.duration - cut.recording.duration) < 1e-3
     return {
-        "path": cut.recording.sources[0].source,
-        "part": None if whole else (float(cut.start), float(cut.start + cut.duration)),
+        "path": name,
+        "part": None if whole else part,
         "speaker": str(getattr(said, "speaker", None) or ""),
         "split": split if split in SPLITS else "",
         "source": source,
