@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiocodec.adaptation.dashboard.server import MetricsServer
 from audiocodec.adaptation.dashboard.timeline import Window, parse_window
 from audiocodec.adaptation.watch.log import read_new
 from audiocodec.adaptation.watch.states import STATES
@@ -67,11 +69,15 @@ class WatchCollector:
 
 
 def serve_metrics(
-    collector: WatchCollector, port: int, host: str = "127.0.0.1"
-) -> tuple[Any, threading.Thread]:
+    collector: WatchCollector,
+    port: int,
+    host: str = "127.0.0.1",
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[MetricsServer, threading.Thread]:
     """Answer scrapes at http://host:port/metrics in a thread; port 0 takes a free one.
 
-    Gives the server, whose `shutdown` ends it and whose `server_port` is the port, and its thread.
+    Gives the server, whose `shutdown` ends it and whose `server_port` is the port, and its thread. `clock`
+    limits the seconds that a client has.
 
     Raises:
         InputError: the port cannot be had.
@@ -81,9 +87,10 @@ def serve_metrics(
     registry = client.CollectorRegistry()
     registry.register(collector)
     try:
-        return client.start_http_server(port, host, registry)
+        server = MetricsServer(host, port, client.make_wsgi_app(registry), clock)
     except (OSError, OverflowError) as error:
         raise InputError(f"port {port} of {host} cannot be had ({error}); choose another") from error
+    return server, server.start()
 
 
 def _families() -> dict[str, Any]:
