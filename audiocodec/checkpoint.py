@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as to_safetensors
 
 from audiocodec.config import dump_yaml, from_mapping, load_config, to_mapping
 from audiocodec.devices import undisturbed
 from audiocodec.errors import AudioCodecError, CheckpointError, InputError
 from audiocodec.model import CodecModel, ModelConfig, build_model
+from audiocodec.outside import MALFORMED, parse_json
 from audiocodec.storage import make_folder, replacing
 
 if TYPE_CHECKING:
@@ -108,10 +109,10 @@ def load_model(
             model = _empty_model(config, stored)
             for name, tensor in model.state_dict().items():
                 tensor.copy_(stored.get_tensor(name))
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: damaged or no model file ({error}); get a whole copy") from error
     except AudioCodecError as error:
         raise CheckpointError(f"{file}: {error}") from error
+    except (OSError, *MALFORMED) as error:
+        raise CheckpointError(f"{file}: damaged or no model file ({error}); get a whole copy") from error
     _check_finite(file, model)
     # Says to methods that learn their codebooks that these are not to be started anew.
     model.quantizer.load_codebooks(
@@ -214,9 +215,9 @@ def _check_file(file: Path) -> Path:
 
 def _document(metadata: Mapping[str, str] | None) -> dict[str, Any]:
     try:
-        document = json.loads((metadata or {})["audiocodec"])
+        document = parse_json((metadata or {})["audiocodec"], finite=False)
         version, parts = document["version"], (document["config"], document["metadata"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except MALFORMED as error:
         training = metadata is not None and "step" in metadata
         hint = (
             "make one of this checkpoint: audiocodec export"
@@ -237,7 +238,7 @@ def _config(raw: dict[str, Any]) -> ModelConfig:
     check_sizes(raw)
     try:
         return from_mapping(ModelConfig, raw)
-    except (ArithmeticError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise CheckpointError(f"its configuration cannot be used: {error}") from error
 
 

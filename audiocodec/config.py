@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, Union, cast
 import yaml
 
 from audiocodec.errors import ConfigError
+from audiocodec.outside import MALFORMED
 
 T = TypeVar("T")
 
@@ -87,11 +88,13 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for position, key in enumerate(keys):
+        seen: set[str] = set()
+        for key in keys:
             if not isinstance(key, str):
                 raise ConfigError(f"the key {key!r} is not text; put it in quotes")
-            if key in keys[:position]:
+            if key in seen:
                 raise ConfigError(f"the key {key!r} is given twice; keep one")
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -108,7 +111,7 @@ def _parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where}: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{where}: nested too deeply") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, *MALFORMED) as error:
         raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiocodec.config import from_mapping
-from audiocodec.errors import ConfigError, RegistryError
+from audiocodec.errors import RegistryError
+from audiocodec.outside import MALFORMED, parse_json, read_bytes
 
 if TYPE_CHECKING:
     from audiocodec.bitstream import Header
 
 INDEX_NAME = "index.json"
 INDEX_VERSION = 1
+MAX_INDEX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,13 @@ def models(root: Path | None = None) -> dict[str, PretrainedEntry]:
     if not file.is_file():
         return {}
     try:
-        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        raw: dict[str, Any] = parse_json(read_bytes(file, MAX_INDEX_BYTES, RegistryError))
         if raw["version"] != INDEX_VERSION:
             raise RegistryError(
                 f"{file}: index version {raw['version']!r}, {INDEX_VERSION} is read; update audiocodec"
             )
         return {str(name): from_mapping(PretrainedEntry, entry) for name, entry in raw["models"].items()}
-    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except MALFORMED as error:  # ConfigError among them
         raise RegistryError(f"{file}: damaged ({error}); install audiocodec again") from error
 
 

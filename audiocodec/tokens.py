@@ -12,14 +12,18 @@ An order turns the rectangle of codes [C, N, T] into what a model is trained on,
 
 from __future__ import annotations
 
+import io
+import math
+import sys
 import zipfile
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.bitstream import Header
 from audiocodec.errors import InputError
+from audiocodec.outside import MALFORMED, read_bytes
 from audiocodec.storage import new_file
 
 if TYPE_CHECKING:
@@ -31,8 +35,12 @@ if TYPE_CHECKING:
 Order = Literal["rows", "flat", "delay"]
 Integers = NDArray[np.integer[Any]]
 VERSION = 1
-MAX_BYTES = 1 << 28
-"""Of all arrays of a file: hours of codes."""
+MAX_TOKENS = 1 << 24
+"""Of a file: at 800 a second almost six hours."""
+MAX_FACTS = 1 << 12
+"""Numbers or letters of any other array."""
+MAX_ARRAYS = 64
+MAX_BYTES = 8 * MAX_TOKENS + (1 << 20)
 UNKNOWN = -1
 """Length of a recording that is not known, such as a generated one: all frames are decoded then."""
 
@@ -91,13 +99,15 @@ def save_tokens(
     """Write one recording's codes, and what decoding must know, to a `.npz` file.
 
     Raises:
-        InputError: it is a batch, or the file is there already or cannot be written.
+        InputError: it is a batch or too long, or the file is there already or cannot be written.
     """
     header = encoded.header
     sizes = header.codebook_sizes[: encoded.codes.shape[-2]]
     if encoded.codes.ndim != 3:
         raise InputError(f"codes have shape {encoded.codes.shape}; save one recording [C, N, T] a file")
     tokens = to_tokens(encoded.codes, sizes, order)
+    if tokens.size > MAX_TOKENS:
+        raise InputError(f"{tokens.size} tokens, a file holds at most {MAX_TOKENS}; cut the recording")
     kind = np.uint16 if sum(sizes) < 1 << 16 else np.uint32
     arrays: dict[str, Any] = {
         "version": VERSION,
@@ -143,7 +153,7 @@ def load_tokens(path: str | Path) -> EncodedAudio:
         raise InputError(f"{path}: has no array {error}; keep all that `audiocodec tokens` wrote") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (TypeError, ValueError, OverflowError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path}: not written by `audiocodec tokens` ({error})") from error
 
 
@@ -164,16 +174,43 @@ def _order(name: str) -> Order:
 
 
 def _read(path: str | Path) -> dict[str, NDArray[Any]]:
+    data = read_bytes(path, MAX_BYTES)
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > MAX_BYTES:
-            raise InputError(f"{path}: {size} bytes of arrays, at most {MAX_BYTES} are read; cut it up")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; check the name") from error
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        if isinstance(error, InputError):
-            raise
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _arrays(archive)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except MALFORMED as error:
         raise InputError(f"{path}: not a .npz file of plain arrays ({error})") from error
+
+
+def _arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+    """All arrays; what each says it holds is looked at before anything is unpacked."""
+    arrays: dict[str, NDArray[Any]] = {}
+    members = archive.infolist()
+    if len(members) > MAX_ARRAYS:
+        raise InputError(f"{len(members)} arrays, at most {MAX_ARRAYS} are read")
+    for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{member.filename} is packed in a way that numpy does not; save it by numpy")
+        name = member.filename.removesuffix(".npy")
+        if name in arrays:
+            raise InputError(f"it has two arrays {name}; keep one")
+        with archive.open(member) as file:
+            arrays[name] = _array(name, file)
+    return arrays
+
+
+def _array(name: str, file: IO[bytes]) -> NDArray[Any]:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, columns_first, kind = read(file)
+    if kind.hasobject:
+        raise InputError(f"{name} holds Python objects, not numbers")
+    count, most = math.prod(shape), MAX_TOKENS if name == "tokens" else MAX_FACTS
+    if min(shape, default=0) < 0 or count > most or count * kind.itemsize > 8 * most:
+        raise InputError(f"{name} has shape {shape} of {kind}; at most {most} numbers are read: cut it up")
+    data = file.read(count * kind.itemsize)
+    if kind.kind == "U" and (np.frombuffer(data, kind.byteorder + "u4") > sys.maxunicode).any():
+        raise InputError(f"{name} holds what is no text")
+    return np.ndarray(shape, kind, data, order="F" if columns_first else "C")

@@ -18,6 +18,7 @@ from types import FrameType, TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 from audiocodec.errors import InputError
+from audiocodec.printing import print_logs_plainly
 
 T = TypeVar("T")
 
@@ -304,6 +305,7 @@ def _interrupts_wait() -> Generator[None]:
 
 def _serve(connection: Connection) -> None:
     """What a process of a pool does."""
+    print_logs_plainly()
     try:
         _obey_the_parent()
         _work(connection)

@@ -12,7 +12,7 @@ from audiocodec.cli.parts import options
 from audiocodec.cli.parts.early import check_named, check_there
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output, failure
-from audiocodec.cli.parts.stores import open_store
+from audiocodec.cli.parts.stores import is_store, open_store
 from audiocodec.cli.refresh import (
     Adapter,
     Bitrate,
@@ -90,7 +90,7 @@ def adapt(
     if not dry_run:
         own = codec_for(model, device)
         registry.baseline(own.model_id, own.model.quantizer.codebooks(), model=own.name)
-    codec = codec_for(model, device, None, store if store.is_dir() else None)
+    codec = codec_for(model, device, None, store if is_store(store) else None)
     speech = clean_speech(codec.sample_rate, None if clean is None else [clean])
     known = None if clean is not None else clean_reservoir(model, codec.model_id)
     service = Service(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.output import Output
+from audiocodec.cli.parts.output import Output, tell
 from audiocodec.cli.parts.stores import open_store
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def verify(store: Store, head: Head = None, json: options.Json = False, quiet: o
     for finding in findings:
         where = str(finding.where)
         output.result({"level": finding.level, "file": where, "problem": finding.problem})
-        typer.echo(f"{finding.level}: {where}: {finding.problem}", err=True)
+        tell(f"{finding.level}: {where}: {finding.problem}")
     errors = sum(finding.level == "error" for finding in findings)
     if not errors:
         events = registry.log()

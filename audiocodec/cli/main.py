@@ -6,12 +6,14 @@ import atexit
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import wraps
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from audiocodec.cli.adapt import adapt
 from audiocodec.cli.baseline import baseline
@@ -25,17 +27,45 @@ from audiocodec.cli.export import export
 from audiocodec.cli.info import info
 from audiocodec.cli.models import models
 from audiocodec.cli.monitor import monitor
-from audiocodec.cli.parts.output import CLOSED_PIPE, failure
+from audiocodec.cli.parts.output import CLOSED_PIPE, failure, tell
 from audiocodec.cli.prepare import prepare
 from audiocodec.cli.refresh import refresh
 from audiocodec.cli.roundtrip import roundtrip
 from audiocodec.cli.tokens import tokens
 from audiocodec.cli.train import train
 from audiocodec.errors import AudioCodecError
+from audiocodec.printing import print_logs_plainly, printable
 from audiocodec.work import STOP_SIGNALS, stoppable
+
+
+class Group(TyperGroup):
+    """The commands; what is said of wrong arguments holds these arguments, so it is made printable."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As before, with errors that can be printed."""
+        with _printable_usage():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """As before, with errors that can be printed."""
+        with _printable_usage():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printable_usage() -> Generator[None]:
+    try:
+        yield
+    except Exception as error:
+        told: Any = error
+        if hasattr(error, "format_message"):  # wrong usage; Typer does not export the name of its kind
+            told.message = printable(told.message or "")
+        raise
+
 
 app = typer.Typer(
     name="audiocodec",
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,7 +101,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             raise SystemExit(CLOSED_PIPE) from None
         except (AudioCodecError, OSError) as error:
-            typer.echo(f"error: {failure(error, '').problem}", err=True)
+            tell(f"error: {failure(error, '').problem}")
             raise typer.Exit(1) from error
 
     return run
@@ -105,6 +135,7 @@ app.add_typer(codebooks, name="codebooks", help="Look after the revisions of cod
 
 def main() -> None:
     """Run the command line; Ctrl-C, SIGTERM and SIGHUP end it in order, with status 128 + number."""
+    print_logs_plainly()
     try:
         with stoppable():
             _run()
@@ -128,7 +159,7 @@ def _run() -> None:
     except BrokenPipeError:
         raise SystemExit(CLOSED_PIPE) from None
     except OSError as error:
-        typer.echo(f"error: {failure(error, '').problem}", err=True)
+        tell(f"error: {failure(error, '').problem}")
         raise SystemExit(1) from None
     finally:
         _let_go_of_stdout()

@@ -12,7 +12,7 @@ from audiocodec.cli.parts import options
 from audiocodec.cli.parts.early import check_named, check_there
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Failure, Output
-from audiocodec.cli.parts.stores import open_store
+from audiocodec.cli.parts.stores import is_store, open_store
 from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def refresh(
     registry = open_store(store, new=True)
     check_named(model, bitrate)
     check_there([*inputs, *([clean] if clean else [])])
-    codec = codec_for(model, device, None, store if store.is_dir() else None)
-    if not store.is_dir() and not dry_run:
+    codec = codec_for(model, device, None, store if is_store(store) else None)
+    if not is_store(store) and not dry_run:
         registry.baseline(codec.model_id, codec.model.quantizer.codebooks(), model=codec.name)
         codec = codec_for(model, device, None, store)
     codec.model.num_quantizers_for(bitrate)

@@ -13,7 +13,9 @@ noise there is, and "*own" for those of the folder a user gave.
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -40,6 +42,8 @@ Spec = dict[str, Any]
 
 CLEAN = "clean"
 AS_RECORDED = "as_recorded"
+MAX_CONDITIONS = 10_000
+"""Of a grid: values under `each` multiply."""
 FOUND, OWN = "*", "*own"
 _NAMES = re.compile(r"\{(\w+)\}")
 _PROBE_RATE, _PROBE_SECONDS = 16000, 2
@@ -151,8 +155,8 @@ def read_conditions(
         found = [condition for name, grid in grids.items() for condition in expand(name, grid, values)]
     except ConfigError as error:
         raise ConfigError(f"{path}: conditions.{error}") from error
-    names = [condition.name for condition in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    counts = Counter(condition.name for condition in found)
+    twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
         raise ConfigError(f"{path}: two conditions are named {twice}; put what differs into the names")
     if not found:
@@ -167,7 +171,10 @@ def expand(name: str, grid: Grid, types: Mapping[str, Sequence[str]]) -> list[Co
         ConfigError: a name in braces is not under `each`, or an effect is wrong.
     """
     found: list[Condition] = []
-    for values in product(*(_known(column, types) for column in grid.each.values())):
+    columns = [_known(column, types) for column in grid.each.values()]
+    if math.prod(map(len, columns)) > MAX_CONDITIONS:
+        raise ConfigError(f"{name}: more than {MAX_CONDITIONS} combinations; list fewer values under `each`")
+    for values in product(*columns):
         chosen = dict(zip(grid.each, values, strict=True))
         try:
             specs = [cast(Spec, _fill(dict(spec), chosen)) for spec in grid.effects]

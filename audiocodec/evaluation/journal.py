@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
 from audiocodec.errors import InputError
-from audiocodec.evaluation.rows import Row
+from audiocodec.evaluation.rows import COLUMNS, Row
+from audiocodec.outside import MALFORMED, lines, parse_json
 from audiocodec.storage import try_lock
 
 NAME = "rows.jsonl"
+MAX_LINE_BYTES = 1 << 20
+MAX_VALUE = 1 << 62
+"""Of a whole number."""
+logger = logging.getLogger(__name__)
 
 
 def row_key(facts: Any) -> str:
@@ -62,17 +68,44 @@ class Journal:
 
     def _read(self) -> dict[str, Row]:
         self._file.seek(0)
-        data = self._file.read()
-        if data and not data.endswith(b"\n"):
-            self._file.write(b"\n")
         rows: dict[str, Row] = {}
-        for line in data.splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict):
-                found = cast("dict[str, Any]", entry)
-                if isinstance(found.get("key"), str) and isinstance(found.get("row"), dict):
-                    rows[found["key"]] = found["row"]
+        line: bytes | None = b""
+        for number, line in enumerate(lines(self._file, MAX_LINE_BYTES), 1):
+            entry = _parse(line)
+            if isinstance(entry, str):
+                logger.warning("%s, line %d: %s; that row is computed again", self.path, number, entry)
+            else:
+                rows[entry[0]] = entry[1]
+        if line and not line.endswith(b"\n"):
+            self._file.write(b"\n")
         return rows
+
+
+def _parse(line: bytes | None) -> tuple[str, Row] | str:
+    """Key and row of a line, or why it is no row."""
+    try:
+        if line is None:
+            return f"more than {MAX_LINE_BYTES} bytes"
+        entry = cast("dict[str, Any]", parse_json(line, finite=False))
+        key, row = entry["key"], entry["row"]
+        wrong = [name for name, value in row.items() if not _fits(name, value)]
+    except MALFORMED as error:
+        return f"no row of an evaluation ({error})"
+    if not isinstance(key, str) or wrong:
+        return f"no row of an evaluation ({', '.join(wrong) or 'key'} of the wrong kind)"
+    return key, row
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value can stand in a column; those that are not known are scores."""
+    if name == "errors":
+        return isinstance(value, dict)
+    if name.endswith("_by_stage"):
+        return value is None or isinstance(value, list)
+    kind = next((column.dtype for column in COLUMNS if column.name == name), "float64")
+    if value is None or kind == "string":
+        return value is None or isinstance(value, str)
+    if kind == "boolean" or isinstance(value, bool):
+        return isinstance(value, bool)
+    whole = isinstance(value, int) and abs(value) < MAX_VALUE
+    return whole or (kind == "float64" and isinstance(value, float))

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from audiocodec.errors import require
+from audiocodec.errors import InputError, require
 from audiocodec.metrics import METRICS, Metric
+from audiocodec.outside import MALFORMED
 from audiocodec.storage import replacing
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def _cell(row: Mapping[str, Any], column: Column) -> Any:
     value = row.get(column.name)
     if column.name == "errors":
         return json.dumps(value or {}, sort_keys=True)
+    if isinstance(value, str):  # a name may hold bytes that are no text
+        return value.encode("utf-8", "backslashreplace").decode()
     if value is None:
         return math.nan if column.dtype == "float64" else None
     return value
@@ -161,8 +164,17 @@ def _as_json(value: Any) -> str:
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """Read what `write_rows` wrote, from the Parquet file."""
-    return require_pandas().read_parquet(path)
+    """Read what `write_rows` wrote, from the Parquet file.
+
+    Raises:
+        InputError: it cannot be read, or is damaged.
+        MissingPackageError: the packages that read it are not installed.
+    """
+    pandas = require_pandas()
+    try:
+        return pandas.read_parquet(path)
+    except (OSError, *MALFORMED) as error:
+        raise InputError(f"{path}: no table in Parquet ({error}); evaluate again") from error
 
 
 def require_pandas() -> Any:

@@ -162,11 +162,76 @@ def test_wrong_usage(run, store, revision, monkeypatch):
         assert "Traceback" not in result.output
 
 
-def test_an_empty_store(run, rows, tmp_path):
-    (tmp_path / "books").mkdir()
-    assert "no revisions yet" in run("codebooks", "list", "--store", "books").stdout
-    assert rows(run("codebooks", "list", "--store", "books", "--json")) == []
-    assert rows(run("codebooks", "verify", "--store", "books", "--json"))[0]["head"] is None
+@pytest.mark.parametrize("log", [None, b"", b'{"sequence":0'])
+def test_a_store_without_its_log(run, rows, store, revision, speech, log):
+    assert run("codebooks", "activate", revision.codebook_id, "--store", "books").exit_code == 0
+    assert run("encode", "talk.wav", "--store", "books").exit_code == 0
+    (store.path / "log.jsonl").unlink()
+    if log is not None:
+        (store.path / "log.jsonl").write_bytes(log)
+    result = run("codebooks", "verify", "--store", "books", "--json")
+    assert result.exit_code == 1
+    found = rows(result)
+    assert found[0]["level"] == "error"
+    assert "restore it from a copy; without one, move books/revisions aside" in found[0]["problem"]
+    assert found[-1]["sound"] is False
+    for command in (
+        ("encode", "talk.wav", "-o", "again.nac"),
+        ("codebooks", "list"),
+        ("codebooks", "log"),
+        ("codebooks", "activate", revision.codebook_id),
+        ("codebooks", "export", revision.codebook_id),
+        ("monitor", "talk.wav"),
+    ):
+        result = run(*command, "--store", "books")
+        assert result.exit_code == 1, command
+        assert "log.jsonl: " in result.stderr
+        assert "restore it from a copy" in result.stderr
+    assert not (store.path.parent / "again.nac").exists()
+    # What was encoded decodes all the same: codebooks are known by their content.
+    assert run("decode", "talk.nac", "-o", "out.wav", "--store", "books").exit_code == 0
+
+
+def test_a_folder_that_is_no_store(run, store, revision, speech, tmp_path):
+    run("codebooks", "export", revision.codebook_id, "--store", "books", "-o", "a.nacbook")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "song.txt").write_text("la")
+    run("encode", "talk.wav")
+    readers = [
+        ("encode", "talk.wav", "-o", "again.nac"),
+        ("decode", "talk.nac", "-o", "out.wav"),
+        ("roundtrip", "talk.wav"),
+        ("tokens", "talk.wav", "-o", "talk.npz"),
+        ("info", "talk.nac"),
+        ("monitor", "talk.wav"),
+        ("baseline", "talk.wav", "-o", "b.safetensors"),
+        ("evaluate", "--data", "talk.wav", "-o", "scores"),
+        ("dashboard", "-o", "page.html"),
+        *[("codebooks", name) for name in ("list", "log", "verify", "rollback")],
+        *[("codebooks", name, "ab") for name in ("show", "activate", "export")],
+    ]
+    for folder in ("empty", "music"):
+        for command in readers:
+            result = run(*command, "--store", folder)
+            assert result.exit_code == 1, (command, result.output)
+            assert f"{folder}: no store there" in result.stderr, command
+            assert [path.name for path in (tmp_path / folder).iterdir()] == ["song.txt"] * (folder == "music")
+    refused = run("codebooks", "import", "a.nacbook", "--store", "music")
+    assert "music: no store, and not empty (song.txt)" in refused.stderr
+    assert (tmp_path / "music").stat().st_nlink == 2
+    assert run("codebooks", "import", "a.nacbook", "--store", "empty").exit_code == 0
+
+
+def test_keys_may_lie_in_a_store_before_it_is_one(run, store, revision, tmp_path):
+    run("codebooks", "export", revision.codebook_id, "--store", "books", "-o", "a.nacbook")
+    (tmp_path / "theirs" / "trust").mkdir(parents=True)
+    (tmp_path / "theirs" / "trust" / "boss.pub").write_text("no key")
+    refused = run("codebooks", "import", "a.nacbook", "--store", "theirs")
+    assert refused.exit_code == 1
+    assert "boss.pub: no unencrypted Ed25519 public key" in refused.stderr
+    assert "move it out of theirs/trust" in refused.stderr
+    assert "imported" not in run("codebooks", "list", "--store", "theirs").stdout
 
 
 def test_every_command_has_an_example(run):

@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "audiocodec"
 LAYERS = {
-    "errors": 0,
-    "storage": 1,
+    "errors": 0, "printing": 0,
+    "storage": 1, "outside": 1,
     "config": 2, "audio": 2, "devices": 2, "shipped": 2, "work": 2,
     "nn": 3, "quantizers": 3, "bitstream": 3, "metrics": 3, "effects": 3, "cluster": 3,
     "model": 4,

@@ -10,6 +10,8 @@ from audiocodec.adaptation.dashboard.timeline import Mark, Window
 
 WIDTH, LEFT, RIGHT = 1100, 54, 96
 PLOT = WIDTH - LEFT - RIGHT
+LEAST_SPAN = 1e-8
+"""Of an axis to its largest number: what is closer together is one to the eye, and nearly to a float."""
 Line = tuple[str, Sequence[float | None]]
 """Name and one value a window."""
 
@@ -95,9 +97,8 @@ def state_strip(windows: Sequence[Window], marks: Sequence[Mark]) -> str:
     for mark in labelled:
         x = place(mark.position, count)
         if x - last > 96:
-            parts.append(
-                f'<text class="tick middle" x="{x:.1f}" y="22">{mark.kind} {mark.codebook_id[:8]}</text>'
-            )
+            told = escape(f"{mark.kind} {mark.codebook_id[:8]}")
+            parts.append(f'<text class="tick middle" x="{x:.1f}" y="22">{told}</text>')
             last = x
     parts += [
         f'<text class="tick middle" x="{place(i + 0.5, count):.1f}" y="102">{escape(label)}</text>'
@@ -219,7 +220,11 @@ def _time_labels(windows: Sequence[Window]) -> list[tuple[int, str]]:
 
 def _scale(low: float, high: float) -> tuple[float, float, list[float]]:
     """Round ends and ticks around values."""
-    span = high - low or max(abs(high), 1.0) * 0.1
+    span = (
+        max(high - low, LEAST_SPAN * max(abs(high), abs(low), 1.0))
+        if high > low
+        else max(abs(high), 1.0) * 0.1
+    )
     rough = span / 3
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((size * power for size in (1, 2, 2.5, 5, 10) if size * power >= rough), 10 * power)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiocodec.adaptation.dashboard.server import MetricsServer
 from audiocodec.adaptation.dashboard.timeline import Window, parse_window
 from audiocodec.adaptation.watch.log import read_new
 from audiocodec.adaptation.watch.states import STATES
 from audiocodec.errors import AudioCodecError, InputError, require
+from audiocodec.outside import parse_time
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry import Registry
@@ -31,9 +33,9 @@ class _Tally:
         self.judged: Window | None = None
 
     def read(self) -> None:
-        events, self.position = read_new(self.path, self.position)
-        for event in events:
-            window = parse_window(event) if event["event"] == "window" else None
+        for event, position in read_new(self.path, self.position):
+            self.position = position
+            window = parse_window(event) if event is not None and event["event"] == "window" else None
             if window is None:
                 continue
             self.windows["silent" if window.silent else window.state] += 1
@@ -67,11 +69,15 @@ class WatchCollector:
 
 
 def serve_metrics(
-    collector: WatchCollector, port: int, host: str = "127.0.0.1"
-) -> tuple[Any, threading.Thread]:
+    collector: WatchCollector,
+    port: int,
+    host: str = "127.0.0.1",
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[MetricsServer, threading.Thread]:
     """Answer scrapes at http://host:port/metrics in a thread; port 0 takes a free one.
 
-    Gives the server, whose `shutdown` ends it and whose `server_port` is the port, and its thread.
+    Gives the server, whose `shutdown` ends it and whose `server_port` is the port, and its thread. `clock`
+    limits the seconds that a client has.
 
     Raises:
         InputError: the port cannot be had.
@@ -81,9 +87,10 @@ def serve_metrics(
     registry = client.CollectorRegistry()
     registry.register(collector)
     try:
-        return client.start_http_server(port, host, registry)
+        server = MetricsServer(host, port, client.make_wsgi_app(registry), clock)
     except (OSError, OverflowError) as error:
         raise InputError(f"port {port} of {host} cannot be had ({error}); choose another") from error
+    return server, server.start()
 
 
 def _families() -> dict[str, Any]:
@@ -115,7 +122,7 @@ def _add(families: dict[str, Any], tally: _Tally) -> None:
     if last is not None:
         families["state"].add_metric([log], STATES.index(last.state))
         families["codebook"].add_metric([log, last.codebook_id[:32], last.baseline], 1)
-        moment = datetime.fromisoformat(last.time).timestamp()
+        moment = parse_time(last.time).timestamp()
         families["last_window_timestamp_seconds"].add_metric([log], moment)
     if judged is not None:
         families["score"].add_metric([log], judged.score)

@@ -13,6 +13,7 @@ import numpy as np
 from audiocodec.adaptation.watch.log import read_log
 from audiocodec.adaptation.watch.states import STATES
 from audiocodec.errors import InputError
+from audiocodec.outside import MALFORMED
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry import Registry
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 MAX_COLUMNS = 600
 """More windows than that are drawn several to a column."""
 MAX_WINDOWS = 1_000_000
+MAX_STAGES = 1024
+LARGEST = 1e12
+"""Of the numbers that are drawn."""
 
 
 @dataclass(frozen=True)
@@ -147,30 +151,43 @@ def parse_window(event: Mapping[str, Any]) -> Window | None:
         stages = cast("Mapping[str, Sequence[float]]", event.get("stages") or {})
         return Window(
             time=str(event["time"]),
-            seconds=float(event["end_seconds"]) - float(event["start_seconds"]),
+            seconds=max(0.0, _number(event["end_seconds"]) - _number(event["start_seconds"])),
             state=STATES[STATES.index(event["state"])],
             silent=bool(event["silent"]),
-            score=_number(event.get("score")),
-            warning=_number(event.get("warning_threshold")),
-            alert=_number(event.get("alert_threshold")),
+            score=_maybe(event.get("score")),
+            warning=_maybe(event.get("warning_threshold")),
+            alert=_maybe(event.get("alert_threshold")),
             decisive=str(event.get("decisive") or ""),
             measures=_numbers(event.get("measures") or {}),
-            stages={str(name): [float(value) for value in values] for name, values in stages.items()},
+            stages={str(name): _stages(values) for name, values in stages.items()},
             environment="" if environment is None else str(environment.get("name") or "unknown"),
             sources=tuple(str(source) for source in event.get("sources") or ()),
             codebook_id=str(event.get("codebook_id", "")),
             baseline=str(event.get("baseline", "")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except MALFORMED:
         return None
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    return {str(name): float(value) for name, value in values.items() if value is not None}
+    return {str(name): _number(value) for name, value in values.items() if value is not None}
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _stages(values: Sequence[Any]) -> list[float]:
+    if len(values) > MAX_STAGES:
+        raise ValueError(f"{len(values)} stages")
+    return [_number(value) for value in values]
+
+
+def _maybe(value: Any) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not abs(number) <= LARGEST:
+        raise ValueError(f"{number} cannot be drawn")
+    return number
 
 
 def _together(windows: Sequence[Window]) -> Window:

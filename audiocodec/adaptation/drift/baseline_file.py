@@ -17,11 +17,14 @@ from audiocodec.adaptation.drift.measures import CODE_MEASURES, ERROR_MEASURES, 
 from audiocodec.adaptation.drift.null import NullDistribution
 from audiocodec.adaptation.statistics.statistics_file import VERSION, from_arrays, read_file, to_arrays
 from audiocodec.errors import InputError
+from audiocodec.outside import MALFORMED
 from audiocodec.storage import new_file
 
 BASELINE_NAME = "baseline.safetensors"
 """Beside the weights of a model."""
 MAX_NAME_LENGTH = 64
+MAX_FRAMES = 1 << 40
+"""Of a window."""
 _NULL = "null."
 _KINDS = {"scatters": np.float32, "means": np.float32, "reservoir": np.float16, "reservoir_keys": np.float32}
 _COUNTS = ("counts", "bigrams", "repeats", "error_histograms")
@@ -71,7 +74,7 @@ def load_baseline(path: str | os.PathLike[str]) -> Baseline:
             _null(null, document["lengths"], statistics.num_quantizers, len(statistics.stages)),
             facts,
         )
-    except (InputError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path}: damaged ({error}); make the baseline again") from error
 
 
@@ -96,9 +99,13 @@ def _null(arrays: dict[str, NDArray[Any]], lengths: list[Any], rows: int, stages
     sizes: dict[str, int] = dict.fromkeys(map(str, CODE_MEASURES), rows)
     sizes |= dict.fromkeys(ERROR_MEASURES, stages)
     sizes |= dict.fromkeys(LATENT_MEASURES, 1)
-    if not arrays or sorted(lengths) != lengths or len(lengths) < 1 or int(lengths[0]) < 1:
+    if not arrays or not lengths or sorted({int(length) for length in lengths}) != lengths or lengths[0] < 1:
         raise InputError("it has no null distribution")
     windows = next(iter(arrays.values())).shape[1]
+    if windows < 1 or lengths[-1] > MAX_FRAMES:
+        raise InputError("its null distribution has no windows, or endless ones")
+    if arrays.keys() != sizes.keys():
+        raise InputError(f"null distributions of {', '.join(sorted(arrays.keys() ^ sizes.keys()))}")
     samples = {name: drawn.astype(np.float32) for name, drawn in arrays.items()}
     for name, drawn in samples.items():
         if drawn.shape != (len(lengths), windows, sizes[name]) or not np.isfinite(drawn).all():

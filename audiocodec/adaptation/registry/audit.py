@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,12 +18,16 @@ from typing import Any, cast
 
 from audiocodec.adaptation.registry.disk import OnStep, cannot_write
 from audiocodec.errors import RegistryError
+from audiocodec.outside import MALFORMED, parse_json, parse_time, read_bytes
 from audiocodec.storage import make_folder, sync
 
 KINDS = ("baseline", "publish", "refuse", "import", "activate", "rollback", "export")
 NO_HASH = "0" * 64
+STARTING_SUFFIX = ".new"
+"""Of a log without an event: it gets its own name together with its first line, so none is ever empty."""
 MAX_LINE_BYTES = 1 << 20
 MAX_LOG_BYTES = 1 << 30
+_IDENTITY = re.compile(r"[0-9a-f]{64}")
 _HASH_START = b',"hash":"'
 _HASH_END = b'"}'
 _TAIL_BYTES = len(_HASH_START) + 64 + len(_HASH_END)
@@ -85,6 +90,27 @@ class AuditLog:
 
     def __init__(self, path: Path, on_step: OnStep) -> None:
         self.path, self._on_step = path, on_step
+        self._new = path.with_name(path.name + STARTING_SUFFIX)
+
+    def start(self) -> None:
+        """Say, before the first revision is written, that the log has yet to come, if it has.
+
+        Raises:
+            RegistryError: the folder cannot be written.
+        """
+        if self.path.exists():
+            return
+        try:
+            make_folder(self.path.parent)
+            self._new.touch()
+            sync(self.path.parent)
+        except OSError as error:
+            raise cannot_write(self._new, error) from error
+
+    @property
+    def starting(self) -> bool:
+        """Whether its first writer has begun, and not come to the first event."""
+        return self._new.exists() and not self.path.exists()
 
     def examine(self) -> LogState:
         """Everything in the log, trusted or not.
@@ -165,21 +191,15 @@ class AuditLog:
         return event
 
     def _read(self) -> bytes:
-        try:
-            if self.path.stat().st_size > MAX_LOG_BYTES:
-                raise RegistryError(f"{self.path}: larger than {MAX_LOG_BYTES} bytes; start another store")
-            return self.path.read_bytes()
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise RegistryError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+        return read_bytes(self.path, MAX_LOG_BYTES, RegistryError) if os.path.lexists(self.path) else b""
 
     def _write(self, state: LogState, line: bytes) -> None:
         """Put `line` behind the sound lines; on an error the log is as it was."""
         try:
             new = not self.path.exists()
             make_folder(self.path.parent)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            flags = os.O_RDWR | os.O_CREAT | (os.O_TRUNC if new else 0)
+            descriptor = os.open(self._new if new else self.path, flags, 0o666)
             try:
                 if state.torn:
                     os.ftruncate(descriptor, state.size)
@@ -189,6 +209,7 @@ class AuditLog:
             finally:
                 os.close(descriptor)
             if new:
+                os.replace(self._new, self.path)
                 sync(self.path.parent)
         except OSError as error:
             raise cannot_write(self.path, error) from error
@@ -241,12 +262,15 @@ def _parse(line: bytes, before: list[Event]) -> Event | str:
     if len(line) > MAX_LINE_BYTES or tail != _HASH_START + digest.encode() + _HASH_END:
         return "its hash is wrong: the line was changed"
     try:
-        fields = cast("dict[str, Any]", json.loads(line))
+        fields = cast("dict[str, Any]", parse_json(line))
         texts = [str(fields[n]) for n in ("time", "actor", "event", "model_id", "codebook_id", "previous")]
         sequence, details, notes = int(fields["sequence"]), dict(fields["details"]), fields["notes"]
         time, actor, kind, model_id, codebook_id, previous = texts
         noted = tuple(str(note) for note in notes)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        parse_time(time)
+        if not (_IDENTITY.fullmatch(model_id) and _IDENTITY.fullmatch(codebook_id)):
+            raise ValueError("an identity is not 64 hexadecimal digits")
+    except MALFORMED as error:
         return f"it is no event ({error})"
     if sequence != len(before) or previous != (before[-1].hash if before else NO_HASH):
         return "it does not follow the line before: the chain is broken"

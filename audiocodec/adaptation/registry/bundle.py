@@ -7,13 +7,14 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from audiocodec.adaptation.registry.audit import MAX_LINE_BYTES
 from audiocodec.adaptation.registry.revision import Provenance, Revision, read_provenance
 from audiocodec.adaptation.registry.revision_file import IDENTITY, MAX_DEPTH, MAX_FILE_BYTES, read_facts
 from audiocodec.adaptation.registry.signatures import KEY_BYTES, SIGNATURE_BYTES, public_bytes
 from audiocodec.errors import RegistryError
+from audiocodec.outside import MALFORMED, parse_json, parse_time, read_bytes
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +23,8 @@ MAGIC = b"NACB"
 BUNDLE_VERSION = 1
 MAX_HEADER_BYTES = 8 << 20
 MAX_BUNDLE_BYTES = MAX_HEADER_BYTES + MAX_FILE_BYTES
+MAX_ORIGIN_BYTES = MAX_LINE_BYTES // 2
+"""Of what an entry says of itself, so that the event of its import has room in a line of the log."""
 _DIGEST_BYTES = 32
 _START_BYTES = len(MAGIC) + 1 + 4
 _CONTEXT = b"audiocodec codebooks 1\n"
@@ -111,12 +114,7 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     Raises:
         RegistryError: it cannot be read, is none, or was changed.
     """
-    try:
-        if Path(path).stat().st_size > MAX_BUNDLE_BYTES + _DIGEST_BYTES + SIGNATURE_BYTES:
-            raise RegistryError(f"{path}: larger than any file of codebooks")
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise RegistryError(f"{path}: cannot be read ({error.strerror or error})") from error
+    data = read_bytes(path, MAX_BUNDLE_BYTES + _DIGEST_BYTES + SIGNATURE_BYTES, RegistryError)
     try:
         return _unpack(data)
     except RegistryError as error:
@@ -147,7 +145,9 @@ def _unpack(data: bytes) -> Bundle:
             signer=signer,
             signature=data[end + _DIGEST_BYTES :],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except RegistryError:
+        raise
+    except MALFORMED as error:
         raise RegistryError("no file of codebooks: it does not describe itself") from error
 
 
@@ -163,9 +163,9 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
     if size > MAX_HEADER_BYTES or _START_BYTES + size > len(data):
         raise RegistryError("it was cut off or changed")
     try:
-        header = json.loads(data[_START_BYTES : _START_BYTES + size])
-    except (ValueError, RecursionError) as error:
-        raise RegistryError("its header was changed") from error
+        header = parse_json(data[_START_BYTES : _START_BYTES + size])
+    except MALFORMED as error:
+        raise RegistryError(f"its header was changed ({error})") from error
     if not isinstance(header, dict):
         raise RegistryError("its header was changed")
     fields = cast("dict[str, Any]", header)
@@ -180,7 +180,8 @@ def _entry(raw: dict[str, Any], data: bytes, model_id: str) -> BundleEntry:
     facts = read_facts(data)
     if not IDENTITY.fullmatch(codebook_id) or (facts.codebook_id, facts.model_id) != (codebook_id, model_id):
         raise RegistryError(f"what it calls {codebook_id[:64]} is something else")
-    provenance = read_provenance(raw["provenance"])
-    return BundleEntry(
-        codebook_id, str(raw["created"]), str(raw["actor"]), raw["refused"] is True, provenance, data
-    )
+    provenance, created, actor = read_provenance(raw["provenance"]), str(raw["created"]), str(raw["actor"])
+    parse_time(created)
+    if len(json.dumps([provenance.as_json(), actor])) > MAX_ORIGIN_BYTES:
+        raise RegistryError(f"what it says of codebook {codebook_id[:32]} is too long for the log of a store")
+    return BundleEntry(codebook_id, created, actor, raw["refused"] is True, provenance, data)

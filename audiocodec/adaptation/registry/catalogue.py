@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiocodec.adaptation.registry.audit import AuditLog, Event
+from audiocodec.adaptation.registry.audit import STARTING_SUFFIX, AuditLog, Event
 from audiocodec.adaptation.registry.disk import OnStep
 from audiocodec.adaptation.registry.revision import History, Revision, histories
 from audiocodec.adaptation.registry.revision_file import to_tensors
 from audiocodec.adaptation.registry.shelf import ID_DIGITS, Shelf
-from audiocodec.adaptation.registry.verification import Finding, examine
+from audiocodec.adaptation.registry.verification import Finding, examine, lost_log
 from audiocodec.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 LOG_NAME = "log.jsonl"
 REVISIONS_NAME = "revisions"
+LOCK_NAME = "lock"
+TRUST_NAME = "trust"
+PARTS = (LOG_NAME, LOG_NAME + STARTING_SUFFIX, REVISIONS_NAME, LOCK_NAME, TRUST_NAME)
+"""All that a registry has in its folder."""
 
 
 class Catalogue:
@@ -85,9 +89,13 @@ class Catalogue:
         """Every event, oldest first.
 
         Raises:
-            RegistryError: the log is not sound.
+            RegistryError: the log is not sound, or lost.
         """
-        return self._log.read().events
+        events = self._log.read().events
+        problem = None if events else lost_log(self._log, self.shelf)
+        if problem is not None:
+            raise RegistryError(f"{self._log.path}: {problem}")
+        return events
 
     def histories(self) -> dict[str, History]:
         """What happened to every model, by its identity."""

@@ -116,14 +116,18 @@ class History:
             created=event.time,
             actor=event.actor,
             provenance=read_provenance(details.get("provenance", {})),
-            file=dict(details.get("file", {})),
-            signer=details.get("signer"),
+            file=_mapping(details, "file"),
+            signer=None if details.get("signer") is None else str(details["signer"]),
             sequence=event.sequence,
         )
 
 
 def histories(events: Iterable[Event]) -> dict[str, History]:
-    """Play the log: the history of every model, by its identity."""
+    """Play the log: the history of every model, by its identity.
+
+    Raises:
+        RegistryError: an event contradicts those before it, or does not say what it should.
+    """
     found: dict[str, History] = {}
     for event in events:
         history = found.setdefault(event.model_id, History())
@@ -133,11 +137,23 @@ def histories(events: Iterable[Event]) -> dict[str, History]:
             history.revisions[event.codebook_id] = event
             history.name = history.name or read_provenance(event.details.get("provenance", {})).model
         starts = event.kind == "baseline" and not trail
+        if event.kind in ("activate", "rollback") and event.codebook_id not in history.revisions:
+            raise RegistryError(
+                f"event {event.sequence} of the log makes codebooks active that are not in it;"
+                " restore the log from a copy"
+            )
         if starts or (event.kind == "activate" and event.codebook_id != history.active):
             trail.append(event.codebook_id)
         elif event.kind == "rollback" and len(trail) > 1:
             trail.pop()
     return found
+
+
+def _mapping(details: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = details.get(name, {})
+    if not isinstance(found, dict):
+        raise RegistryError(f"the log says {found!r:.80} of a {name}; verify the store")
+    return cast("dict[str, Any]", found)
 
 
 def read_provenance(raw: Any) -> Provenance:

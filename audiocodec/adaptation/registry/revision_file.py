@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
 from audiocodec.adaptation.registry.delta import SEPARATOR, Array, apply, count_changed, difference
 from audiocodec.checkpoint import identify_codebooks
 from audiocodec.errors import RegistryError
+from audiocodec.outside import MALFORMED, parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,12 +124,12 @@ def read_facts(data: bytes) -> FileFacts:
     if len(data) > MAX_FILE_BYTES or not 0 < size <= min(len(data) - 8, MAX_HEADER_BYTES):
         raise RegistryError("no revision file, or one of an impossible size")
     try:
-        header = json.loads(data[8 : 8 + size])
-        fields = cast("dict[str, Any]", json.loads(header["__metadata__"]["audiocodec"]))
+        header = parse_json(data[8 : 8 + size])
+        fields = cast("dict[str, Any]", parse_json(header["__metadata__"]["audiocodec"]))
         version, base, depth = fields["version"], fields["base"], fields["depth"]
         identities = [fields["model_id"], fields["codebook_id"], *([] if base is None else [base])]
         changed = {str(name): int(count) for name, count in fields["changed"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except MALFORMED as error:
         raise RegistryError("no revision file: it does not describe itself") from error
     if version != FILE_VERSION:
         raise RegistryError(
@@ -137,7 +137,7 @@ def read_facts(data: bytes) -> FileFacts:
         )
     if not all(isinstance(text, str) and IDENTITY.fullmatch(text) for text in identities):
         raise RegistryError("no revision file: an identity is not 64 hexadecimal digits")
-    if not isinstance(depth, int) or not (0 <= depth <= MAX_DEPTH) or (depth == 0) != (base is None):
+    if type(depth) is not int or not (0 <= depth <= MAX_DEPTH) or (depth == 0) != (base is None):
         raise RegistryError(f"no revision file: depth {depth!r}, at most {MAX_DEPTH} is allowed")
     return FileFacts(identities[0], identities[1], base, depth, changed)
 
@@ -151,11 +151,16 @@ def unpack(data: bytes, base: Mapping[str, Array] | None) -> dict[str, Array]:
     facts = read_facts(data)
     try:
         arrays = from_safetensors(data)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        if facts.base is None and any(SEPARATOR in name for name in arrays):
+            raise RegistryError("damaged: changes without a base")
+        with np.errstate(over="ignore", invalid="ignore"):
+            codebooks = apply(base or {}, arrays)
+    except RegistryError:
+        raise
+    except MALFORMED as error:
         raise RegistryError(f"damaged ({error})") from error
-    if facts.base is None and any(SEPARATOR in name for name in arrays):
-        raise RegistryError("damaged: changes without a base")
-    codebooks = apply(base or {}, arrays)
+    if not all(np.isfinite(codebook).all() for codebook in codebooks.values()):
+        raise RegistryError("damaged: it has values that are not finite")
     if identify(codebooks) != facts.codebook_id:
         raise RegistryError(f"its content is not codebook {facts.codebook_id[:32]}: it was changed")
     return codebooks

@@ -19,6 +19,7 @@ from audiocodec.adaptation.registry.revision_file import (
     unpack,
 )
 from audiocodec.errors import RegistryError
+from audiocodec.outside import read_bytes
 from audiocodec.storage import PART_SUFFIX
 
 SUFFIX = ".safetensors"
@@ -66,9 +67,10 @@ class Shelf:
             RegistryError: the file is damaged.
         """
         try:
-            return read_facts(path.read_bytes()).model_id
-        except (OSError, RegistryError) as error:
-            raise RegistryError(f"{path}: {error}; restore it from a copy, or import it again") from error
+            return read_facts(read_bytes(path, MAX_FILE_BYTES, RegistryError)).model_id
+        except RegistryError as error:
+            problem = str(error).removeprefix(f"{path}: ")
+            raise RegistryError(f"{path}: {problem}; restore it from a copy, or import it again") from error
 
     def read(self, model_id: str, codebook_id: str) -> bytes:
         """The bytes of a revision file.
@@ -79,16 +81,9 @@ class Shelf:
         if codebook_id in self.pending:
             return self.pending[codebook_id]
         path = self.path(model_id, codebook_id)
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise RegistryError(f"{path}: larger than any revision; restore it from a copy")
-            return path.read_bytes()
-        except FileNotFoundError as error:
-            raise RegistryError(
-                f"{path}: missing; restore it from a copy, or import the revision again"
-            ) from error
-        except OSError as error:
-            raise RegistryError(f"{path}: cannot be read ({error.strerror or error})") from error
+        if not path.exists():
+            raise RegistryError(f"{path}: missing; restore it from a copy, or import the revision again")
+        return read_bytes(path, MAX_FILE_BYTES, RegistryError)
 
     def chain(self, model_id: str, codebook_id: str) -> list[tuple[FileFacts, bytes]]:
         """The files that a revision needs, whole one first, its own last.

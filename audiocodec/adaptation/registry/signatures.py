@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiocodec.errors import InputError, RegistryError, require
+from audiocodec.outside import read_bytes
 
 if TYPE_CHECKING:
     import os
@@ -81,13 +81,7 @@ def check(message: bytes, signature: bytes, signer: bytes | None, trusted: Itera
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
-    path = Path(path)
-    try:
-        if path.stat().st_size > MAX_PEM_BYTES:
-            raise InputError(f"{path}: too large for a key; name a PEM file")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return read_bytes(path, MAX_PEM_BYTES)
 
 
 def _no_key(path: str | os.PathLike[str], kind: str) -> InputError:

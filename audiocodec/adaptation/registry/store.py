@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 
 from audiocodec.adaptation.registry.audit import Event
-from audiocodec.adaptation.registry.catalogue import Catalogue
+from audiocodec.adaptation.registry.catalogue import LOCK_NAME, Catalogue
 from audiocodec.adaptation.registry.delta import round_changes
 from audiocodec.adaptation.registry.disk import WAIT_SECONDS, OnStep, locked
 from audiocodec.adaptation.registry.revision import Provenance, Revision
-from audiocodec.adaptation.registry.revision_file import IDENTITY, identify, pack, to_arrays
+from audiocodec.adaptation.registry.revision_file import IDENTITY, FileFacts, identify, pack, to_arrays
 from audiocodec.adaptation.registry.shelf import ID_DIGITS
 from audiocodec.adaptation.registry.transfer import export_revision, import_bundle
 from audiocodec.errors import RegistryError
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import os
 
     from torch import Tensor
-
-LOCK_NAME = "lock"
 
 
 class Origin(TypedDict, total=False):
@@ -95,7 +93,7 @@ class Registry(Catalogue):
             if codebook_id in history.revisions:
                 return history.revision(codebook_id)
             data, facts = pack(model_id, arrays, None)
-            self.shelf.add(facts, data)
+            self.add_file(facts, data)
             provenance = Provenance(reason="the model's own codebooks", statistics=statistics, model=model)
             self.log_event(
                 "baseline", model_id, codebook_id, self._details(model_id, codebook_id, provenance)
@@ -208,6 +206,11 @@ class Registry(Catalogue):
         with locked(self.path / LOCK_NAME, self._wait_seconds):
             yield
 
+    def add_file(self, facts: FileFacts, data: bytes) -> None:
+        """Put a revision file on the shelf, before the event that names it; only while `locked`."""
+        self._log.start()
+        self.shelf.add(facts, data)
+
     def log_event(self, kind: str, model_id: str, codebook_id: str, details: Mapping[str, Any]) -> Event:
         """Append to the log; only while `locked`."""
         return self._log.append(
@@ -248,7 +251,7 @@ class Registry(Catalogue):
                 )
             base = None if parent is None else self.shelf.load(model_id, parent)
             data, facts = pack(model_id, arrays, base)
-            self.shelf.add(facts, data)
+            self.add_file(facts, data)
             self.log_event(kind, model_id, codebook_id, self._details(model_id, codebook_id, provenance))
             return self.revision(codebook_id, model_id)
 

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiocodec.adaptation.registry.bundle import Bundle, BundleEntry, pack_bundle, read_bundle
+from audiocodec.adaptation.registry.catalogue import TRUST_NAME
 from audiocodec.adaptation.registry.revision import Revision
 from audiocodec.adaptation.registry.revision_file import pack, read_facts, sha256
 from audiocodec.adaptation.registry.shelf import ID_DIGITS, Shelf
 from audiocodec.adaptation.registry.signatures import check, public_bytes, read_private_key, read_public_key
-from audiocodec.errors import RegistryError
+from audiocodec.errors import InputError, RegistryError
 from audiocodec.storage import new_file
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry.store import Registry
-
-TRUST_NAME = "trust"
 
 
 def export_revision(
@@ -56,7 +55,7 @@ def import_bundle(
 ) -> list[Revision]:
     """See `Registry.import_`."""
     bundle = read_bundle(path)
-    trusted = [read_public_key(key) for key in (*trust, *trusted_keys(registry.path))]
+    trusted = [*map(read_public_key, trust), *trusted_keys(registry.path)]
     try:
         if trusted:
             check(bundle.message, bundle.signature, bundle.signer, trusted)
@@ -66,9 +65,28 @@ def import_bundle(
         raise RegistryError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
 
-def trusted_keys(store: Path) -> list[Path]:
-    """Public keys that a store trusts whatever is said on the command line."""
-    return sorted((store / TRUST_NAME).glob("*.pem"))
+def trusted_keys(store: Path) -> list[bytes]:
+    """Public keys that a store trusts whatever is said on the command line.
+
+    All that lies in its folder is one, whatever its name: to pass over a key would be to trust everybody.
+
+    Raises:
+        RegistryError: the folder, or anything in it, cannot be read as a key.
+        MissingPackageError: there are keys, and the package cryptography is not installed.
+    """
+    folder = store / TRUST_NAME
+    try:
+        files = sorted(folder.iterdir()) if os.path.lexists(folder) else []
+    except OSError as error:
+        raise RegistryError(
+            f"{folder}: cannot be read ({error.strerror}); make it a folder of keys"
+        ) from error
+    try:
+        return [read_public_key(file) for file in files]
+    except InputError as error:
+        raise RegistryError(
+            f"{error}; mend that file or move it out of {folder}: until then nothing is imported"
+        ) from error
 
 
 def _chain(registry: Registry, revision: Revision, since: str | None) -> list[tuple[Revision, bytes]]:
@@ -110,7 +128,7 @@ def _take_in(registry: Registry, bundle: Bundle, signer: bytes | None) -> list[R
     for entry in bundle.entries:
         if entry.codebook_id in known and registry.shelf.is_sound(bundle.model_id, entry.codebook_id):
             continue
-        registry.shelf.add(read_facts(entry.data), entry.data)
+        registry.add_file(read_facts(entry.data), entry.data)
         details = {
             "provenance": entry.provenance.as_json(),
             "file": registry.shelf.describe(bundle.model_id, entry.codebook_id),

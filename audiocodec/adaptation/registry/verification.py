@@ -28,6 +28,22 @@ class Finding:
     problem: str
 
 
+def lost_log(log: AuditLog, shelf: Shelf) -> str | None:
+    """What is wrong with a log without events, and how to mend it; None where nothing has been logged yet.
+
+    A first writer may be at work: first it says so, then it adds a file, then the log gets its name. So this
+    looks for files before it asks for the writer, and reads the log last.
+    """
+    files = shelf.identities()
+    if log.starting or not (files or log.path.exists()) or log.examine().events:
+        return None
+    problem = "there is no event in it" if log.path.exists() else "missing, although there are revisions"
+    return (
+        f"{problem}; restore it from a copy; without one, move {shelf.root} aside and take the revisions in"
+        " again, from .nacbook files or by `refresh`"
+    )
+
+
 def examine(log: AuditLog, shelf: Shelf, head: str | None = None) -> list[Finding]:
     """Check the chain of the log, and every revision against its name and against the log."""
     try:
@@ -40,6 +56,9 @@ def examine(log: AuditLog, shelf: Shelf, head: str | None = None) -> list[Findin
         found.append(
             Finding("error", log.path, f"{problem}; nothing after it counts; restore it from a copy")
         )
+    lost = None if state.events or state.problem is not None else lost_log(log, shelf)
+    if lost is not None:
+        found.append(Finding("error", log.path, lost))
     if state.torn:
         found.append(Finding("note", log.path, _torn(len(state.torn))))
     if head is not None and head not in {event.hash for event in state.events}:
@@ -50,13 +69,18 @@ def examine(log: AuditLog, shelf: Shelf, head: str | None = None) -> list[Findin
         for note in event.notes
     ]
     logged: set[Path] = set()
-    for history in histories(state.events).values():
-        for event in history.revisions.values():
-            logged.add(shelf.path(event.model_id, event.codebook_id))
-            found += _check(shelf, event)
+    try:
+        known = [
+            event for history in histories(state.events).values() for event in history.revisions.values()
+        ]
+    except RegistryError as error:
+        return [*found, Finding("error", log.path, str(error))]
+    for event in known:
+        logged.add(shelf.path(event.model_id, event.codebook_id))
+        found += _check(shelf, event)
     for path, identity in shelf.identities():
         if path not in logged:
-            found.append(_unlogged(path, identity, state.problem is None))
+            found.append(_unlogged(path, identity, state.problem is None and lost is None))
     found += [
         Finding("note", path, "left by a writer that was stopped; may be deleted")
         for path in shelf.leftovers()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
 from audiocodec.adaptation.statistics.code_use import BIGRAM_BUCKETS, CodeUse
@@ -19,12 +19,16 @@ from audiocodec.adaptation.statistics.moments import Moments
 from audiocodec.adaptation.statistics.record import StageStatistics, Statistics
 from audiocodec.adaptation.statistics.reservoir import Reservoir
 from audiocodec.errors import InputError
+from audiocodec.outside import MALFORMED, parse_json, read_bytes
 from audiocodec.storage import new_file
 
 VERSION = 1
 MAX_FILE_BYTES = 256 << 20
 MAX_HEADER_BYTES = 1 << 20
 MAX_CAPACITY = 1 << 20
+LARGEST = 1e30
+"""Of all values: their squares and sums are finite."""
+_COUNTS = ("counts", "bigrams", "repeats", "latent_counts", "error_counts", "error_histograms")
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -50,7 +54,7 @@ def load_statistics(path: str | os.PathLike[str]) -> Statistics:
     arrays, document = read_file(Path(path), "statistics")
     try:
         return from_arrays(arrays, document)
-    except (InputError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path}: damaged ({error!r}); collect it again") from error
 
 
@@ -60,25 +64,18 @@ def read_file(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
     Raises:
         InputError: there is none, or it is damaged, too large or of another kind.
     """
+    data = read_bytes(path, MAX_FILE_BYTES)
+    size = int.from_bytes(data[:8], "little")
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            header = int.from_bytes(stream.read(8), "little")
-        if size > MAX_FILE_BYTES or not 0 < header <= min(size, MAX_HEADER_BYTES):
-            raise InputError(f"{path}: no file of {kind}, or one of an impossible size")
-        with safe_open(path, framework="np") as stored:
-            document = json.loads((stored.metadata() or {})["audiocodec"])
-            if document["kind"] != kind or document["version"] != VERSION:
-                raise InputError(
-                    f"{path}: holds {document['kind']!r} version {document['version']!r};"
-                    f" expected {kind} version {VERSION}"
-                )
-            return {name: stored.get_tensor(name) for name in stored.keys()}, document  # noqa: SIM118
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from error
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
+        if not 0 < size <= min(len(data), MAX_HEADER_BYTES):
+            raise InputError("a header of an impossible size")
+        header = parse_json(data[8 : 8 + size])
+        document = parse_json(header["__metadata__"]["audiocodec"])
+        if document["kind"] != kind or document["version"] != VERSION:
+            found = f"{document['kind']!r} version {document['version']!r}"
+            raise InputError(f"holds {found}; expected {kind} version {VERSION}")
+        return from_safetensors(data), document
+    except MALFORMED as error:
         raise InputError(f"{path}: damaged, or no file of {kind} ({error}); collect it again") from error
 
 
@@ -116,13 +113,13 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) ->
     """Statistics out of arrays and JSON from outside.
 
     Raises:
-        InputError, KeyError, TypeError, ValueError: they are none.
+        InputError, or one of MALFORMED: they are none.
     """
     sizes, rows = [int(size) for size in facts["codebook_sizes"]], [int(n) for n in facts["rows"]]
     dim = int(arrays["means"].shape[1])
-    _check_shapes(arrays, sizes, len(rows), dim)
-    if sum(rows) != len(sizes) or min(rows) < 1:
+    if not rows or sum(rows) != len(sizes) or min(rows) < 1 or min(sizes) < 1 or dim < 1:
         raise InputError("stages and rows of codes do not fit")
+    _check_shapes(arrays, sizes, len(rows), dim)
     counts = np.split(arrays["counts"].astype(np.int64), np.cumsum(sizes)[:-1])
     bigrams, repeats = arrays["bigrams"].astype(np.int64), arrays["repeats"]
     uses = [
@@ -142,11 +139,18 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) ->
         model_id=str(facts["model_id"]),
         codebook_id=str(facts["codebook_id"]),
         num_quantizers=len(sizes),
-        frame_rate=float(facts["frame_rate"]),
-        frames=int(facts["frames"]),
+        frame_rate=_within(facts, "frame_rate", 0.1, 1e6),
+        frames=int(_within(facts, "frames", 0, 1e15)),
         stages=stages,
         reservoir=Reservoir(vectors, keys, capacity, seen),
     )
+
+
+def _within(facts: Mapping[str, Any], name: str, least: float, most: float) -> float:
+    value = float(facts[name])
+    if not least <= value <= most:
+        raise InputError(f"{name} is {value:g}; from {least:g} to {most:g} is possible")
+    return value
 
 
 def _moments(arrays: Mapping[str, NDArray[Any]], stage: int) -> Moments:
@@ -182,5 +186,8 @@ def _check_shapes(arrays: Mapping[str, NDArray[Any]], sizes: list[int], stages: 
     for name, shape in wanted.items():
         if arrays[name].shape != shape:
             raise InputError(f"{name} is {arrays[name].shape}, not {shape}")
-        if not np.isfinite(arrays[name]).all():
-            raise InputError(f"{name} holds values that are not finite numbers")
+        values = arrays[name]
+        if values.dtype.kind not in "fiu" or not (np.abs(values.astype(np.float64)) <= LARGEST).all():
+            raise InputError(f"{name} holds values that are not finite numbers, or too large")
+        if name in _COUNTS and (values < 0).any():
+            raise InputError(f"{name} holds negative counts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import time
@@ -13,10 +14,14 @@ from typing import Any, cast
 
 from audiocodec.adaptation.watch.report import WindowReport
 from audiocodec.errors import InputError
+from audiocodec.outside import MALFORMED, lines, parse_json, parse_time
 
 LOG_NAME = "monitor.jsonl"
 """Inside a store of codebooks."""
 MAX_LINE_BYTES = 1 << 20
+NAMED = 5
+"""Damaged lines; more are left out without a word of their own."""
+logger = logging.getLogger(__name__)
 Clock = Callable[[], float]
 
 
@@ -64,41 +69,50 @@ class WatchLog:
 
 
 def read_log(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Events of a log in order; lines that are none are left out, as the last may be half written.
+    """Events of a log in order; other lines are left out, and named, but for those that are half written.
 
     Raises:
         InputError: there is no such file, or it may not be read.
     """
     try:
         with Path(path).open("rb") as file:
-            while line := file.readline(MAX_LINE_BYTES):
+            damaged = 0
+            for number, line in enumerate(lines(file, MAX_LINE_BYTES), 1):
                 event = _parse(line)
-                if event is not None:
+                if isinstance(event, dict):
                     yield event
+                elif line is None or line.endswith(b"\n"):  # else it is being written
+                    damaged += 1
+                    _name(damaged, f"{path}, line {number}", event)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from error
 
 
-def read_new(path: str | os.PathLike[str], position: int) -> tuple[list[dict[str, Any]], int]:
-    """Whole events after byte `position`, and where to read on; from the start if the file became shorter.
+def read_new(path: str | os.PathLike[str], position: int) -> Iterator[tuple[dict[str, Any] | None, int]]:
+    """Whole lines after byte `position`, each as an event (None: it is none) and where the next one starts.
+
+    It starts at 0 again if the file became shorter.
 
     Raises:
         InputError: there is no such file, or it may not be read.
     """
-    events: list[dict[str, Any]] = []
     try:
         with Path(path).open("rb") as file:
             if position > file.seek(0, os.SEEK_END):
                 position = 0
             file.seek(position)
-            while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
-                position += len(line)
+            damaged = 0
+            for line in lines(file, MAX_LINE_BYTES):
+                if line is not None and not line.endswith(b"\n"):
+                    return  # it is being written
                 event = _parse(line)
-                if event is not None:
-                    events.append(event)
+                if isinstance(event, str):
+                    damaged += 1
+                    _name(damaged, f"{path}, the line at byte {position}", event)
+                position = file.tell()
+                yield event if isinstance(event, dict) else None, position
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from error
-    return events, position
 
 
 def finite(value: Any) -> Any:
@@ -112,12 +126,23 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes | None) -> dict[str, Any] | str:
+    """The event of a line, or why it is none."""
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(event, dict):
-        return None
-    found = cast("dict[str, Any]", event)
-    return found if isinstance(found.get("event"), str) and isinstance(found.get("time"), str) else None
+        if line is None:
+            raise ValueError(f"more than {MAX_LINE_BYTES} bytes")
+        found = cast("dict[str, Any]", parse_json(line))
+        if not isinstance(found["event"], str):
+            raise ValueError("its event is no text")
+        parse_time(found["time"])
+    except MALFORMED as error:
+        return str(error)
+    return found
+
+
+def _name(count: int, where: str, problem: str) -> None:
+    """Say what is left out; after some lines that the rest goes unnamed."""
+    if count <= NAMED:
+        logger.warning("%s: no event of a monitor (%s); left out", where, problem)
+    elif count == NAMED + 1:
+        logger.warning("%s: left out, as all that follow it and are no events", where)

@@ -1,4 +1,7 @@
-"""What a command prints: results on stdout, for people or as JSON lines; errors and progress on stderr."""
+"""What a command prints: results on stdout, for people or as JSON lines; errors and progress on stderr.
+
+All text for people goes through `printable`, as names of files and what is in them may hold anything.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Any, BinaryIO
 import typer
 
 from audiocodec.errors import INTERNAL, InputError, explain
+from audiocodec.printing import printable
 
 CLOSED_PIPE = 141
 """Exit status when nobody reads stdout any more: 128 + SIGPIPE, which shells show of other Unix tools."""
@@ -37,6 +41,11 @@ def failure(error: Exception, file: Path | str) -> Failure:
     return Failure(type(error).__name__, problem.removeprefix(f"{file}: "))
 
 
+def tell(line: str) -> None:
+    """Print a line on stderr."""
+    typer.echo(printable(line), err=True)
+
+
 class Output:
     """Prints results as they come and counts failures, which decide the exit status."""
 
@@ -48,14 +57,14 @@ class Output:
     def result(self, record: Mapping[str, Any], line: str = "") -> None:
         """Print one result: `record` as JSON, or `line` for people."""
         if self.as_json:
-            typer.echo(json.dumps(record, allow_nan=False))
+            typer.echo(_json(record))
         elif line:
             self.say(line)
 
     def say(self, line: str) -> None:
         """Print a line for people."""
         if not (self.as_json or self.quiet):
-            typer.echo(_printable(line))
+            typer.echo(printable(line))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Print a table for people; numbers are set to the right."""
@@ -68,7 +77,7 @@ class Output:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for number, column in enumerate(columns):
             right = all(isinstance(row[number], int | float) or row[number] is None for row in rows)
-            table.add_column(column, justify="right" if right else "left", overflow="fold")
+            table.add_column(Text(printable(column)), justify="right" if right else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(_cell(value)) for value in row))
         console = Console(width=None if sys.stdout.isatty() else WIDE)
@@ -80,13 +89,13 @@ class Output:
     def error(self, file: Path | str, failed: Failure) -> None:
         """Name a file that could not be done; in JSON it is a result as well."""
         self.failed += 1
-        typer.echo(_printable(f"error: {file}: {failed.problem}"), err=True)
+        tell(f"error: {file}: {failed.problem}")
         if self.as_json:
-            typer.echo(json.dumps({"file": str(file), "error": failed.problem, "kind": failed.kind}))
+            typer.echo(_json({"file": str(file), "error": failed.problem, "kind": failed.kind}))
 
     def warn(self, file: Path | str, text: str) -> None:
         """Say something about a file that was done."""
-        typer.echo(_printable(f"warning: {file}: {text}"), err=True)
+        tell(f"warning: {file}: {text}")
 
     @contextmanager
     def progress(self, title: str, total: float) -> Generator[Callable[[float], None]]:
@@ -127,9 +136,9 @@ def send(file: BinaryIO) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else _printable(str(value))
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else printable(str(value))
 
 
-def _printable(text: str) -> str:
-    """Names of files may hold bytes that are no text."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def _json(record: Mapping[str, Any]) -> str:
+    """One line of ASCII without controls: JSON leaves DEL as it is."""
+    return json.dumps(record, allow_nan=False).replace("\x7f", "\\u007f")

@@ -17,18 +17,50 @@ if TYPE_CHECKING:
 
 
 def open_store(folder: Path, *, new: bool = False) -> Registry:
-    """The store in a folder, which must be there unless it may be `new`.
+    """The store in a folder, which must be there unless it may be `new`: then the folder is empty or missing.
 
     Raises:
-        RegistryError: it is not there, or is a file.
+        RegistryError: it is not there, is a file, or a folder of something else.
     """
     from audiocodec.adaptation.registry import Registry
 
     if folder.exists() and not folder.is_dir():
         raise RegistryError(f"{folder}: a file, not a store; name a folder with --store")
-    if not new and not folder.is_dir():
-        raise RegistryError(f"{folder}: no store there; name another with --store, or import into it first")
+    if not is_store(folder):
+        if not new:
+            raise RegistryError(
+                f"{folder}: no store there; name another with --store, or import into it first"
+            )
+        _check_free(folder)
     return Registry(folder)
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder is a store: it has a log, or revisions whose log was lost."""
+    from audiocodec.adaptation.registry.catalogue import LOG_NAME, REVISIONS_NAME
+
+    return (folder / LOG_NAME).exists() or (folder / REVISIONS_NAME).exists()
+
+
+def _check_free(folder: Path) -> None:
+    """Look whether a store may begin in a folder.
+
+    Raises:
+        RegistryError: it holds what is no part of a store, or cannot be read.
+    """
+    from audiocodec.adaptation.registry.catalogue import PARTS
+    from audiocodec.adaptation.watch.environments import FOLDER_NAME
+    from audiocodec.adaptation.watch.log import LOG_NAME
+
+    try:
+        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise RegistryError(f"{folder}: cannot be read ({error.strerror}); choose another --store") from error
+    others = [name for name in names if name not in {*PARTS, FOLDER_NAME, LOG_NAME}]
+    if others:
+        raise RegistryError(
+            f"{folder}: no store, and not empty ({others[0]}); name a store, or an empty folder for a new one"
+        )
 
 
 def chosen_codebook(codec: Codec, codebook: str | None, store: Path | None) -> str | None:

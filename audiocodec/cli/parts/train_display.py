@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-import typer
-
-from audiocodec.cli.parts.output import Output
+from audiocodec.cli.parts.output import Output, tell
+from audiocodec.printing import printable
 
 SHOWN = ("total", "mel", "spectrum", "commitment", "adversarial", "feature", "discriminator")
 SCORES = ("pesq_wb", "stoi")
@@ -74,9 +73,9 @@ class TrainDisplay:
 
     def _line(self, text: str) -> None:
         if self.bar is not None:
-            self.bar.console.print(text, highlight=False)
+            self.bar.console.print(printable(text), highlight=False, markup=False)
         else:
-            typer.echo(text, err=True)
+            tell(text)
 
     def _losses(self, step: int, scalars: Mapping[str, float]) -> str:
         left = (self.clock() - self.began) / max(1, step - self.first) * (self.steps - step)

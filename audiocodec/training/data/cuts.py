@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import json
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from audiocodec.audio.manifest import MAX_BYTES
-from audiocodec.errors import InputError, require
+from audiocodec.audio.manifest import MAX_BYTES, can_be_named
+from audiocodec.errors import AudioCodecError, InputError, require
+from audiocodec.outside import MALFORMED, lines, parse_json
 from audiocodec.training.data.corpora import TEST_SHARE, VALID_SHARE, complete_splits
 from audiocodec.training.data.manifest import Recording
 from audiocodec.training.data.splits import SPLITS
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("MonoCut", "MultiCut", "MixedCut", "PaddingCut")
 MAX_LINE = 1 << 20
+MAX_SECONDS = 1e9
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ def is_cuts(path: Path) -> bool:
         return False
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            first = json.loads(file.readline(MAX_LINE))
-    except (OSError, EOFError, ValueError, RecursionError):
+            first = parse_json(file.readline(MAX_LINE))
+    except (OSError, *MALFORMED):
         return False
     return isinstance(first, dict) and first.get("type") in KINDS
 
@@ -47,8 +48,7 @@ def read_cuts(path: Path) -> list[Recording]:
         InputError: the file cannot be understood, or nothing is left.
         MissingPackageError: Lhotse is not installed.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES} bytes; these are no cuts")
+    _check_size(path)
     rows: list[dict[str, Any]] = []
     left_out: Counter[str] = Counter()
     try:
@@ -58,7 +58,9 @@ def read_cuts(path: Path) -> list[Recording]:
                 left_out[reason] += 1
             else:
                 rows.append(_row(cut))
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, AssertionError) as error:
+    except AudioCodecError:
+        raise
+    except (OSError, AssertionError, *MALFORMED) as error:
         raise InputError(f"{path}: not the cuts of Lhotse ({type(error).__name__}: {error})") from error
     for reason, count in left_out.items():
         logger.warning("%s: left out %d cuts: %s", path, count, reason)
@@ -69,6 +71,25 @@ def read_cuts(path: Path) -> list[Recording]:
         Recording(path.parent / row["path"], split, row["kind"], row["source"], row["speaker"], row["part"])
         for row, split in zip(rows, splits, strict=True)
     ]
+
+
+def _check_size(path: Path) -> None:
+    """Unpack all of a file once, to see how large it is: what is packed may grow a thousandfold.
+
+    Raises:
+        InputError: it, or one of its lines, is larger than those of cuts, or it cannot be read.
+    """
+    left = MAX_BYTES
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(lines(cast("BinaryIO", file), MAX_LINE), 1):
+                left -= MAX_LINE if line is None else len(line)
+                if line is None or left < 0:
+                    raise InputError(f"{path}, line {number}: too large for cuts; is it the right file?")
+    except InputError:
+        raise
+    except (OSError, *MALFORMED) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
 
 
 def _load(path: Path) -> Any:
@@ -91,10 +112,13 @@ def _row(cut: Any) -> dict[str, Any]:
     said = cut.supervisions[0] if cut.supervisions else None
     custom: dict[str, Any] = cut.custom or {}
     split, source, kind = (str(custom.get(name) or "") for name in ("split", "source", "kind"))
+    name, part = cut.recording.sources[0].source, (float(cut.start), float(cut.start + cut.duration))
+    if not isinstance(name, str) or not can_be_named(name) or not 0 <= part[0] < part[1] < MAX_SECONDS:
+        raise ValueError(f"cut {cut.id!r:.80} has no name of a file, or no length")
     whole = cut.start == 0 and abs(cut.duration - cut.recording.duration) < 1e-3
     return {
-        "path": cut.recording.sources[0].source,
-        "part": None if whole else (float(cut.start), float(cut.start + cut.duration)),
+        "path": name,
+        "part": None if whole else part,
         "speaker": str(getattr(said, "speaker", None) or ""),
         "split": split if split in SPLITS else "",
         "source": source,

@@ -11,6 +11,7 @@ import numpy as np
 
 from audiocodec.audio import stamp
 from audiocodec.errors import InputError
+from audiocodec.outside import MALFORMED, parse_json, read_bytes
 from audiocodec.storage import new_file
 from audiocodec.training.data.decoding import decode_all, to_float32
 from audiocodec.work import available_cpus
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from audiocodec.training.data.manifest import Recording
 
 NAMED = 20
+MAX_ABOUT_BYTES = 1 << 30
 """Unreadable recordings that the log names one by one; a file lists all."""
 
 logger = logging.getLogger(__name__)
@@ -99,18 +101,21 @@ class SampleStore:
         """What the cache was made of; {} where that is not noted."""
         file = self._files[2]
         try:
-            return json.loads(file.read_text("utf-8")) if file.exists() else {}
-        except (OSError, ValueError) as error:
+            return dict(parse_json(read_bytes(file, MAX_ABOUT_BYTES))) if file.exists() else {}
+        except MALFORMED as error:
             raise InputError(f"{file}: damaged ({error}); delete it and the files beside it") from error
 
     def _open(self) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
         samples_file, lengths_file, _ = self._files
         try:
             samples: NDArray[np.int16] = np.load(samples_file, mmap_mode="r")
-            lengths: NDArray[np.int64] = np.load(lengths_file)
-        except (OSError, ValueError, EOFError) as error:
+            lengths: NDArray[np.int64] = np.load(lengths_file, mmap_mode="r")  # no more than the file has
+            kinds, fits = (samples.dtype, lengths.dtype), lengths.shape == (len(self.sources),)
+            lengths = np.array(lengths) if fits and kinds == (np.int16, np.int64) else np.full(1, -1)
+            fits = (lengths >= 0).all() and samples.shape == (lengths.sum(),)
+        except (OSError, *MALFORMED) as error:
             raise InputError(f"{samples_file}: damaged ({error}); delete it to decode anew") from error
-        if samples.shape != (lengths.sum(),) or len(lengths) != len(self.sources):
+        if not fits:
             raise InputError(f"{samples_file}: does not fit {lengths_file.name}; delete both to decode anew")
         return samples, lengths
 

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from audiocodec.errors import InputError, MissingPackageError
+from audiocodec.outside import MALFORMED, parse_json
 from audiocodec.storage import new_file
 from audiocodec.training.run.folder import LOG_NAME, TENSORBOARD_NAME
 
@@ -147,6 +148,6 @@ def _drop_after(path: Path, step: int) -> None:
 
 def _step_of(line: str) -> float:
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        return float(parse_json(line)["step"])
+    except MALFORMED:
         return math.inf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import os
 import platform
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from audiocodec.config import dump_yaml
+from audiocodec.outside import MALFORMED, lines, parse_json
 from audiocodec.storage import new_file
 from audiocodec.training.run.charts import COLOURS, Line, heat_map, legend, line_chart, number, sparkline
 from audiocodec.training.run.folder import LOG_NAME, REPORT_NAME
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from audiocodec.training.config import TrainConfig
 
 PACKAGES = ("audiocodec", "torch", "torchaudio", "numpy", "accelerate")
+MAX_LINE_BYTES = 1 << 20
+MAX_STEP = 1 << 53
+LARGEST = 1e30
+"""Of what can be drawn."""
 LOSSES = {
     "total": "total: what is minimised",
     "mel": "mel: log-mel difference",
@@ -64,6 +69,9 @@ class Curves:
     valid: dict[str, Curve] = field(default_factory=dict[str, "Curve"])
 
 
+logger = logging.getLogger(__name__)
+
+
 def write_report(
     folder: Path, config: TrainConfig, device: torch.device, skipped: Mapping[str, str], skips: int = 0
 ) -> None:
@@ -87,18 +95,35 @@ def write_report(
 
 
 def read_log(path: Path) -> Curves:
-    """Read the curves of a log; lines that were cut off are left out."""
+    """Read the curves of a log; lines that are none are named, and left out."""
     curves = Curves()
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            line = cast("dict[str, Any]", json.loads(text))
-        except ValueError:
-            continue
-        group = curves.valid if line["group"] == "valid" else curves.train
-        for name, value in line.items():
-            if name not in {"group", "step"}:
-                group.setdefault(name, []).append((line["step"], math.nan if value is None else value))
+    with path.open("rb") as file:
+        for number, line in enumerate(lines(file, MAX_LINE_BYTES), 1):
+            try:
+                group, step, values = _parse_line(line or b"")
+            except MALFORMED as error:
+                logger.warning("%s, line %d: no line of a log (%s); left out", path, number, error)
+                continue
+            curve = curves.valid if group == "valid" else curves.train
+            for name, value in values.items():
+                curve.setdefault(name, []).append((step, value))
     return curves
+
+
+def _parse_line(line: bytes) -> tuple[str, float, dict[str, float]]:
+    """Group, step and values of a line.
+
+    Raises:
+        ValueError, or another of MALFORMED: it is none.
+    """
+    found = cast("dict[str, Any]", parse_json(line))
+    values = {str(name): value for name, value in found.items() if name not in ("group", "step")}
+    if not all(value is None or type(value) in (int, float) for value in values.values()):
+        raise ValueError("a value is no number")
+    if not 0 <= found["step"] < MAX_STEP:
+        raise ValueError("its step is none")
+    kept = {n: v if v is not None and abs(v) < LARGEST else math.nan for n, v in values.items()}
+    return str(found["group"]), found["step"], kept
 
 
 def _header(config: TrainConfig, curves: Curves) -> str:

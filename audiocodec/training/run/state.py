@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from audiocodec.config import to_mapping
 from audiocodec.errors import CheckpointError
+from audiocodec.outside import MALFORMED
 from audiocodec.storage import replacing
 from audiocodec.training.run.folder import checkpoints
 
@@ -31,6 +32,7 @@ LATER = ("discriminator", "balancer")
 """Parts that a run may gain when it is resumed: they start anew where a checkpoint has none of them."""
 
 NAMED = 5
+MAX_STEPS = 1 << 53
 """Parts that do not fit which an error names."""
 
 logger = logging.getLogger(__name__)
@@ -92,7 +94,9 @@ def load_state(trainer: Trainer, path: Path) -> None:
             metadata = file.metadata()
             step = int(metadata["step"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        if not 0 <= step < MAX_STEPS:
+            raise ValueError(f"step {step}")
+    except (OSError, *MALFORMED) as error:
         raise CheckpointError(f"{path}: damaged ({error}); {_way_out(path)}") from error
     groups = {name.split("/")[0] for name in tensors}
     optimizers, balancer = _optimizers(trainer), trainer.objective.balancer
@@ -109,10 +113,15 @@ def load_state(trainer: Trainer, path: Path) -> None:
     with torch.no_grad():
         for name, target in wanted.items():
             target.copy_(tensors[name])
-    for group, (optimizer, parameters) in optimizers.items():
-        _load_optimizer(optimizer, parameters, path, _of_group(tensors, group))
-    if balancer is not None:
-        balancer.load_state_dict(_of_group(tensors, "balancer"))
+    try:
+        for group, (optimizer, parameters) in optimizers.items():
+            _load_optimizer(optimizer, parameters, path, _of_group(tensors, group))
+        if balancer is not None:
+            balancer.load_state_dict(_of_group(tensors, "balancer"))
+    except CheckpointError:
+        raise
+    except MALFORMED as error:
+        raise CheckpointError(f"{path}: damaged ({error}); {_way_out(path)}") from error
     trainer.step_number = step
 
 
@@ -175,7 +184,7 @@ def _noted(path: Path, name: str, kind: Callable[[str], T]) -> T | None:
     try:
         with safe_open(path, framework="pt") as file:
             return kind(file.metadata()[name])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+    except (OSError, *MALFORMED):
         return None
 
 

@@ -89,6 +89,22 @@ def test_the_page_needs_nothing_and_trusts_nothing(log):
     assert page.count('class="silent"') == 1
 
 
+def test_numbers_that_cannot_be_drawn_do_not_stop_the_dashboard(tmp_path):
+    pytest.importorskip("prometheus_client")
+    lines = [line(number, score=5.0, measures={"js": 1 + number * 1e-15}) for number in range(3)]
+    text = "".join(json.dumps(entry) + "\n" for entry in lines)
+    for bad in ("Infinity", "NaN", "1e400", "1e300", '"x"', "[1]", "9" * 400):
+        text += json.dumps(line(9)).replace("30.0", bad).replace("1.5", bad) + "\n"
+    text += json.dumps(line(9, stages={"js": [0.1] * 100_000})) + "\n"
+    text += json.dumps({**line(9), "time": "yesterday"}) + "\n"
+    (tmp_path / "m.jsonl").write_text(text)
+    timeline = read_timeline([tmp_path / "m.jsonl"])
+    assert timeline.total == 3
+    assert "<svg" in build_page(timeline)
+    families = {family.name: family for family in WatchCollector([tmp_path / "m.jsonl"]).collect()}
+    assert families["audiocodec_drift_audio_seconds"].samples[0].value == 90
+
+
 def test_many_windows_are_drawn_together_by_the_worst(tmp_path):
     lines = [
         line(number, "alert" if number == 7 else "ok", 9.0 if number == 7 else 1.0) for number in range(50)

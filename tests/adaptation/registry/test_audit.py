@@ -151,5 +151,5 @@ def test_a_full_disk_leaves_the_log_as_it_was(log, monkeypatch, written):
 def test_a_log_too_large_is_not_read(log, monkeypatch):
     filled(log)
     monkeypatch.setattr(audit, "MAX_LOG_BYTES", 100)
-    with pytest.raises(RegistryError, match="larger than 100 bytes"):
+    with pytest.raises(RegistryError, match="at most 100 are read"):
         log.read()

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from audiocodec.adaptation.registry import Registry
 from audiocodec.checkpoint import identify_codebooks
@@ -136,6 +137,36 @@ def test_kill_9_at_every_step(store, model_id, writer, changed, codebooks):
     parent = store.active(model_id).codebook_id
     revision = Registry(store.path, wait_seconds=5).publish(model_id, changed(codebooks), parent, reason="")
     assert store.activate(revision.codebook_id).active
+
+
+FIRST_WRITER = """
+import os, signal, sys
+import torch
+from audiocodec.adaptation.registry import Registry
+
+for number, step in enumerate(sys.argv[2:]):
+    if not os.fork():
+        def stop(name):
+            if name == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        Registry(f"{sys.argv[1]}{number}", on_step=stop).baseline("ab" * 32, {"codebook": torch.ones(4, 2)})
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_kill_9_of_the_first_writer(tmp_path):
+    subprocess.run([sys.executable, "-c", FIRST_WRITER, tmp_path / "store", *STEPS], check=True)
+    for number, step in enumerate(STEPS):
+        store = Registry(tmp_path / f"store{number}", wait_seconds=5)
+        assert [finding for finding in store.verify() if finding.level == "error"] == [], step
+        events, files = store.log(), len(store.shelf.identities())
+        assert (len(events), files) == {"file written": (0, 0), "event written": (1, 1)}.get(step, (0, 1))
+        active = store.baseline("ab" * 32, {"codebook": torch.ones(4, 2)})
+        assert store.active("ab" * 32) == active
+        assert len(store.log()) == 1
+        assert [path.name for path in store.path.glob("log*")] == ["log.jsonl"]
 
 
 def test_kill_9_at_any_moment(store, model_id, writer):

@@ -1,6 +1,7 @@
 """Revisions that travel from one store to another."""
 
 import json
+import os
 import struct
 import subprocess
 
@@ -192,7 +193,7 @@ def test_hostile_files(tmp_path):
 def test_a_file_too_large_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "MAX_BUNDLE_BYTES", 1000)
     (tmp_path / "large.nacbook").write_bytes(bytes(2000))
-    with pytest.raises(RegistryError, match="larger than any"):
+    with pytest.raises(RegistryError, match="at most 1096 are read"):
         read_bundle(tmp_path / "large.nacbook")
 
 
@@ -287,3 +288,45 @@ def test_files_are_not_overwritten(store, published, tmp_path):
     assert store.log()[-1].kind == "publish"
     store.export(revision.codebook_id, tmp_path / "a.nacbook", overwrite=True)
     assert read_bundle(tmp_path / "a.nacbook").target == revision.codebook_id
+
+
+@pytest.mark.parametrize("name", ["boss.pem", "boss.pub", ".boss.pem"])
+def test_every_key_in_the_store_counts_whatever_its_name(store, receiver, published, tmp_path, keys, name):
+    (private, public), (other, _) = keys
+    trust = receiver.path / "trust"
+    trust.mkdir()
+    (trust / name).write_bytes(public.read_bytes())
+    revision = published(1)
+    for number, key in enumerate((None, other)):
+        file = tmp_path / f"{number}.nacbook"
+        store.export(revision.codebook_id, file, sign=key)
+        with pytest.raises(RegistryError, match="trusted"):
+            receiver.import_(file)
+    store.export(revision.codebook_id, tmp_path / "a.nacbook", sign=private)
+    assert receiver.import_(tmp_path / "a.nacbook")[-1].codebook_id == revision.codebook_id
+
+
+def test_what_is_no_key_in_the_store_lets_nothing_in(store, receiver, published, tmp_path, keys):
+    (private, public), _ = keys
+    file, trust = tmp_path / "a.nacbook", receiver.path / "trust"
+    store.export(published(1).codebook_id, file, sign=private)
+    trust.mkdir()
+    made = trust / "broken.pem"
+    for make, unmake in (
+        (lambda: made.write_text("no key"), made.unlink),
+        (lambda: made.write_bytes(b""), made.unlink),
+        (lambda: made.write_bytes(private.read_bytes()), made.unlink),
+        (lambda: made.symlink_to("nothing"), made.unlink),
+        (made.mkdir, made.rmdir),
+        (lambda: os.mkfifo(made), made.unlink),
+    ):
+        make()
+        with pytest.raises(RegistryError, match=r"broken\.pem: .*; mend that file or move it out of"):
+            receiver.import_(file, trust=[public])
+        unmake()
+    trust.rmdir()
+    trust.write_bytes(public.read_bytes())
+    with pytest.raises(RegistryError, match="make it a folder of keys"):
+        receiver.import_(file)
+    trust.unlink()
+    assert receiver.import_(file)

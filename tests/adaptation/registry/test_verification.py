@@ -2,7 +2,9 @@ import shutil
 
 import pytest
 
+from audiocodec.adaptation.registry import Registry
 from audiocodec.adaptation.registry.disk import write_new
+from audiocodec.errors import RegistryError
 
 
 @pytest.fixture
@@ -64,6 +66,41 @@ def test_a_broken_chain_is_named_and_what_follows_does_not_count(filled):
     assert findings[0].level == "error"
     assert "line 2: its hash is wrong" in findings[0].problem
     assert [finding.level for finding in findings[1:]] == ["note", "note"]
+
+
+@pytest.mark.parametrize("log", [None, b"", b'{"sequence":0,"ti'])
+def test_revisions_without_a_log(filled, changed, codebooks, model_id, log):
+    path, parent = filled.path / "log.jsonl", filled.active(model_id).codebook_id
+    path.unlink()
+    if log is not None:
+        path.write_bytes(log)
+    assert levels(filled)[0] == ("error", "log.jsonl")
+    assert "restore it from a copy; without one, move" in filled.verify()[0].problem
+    new = changed(codebooks, 9)
+    for attempt in (
+        filled.revisions,
+        filled.log,
+        lambda: filled.active(model_id),
+        lambda: filled.baseline(model_id, codebooks),
+        lambda: filled.publish(model_id, new, parent, reason=""),
+    ):
+        with pytest.raises(RegistryError, match=r"log\.jsonl: .*restore it from a copy"):
+            attempt()
+    assert (path.read_bytes() if path.exists() else None) == log
+    assert len(filled.shelf.identities()) == 3
+
+
+def test_a_reader_beside_the_first_writer_finds_no_fault(tmp_path, codebooks, model_id):
+    found = []
+
+    def look(step):
+        store = Registry(tmp_path)
+        found.append((step, store.log(), [f.level for f in store.verify()]))
+
+    Registry(tmp_path, on_step=look).baseline(model_id, codebooks)
+    assert [step for step, *_ in found] == ["file written", "file named", "before event", "event written"]
+    assert [len(events) for _, events, _ in found] == [0, 0, 0, 1]
+    assert not any("error" in levels for *_, levels in found)
 
 
 def test_an_unreadable_log(filled):

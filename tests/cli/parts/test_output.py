@@ -1,10 +1,11 @@
 import errno
 import json
+import unicodedata
 
 import pytest
 import typer
 
-from audiocodec.cli.parts.output import Failure, Output, failure
+from audiocodec.cli.parts.output import Failure, Output, failure, tell
 from audiocodec.errors import BitstreamError
 
 
@@ -54,6 +55,47 @@ def test_names_that_are_no_text(capsys):
     assert "caf" in out
     assert "caf" in err
     assert json.loads(out.splitlines()[-1])["file"] == name
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\rgone\nerror: \x9b31m\x7f\u202egnp.\u2028\u200b"
+
+
+def controls(text):
+    """What is left of control characters, but for ends of lines."""
+    return [char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") and char != "\n"]
+
+
+def test_nothing_that_is_named_reaches_the_terminal_as_it_is(capsys):
+    output = Output()
+    output.say(f"say {HOSTILE}")
+    output.result({}, f"result {HOSTILE}")
+    output.table(("file", HOSTILE), [(HOSTILE, 1)])
+    output.error(f"{HOSTILE}.wav", failure(BitstreamError(HOSTILE), ""))
+    output.warn(HOSTILE, HOSTILE)
+    tell(HOSTILE)
+    out, err = capsys.readouterr()
+    assert controls(out + err) == []
+    assert out.count("\n") == 4
+    assert err.count("\n") == 3
+    assert out.startswith(r"say \x1b]0;owned\x07\x1b[2J\rgone\nerror: \x9b31m\x7f\u202egnp.\u2028\u200b")
+
+
+def test_ordinary_names_stay_as_they_are(capsys):
+    name = "Café 漢字\u3000かな עברית नमस्ते می\u200cشود 👩\u200d🚀.wav"  # a wide space and joiners
+    Output().say(name)
+    Output().table(("file",), [(name,)])
+    assert capsys.readouterr().out.count(name) == 2
+
+
+def test_json_is_ascii_without_controls(capsys):
+    Output(as_json=True).result({HOSTILE: HOSTILE})
+    Output(as_json=True).error(HOSTILE, Failure("X", HOSTILE))
+    out, err = capsys.readouterr()
+    assert out.isascii()
+    assert controls(out + err) == []
+    first, second = map(json.loads, out.splitlines())
+    assert first == {HOSTILE: HOSTILE}
+    assert (second["file"], second["error"]) == (HOSTILE, HOSTILE)
 
 
 def test_markup_in_names_is_printed_as_it_is(capsys):

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
 from audiocodec.audio import stamp
 from audiocodec.errors import InputError
+from audiocodec.outside import MALFORMED, lines, parse_json
 from audiocodec.training.data.scanning.measuring import Measured
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-    from typing import TextIO
+    from typing import BinaryIO, TextIO
 
 NAMES = {field.name for field in fields(Measured)} | {"bytes"}
 """What a result holds; others were written by another version and do not count."""
+MAX_LINE_BYTES = 1 << 20
+logger = logging.getLogger(__name__)
 
 
 class Journal:
@@ -26,13 +30,13 @@ class Journal:
     """
 
     def __init__(self, manifest: Path) -> None:
-        """Read what an interrupted scan for this manifest left; a last line that was cut off is ignored."""
+        """Read what an interrupted scan for this manifest left; other lines are named, and left out."""
         self.path = manifest.with_name(f".{manifest.name}.journal")
         self._seen: dict[str, dict[str, Any]] = {}
         self._stamps: dict[Path, list[int]] = {}
         self._file: TextIO | None = None
         if self.path.is_file():
-            with self.path.open(encoding="utf-8", errors="surrogateescape") as file:
+            with self.path.open("rb") as file:
                 self._read(file)
 
     def __enter__(self) -> Journal:
@@ -69,13 +73,18 @@ class Journal:
         self.__exit__(None, None, None)
         self.path.unlink(missing_ok=True)
 
-    def _read(self, file: TextIO) -> None:
-        for line in file:
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError):
+    def _read(self, file: BinaryIO) -> None:
+        for number, line in enumerate(lines(file, MAX_LINE_BYTES), 1):
+            if line is not None and not line.strip():
                 continue
-            entry = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
-            result = entry.get("result")
-            if isinstance(entry.get("file"), str) and isinstance(result, dict) and set(result) == NAMES:
-                self._seen[entry["file"]] = entry
+            try:
+                entry = cast("dict[str, Any]", parse_json(line or b""))
+                name, result = entry["file"], entry["result"]
+                if not isinstance(name, str) or set(result) != NAMES:
+                    raise ValueError("written by another version")
+                if not all(type(value) in (int, float) for value in result.values()):
+                    raise ValueError("a result is no number")
+            except MALFORMED as error:
+                logger.warning("%s, line %d: no result of a scan (%s); left out", self.path, number, error)
+                continue
+            self._seen[name] = entry

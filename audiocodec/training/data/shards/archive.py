@@ -7,7 +7,6 @@ capped before anything is read, names are never used as paths, links are not fol
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from audiocodec.audio import AUDIO_SUFFIXES, Resampler, blocks_of_bytes, mono
 from audiocodec.errors import InputError, require
+from audiocodec.outside import MALFORMED, parse_json
 from audiocodec.training.data.decoding import BLOCK_LENGTH
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _group(path: Path, members: _Members) -> Iterator[Packed]:
                 about = _about(content)
             elif sound is None:
                 sound = content
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except MALFORMED as error:
         damage = f"damaged ({error}); what follows in it is left out"
     if sound is not None:
         yield _packed(path, key, sound, about)
@@ -190,8 +190,8 @@ def _packed(path: Path, key: str, sound: bytes | str, about: dict[str, Any]) -> 
 
 def _about(content: bytes | str) -> dict[str, Any]:
     try:
-        found = json.loads(content) if isinstance(content, bytes) else None
-    except (ValueError, RecursionError):
+        found = parse_json(content, finite=False) if isinstance(content, bytes) else None
+    except MALFORMED:
         found = None
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 

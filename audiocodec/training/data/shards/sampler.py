@@ -13,6 +13,7 @@ import torch
 
 from audiocodec.audio import stamp
 from audiocodec.errors import InputError
+from audiocodec.outside import MALFORMED, parse_json
 from audiocodec.training.data.batch import Batch, Example
 from audiocodec.training.data.decoding import to_float32
 from audiocodec.training.data.sampler import levelled
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _SHUFFLE = 2**31 + 3
 """Keeps the randomness of the order within a block apart from that of the stream and of steps."""
 KEPT_BLOCKS = 2
+MAX_PLACE = 1 << 62
 """Blocks kept beside the one that is being read: threads may ask for steps a little out of order."""
 
 
@@ -149,10 +151,10 @@ class _Places:
             raise InputError(f"{path}: cannot be read ({error.strerror}); set data.cache") from error
         for line in lines:
             try:
-                block, *place = json.loads(line)
-            except (ValueError, TypeError):
+                block, *place = parse_json(line)
+            except MALFORMED:
                 continue
-            if len(place) == 3 and all(type(number) is int and number >= 0 for number in (block, *place)):
+            if len(place) == 3 and all(type(n) is int and 0 <= n < MAX_PLACE for n in (block, *place)):
                 self._known[block] = Cursor(*place)
 
     def note(self, block: int, cursor: Cursor) -> None:
