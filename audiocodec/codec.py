@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from audiocodec import audio, files, pretrained
 from audiocodec.audio.arrays import as_channels, as_samples
 from audiocodec.bitstream import ContainerReader, Header
-from audiocodec.bitstream.header import MAX_NAME_BYTES
+from audiocodec.bitstream.header import MAX_NAME_BYTES, printable
 from audiocodec.checkpoint import WEIGHTS_NAME, identify_codebooks, load_model, model_id, weights_file
 from audiocodec.coding import PacketDecoder, PacketEncoder
 from audiocodec.devices import device_of, resolve_device
@@ -67,7 +67,7 @@ class Codec:
     @property
     def name(self) -> str:
         """What people call the model; written into files as a hint."""
-        name = "".join(letter for letter in self.metadata.get("name", "") if letter.isprintable())
+        name = printable(self.metadata.get("name", ""))
         return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
     @property

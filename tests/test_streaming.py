@@ -1,11 +1,15 @@
 import io
 import itertools
+import zlib
 
 import numpy as np
 import pytest
 import torch
 
 from audiocodec.bitstream import ContainerReader
+from audiocodec.bitstream.header_bytes import pack_header
+from audiocodec.bitstream.index import Index, pack_end
+from audiocodec.bitstream.packet import pack_packet
 from audiocodec.errors import BitstreamError, ChecksumMismatch, InputError, Truncated
 
 
@@ -136,6 +140,22 @@ def test_a_packet_of_another_stream_is_refused(codec, voice):
         decoder.push(stream(codec, voice(2.2), 4096, bitrate=300)[0])
     with pytest.raises(ChecksumMismatch):
         decoder.push(stream(codec, voice(2.2), 4096, bitrate=300)[1])
+
+
+def test_a_header_spelled_in_another_way_is_refused_by_file_and_stream_alike(codec, voice):
+    """All checksums are right; two neighbouring rows of equal size are counted apart."""
+    encoded = codec.encode(voice(0.5), 16000)
+    data = pack_header(encoded.header)
+    assert b"\x08\x08\x40" in data  # 8 rows, 8 of 64
+    body = data[7:-4].replace(b"\x08\x08\x40", b"\x08\x03\x40\x05\x40")
+    split = data[:5] + len(body).to_bytes(2, "little") + body
+    seed = zlib.crc32(split)
+    packet = pack_packet(encoded.header, 0, encoded.codes, seed)
+    start = split + seed.to_bytes(4, "little") + packet
+    with pytest.raises(BitstreamError, match="one allowed spelling"):
+        codec.decompress(start + pack_end(Index((len(packet),), 8000), seed))
+    with pytest.raises(BitstreamError, match="one allowed spelling"):
+        codec.stream_decoder().push(start)
 
 
 def test_a_claim_of_hours_of_loss_is_refused(codec, voice):
