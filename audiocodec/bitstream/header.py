@@ -113,7 +113,7 @@ class Header:
         check_range("delay", self.delay, 0, MAX_DELAY)
         check_range("num_quantizers", self.num_quantizers, 1, MAX_NUM_QUANTIZERS)
         for row, size in enumerate(self.codebook_sizes):
-            check_range(f"codebook_sizes[{row}]", size, 1, MAX_CODEBOOK_SIZE)
+            check_range(f"codebook_sizes[{row}]", size, 2, MAX_CODEBOOK_SIZE)  # of 1, codes take no bytes
         check_range("packet_frames", self.packet_frames, 1, MAX_PACKET_FRAMES)
         channels, rows, frames = self.packet_shape
         check_range("number of codes in a packet", channels * rows * frames, 1, MAX_PACKET_CODES)

@@ -30,7 +30,7 @@ def reseal(data: bytes) -> bytes:
         {"length": 0},
         {"length": 1 << 48, "sample_rate": 192_000, "channels": 8, "delay": 320},
         {"codebook_sizes": (1024,) * 32},
-        {"codebook_sizes": (1, 5, 5, (1 << 32) - 1)},
+        {"codebook_sizes": (2, 5, 5, (1 << 32) - 1)},
         {"codebook_sizes": (7,) * 256, "packet_frames": 4096, "hop_length": 1},
         {"model_name": "", "extensions": (Extension(2), Extension(4, b"x" * 1024))},
         {"model_name": "Sprache-äöü"},
@@ -75,6 +75,7 @@ def test_full_digest_is_shortened(make_header: Make) -> None:
         ({"codebook_sizes": ()}, "num_quantizers is 0"),
         ({"codebook_sizes": (2,) * 257}, "num_quantizers is 257"),
         ({"codebook_sizes": (1024, 0)}, r"codebook_sizes\[1\] is 0"),
+        ({"codebook_sizes": (1,)}, r"codebook_sizes\[0\] is 1, allowed are whole numbers from 2"),
         ({"codebook_sizes": (1 << 32,)}, r"codebook_sizes\[0\]"),
         ({"packet_frames": 0}, "packet_frames"),
         (
