@@ -79,6 +79,17 @@ def test_packets_come_as_soon_as_the_latency_says(codec, voice):
         assert received >= pushed - round(encoder.latency_seconds * 16000)
 
 
+def test_a_gap_of_many_channels_is_no_gap_to_fill(codec):
+    """9 s of 255 channels at 192 kHz would take 1.8 GB for a packet of 80 bytes."""
+    header = codec.header(192000, 255, 300.0, packet_frames=1)
+    codes, seed = np.zeros((255, 1, 1), np.int64), zlib.crc32(pack_header(header)[:-4])
+    decoder = codec.stream_decoder(header)
+    assert decoder.push(pack_packet(header, 0, codes, seed)).shape[0] == 255
+    with pytest.raises(BitstreamError, match="packet 451 came where 1 was expected"):
+        decoder.push(pack_packet(header, 451, codes, seed))
+    assert decoder.push(pack_packet(header, 40, codes, seed)).shape[1] > 30 * 3840
+
+
 def test_lost_packets_are_filled(codec, voice):
     wav = voice(3.3)
     packets = stream(codec, wav, 4096)
