@@ -229,6 +229,37 @@ def test_a_packet_of_many_channels_is_never_in_memory_as_a_whole(codec, conceal)
     assert peak < 60e6
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("packet_frames", [5, 50])
+def test_havoc_is_refused_or_filled(codec, voice, packet_frames):
+    """Bytes changed, left out, put in and cut off: errors of ours, or the length that the file claims."""
+    encoder = codec.stream_encoder(16000, packet_frames=packet_frames, length=48_000)
+    data = b"".join([*encoder.push(voice(3.0)), *encoder.flush()])
+    rng, filled = np.random.default_rng(0), 0
+    for _ in range(400):
+        changed = bytearray(data)
+        for _ in range(int(rng.integers(1, 5))):
+            position, size = int(rng.integers(len(changed) + 1)), int(rng.integers(1, 40))
+            match rng.integers(4):
+                case 0:
+                    del changed[position : position + size]
+                case 1:
+                    changed[position:position] = rng.bytes(size)
+                case 2:
+                    changed[position : position + size] = rng.bytes(size)
+                case _:
+                    del changed[max(100, position) :]
+        with pytest.raises(BitstreamError):
+            codec.decompress(bytes(changed))
+        try:
+            wav, _ = codec.decompress(bytes(changed), conceal=True, conceal_limit=2.0)
+        except (BitstreamError, RegistryError):
+            continue
+        assert wav.shape == (1, 48_000)
+        filled += 1
+    assert filled > 100
+
+
 def test_files_that_cannot_be_opened(codec, tmp_path):
     (tmp_path / "empty.nac").touch()
     (tmp_path / "text.nac").write_text("RIFF this is no container")

@@ -15,8 +15,9 @@ SCAN_WORK = 1 << 24  # bytes that may be checked by CRC in a whole file, two of 
 SCAN_SHARE = 16  # and so many more for each byte it has before the place: a hostile file cannot keep us busy
 _BLOCK = 256
 
-_STARTS = re.compile(
-    b"[" + re.escape(bytes([*range(PACKET_KIND, PACKET_KIND + (SHORT | FEWER_ROWS) + 1), END_KIND])) + b"]"
+_KINDS = re.escape(bytes([*range(PACKET_KIND, PACKET_KIND + (SHORT | FEWER_ROWS) + 1), END_KIND]))
+_STARTS = re.compile(  # a kind, then a size of 1 to 5 bytes, or as much of one as there is
+    b"[" + _KINDS + rb"](?=[\x00-\x7f]|[\x80-\xff]{1,4}[\x01-\x7f]|[\x80-\xff]{0,4}\Z)"
 )
 
 

@@ -243,6 +243,14 @@ def test_an_index_bounds_what_is_read(make_header: Make, monkeypatch: pytest.Mon
     assert more <= 5 * few
 
 
+def test_a_start_without_a_possible_size_is_not_tried(
+    make_header: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every byte of this file may start a packet, and none of them gives a size that a packet can have."""
+    _, calls = Work(monkeypatch).of(io.BytesIO(pack_header(make_header()) + b"\xa0" * 20_000))
+    assert calls < 5000  # at the ends of blocks
+
+
 class CountingFile(io.BytesIO):
     """Counts the bytes that are read from it."""
 
