@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from audiocodec import audio, files, pretrained
 from audiocodec.audio.arrays import as_array, as_channels, as_samples
 from audiocodec.bitstream import ContainerReader, Header
-from audiocodec.bitstream.header import MAX_NAME_BYTES
+from audiocodec.bitstream.header import MAX_NAME_BYTES, printable
 from audiocodec.checkpoint import WEIGHTS_NAME, identify_codebooks, load_model, model_id, weights_file
 from audiocodec.coding import PacketDecoder, PacketEncoder
 from audiocodec.devices import device_of, resolve_device
@@ -67,7 +67,7 @@ class Codec:
     @property
     def name(self) -> str:
         """What people call the model; written into files as a hint."""
-        name = "".join(letter for letter in self.metadata.get("name", "") if letter.isprintable())
+        name = printable(self.metadata.get("name", ""))
         return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
     @property
@@ -150,16 +150,22 @@ class Codec:
         files.write_blocks(self.model, header, file, files.split_blocks(samples), denoise)
         return file.getvalue()
 
-    def decompress(self, data: bytes, *, conceal: bool = False) -> tuple[Samples, int]:
+    def decompress(
+        self, data: bytes, *, conceal: bool = False, conceal_limit: float | None = None
+    ) -> tuple[Samples, int]:
         """Decode the bytes of a `.nac` file to samples [C, L] and sample rate; `conceal` fills damaged parts.
 
+        At most `conceal_limit` seconds are filled, None: as many as can be read, or 5 if that is more.
+
         Raises:
-            BitstreamError: the bytes are damaged; says which seconds are lost.
+            BitstreamError: the bytes are damaged; says which seconds are lost, or that more are than may be
+                filled.
             RegistryError: they were made with another model, or with codebooks that are not at hand.
         """
         reader = ContainerReader(io.BytesIO(data))
-        parts = list(files.read_blocks(self.revisions.model_for(reader.header), reader, conceal=conceal))
-        return np.concatenate(parts, axis=1), reader.header.sample_rate
+        model = self.revisions.model_for(reader.header)
+        parts = files.read_blocks(model, reader, conceal=conceal, conceal_limit=conceal_limit)
+        return np.concatenate(list(parts), axis=1), reader.header.sample_rate
 
     def compress_file(
         self,
@@ -190,6 +196,7 @@ class Codec:
         start: float = 0.0,
         duration: float | None = None,
         conceal: bool = False,
+        conceal_limit: float | None = None,
         rescale: bool = False,
         subtype: str | None = None,
         overwrite: bool = False,
@@ -198,13 +205,13 @@ class Codec:
         """Decode a `.nac` file, or `duration` seconds from `start` on, to a sound file in bounded memory.
 
         Formats of whole numbers clip what is beyond full scale, and the result says how much; `rescale` makes
-        all quieter instead.
+        all quieter instead. `conceal` and `conceal_limit` are those of `decompress`.
 
         Raises:
             InputError: a file cannot be read or written, or is there already, or `start` is beyond the end.
             BitstreamError, RegistryError: as `decompress`.
         """
-        part = files.Part(start, duration, conceal, rescale)
+        part = files.Part(start, duration, conceal, conceal_limit, rescale)
         return files.decode_file(self.revisions.model_for, part, source, target, subtype, overwrite, progress)
 
     def stream_encoder(

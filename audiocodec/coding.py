@@ -7,6 +7,7 @@ equal audio shall give equal codes whether it comes from a file, from memory or 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 LONGEST_SECONDS = 2.0
 """Decoded at once: a file from outside may claim packets of many minutes, which would take gigabytes."""
+CHANNEL_SECONDS = 16.0
+"""The same for all channels together, as it may claim 255 of them."""
 
 Codes = NDArray[np.int64]
 Samples = NDArray[np.float32]
@@ -169,6 +172,8 @@ class PacketDecoder:
         self._state = StreamState()
         self._skip = model.delay if skip is None else skip
         self._concealer = Concealer(model.sample_rate, header.channels)
+        seconds = min(LONGEST_SECONDS, CHANNEL_SECONDS / header.channels)
+        self._block_frames = max(1, round(seconds * model.frame_rate))
         model.skip(self._state, header.channels, packet * header.packet_frames)
         self._returned = 0
         self.length = length
@@ -176,15 +181,22 @@ class PacketDecoder:
 
     def push(self, codes: Codes | None) -> Samples:
         """Take the codes [C, n, T] of the next packet, or None where it is lost; give samples [C, L]."""
-        if codes is None:
-            frames = self._header.packet_frames
-            wav = self._concealer.lost(frames * self._model.hop_length)
-            self._model.skip(self._state, self._header.channels, frames)
-        else:
-            wav = self._concealer.good(self._decode(codes))
-        dropped = min(self._skip, wav.shape[1])
-        self._skip -= dropped
-        return self._cut(self._resampler.push(wav[:, dropped:]))
+        parts = list(self.blocks(codes))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def blocks(self, codes: Codes | None) -> Iterator[Samples]:
+        """The same in blocks, so that a packet of many channels or minutes is never in memory as a whole."""
+        frames = self._header.packet_frames if codes is None else codes.shape[2]
+        for start in range(0, frames, self._block_frames):
+            count = min(self._block_frames, frames - start)
+            if codes is None:
+                wav = self._concealer.lost(count * self._model.hop_length)
+                self._model.skip(self._state, self._header.channels, count)
+            else:
+                wav = self._concealer.good(self._decode(codes[..., start : start + count]))
+            dropped = min(self._skip, wav.shape[1])
+            self._skip -= dropped
+            yield self._cut(self._resampler.push(wav[:, dropped:]))
 
     def flush(self) -> Samples:
         """End the recording: give the samples [C, L] that the resampler still holds."""
@@ -205,6 +217,4 @@ class PacketDecoder:
         device = device_of(self._model)
         with torch.inference_mode(), undisturbed(device):
             tensor = torch.from_numpy(np.ascontiguousarray(codes)).to(device)
-            frames = max(1, round(LONGEST_SECONDS * self._model.frame_rate))
-            parts = [self._model.decode(part, self._state)[:, 0] for part in tensor.split(frames, dim=2)]
-            return torch.cat(parts, dim=1).float().cpu().numpy()
+            return self._model.decode(tensor, self._state)[:, 0].float().cpu().numpy()

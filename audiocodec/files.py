@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -14,12 +15,11 @@ from audiocodec import audio
 from audiocodec.bitstream import ContainerReader, ContainerWriter
 from audiocodec.bitstream.opening import open_container
 from audiocodec.coding import Codes, PacketDecoder, PacketEncoder, Samples
-from audiocodec.errors import InputError
+from audiocodec.errors import BitstreamError, InputError
 from audiocodec.storage import new_file
 
 if TYPE_CHECKING:
     from audiocodec.bitstream import Header
-    from audiocodec.errors import BitstreamError
     from audiocodec.model import CodecModel
 
 MAX_SECONDS = 1e9
@@ -33,8 +33,11 @@ WARM_UP_SECONDS = 2.0
 MARGIN_SECONDS = 0.2
 """More than the resampling filter reaches to either side."""
 
-MAX_FILL_PACKETS = 4096
-"""A cut-off file is filled with silence up to its length, which is only a claim, but no further than this."""
+FILL_SECONDS = 5.0
+"""What is lost of a file is filled up to as many seconds as can be read of it, or this many if that is more.
+
+How much is lost is only a claim of the file: a few bytes may claim years.
+"""
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,14 @@ class Part:
         start: in seconds.
         duration: in seconds; None for all that follows.
         conceal: whether damage is filled.
+        conceal_limit: the most that is filled, in seconds; None for as much as is read, or FILL_SECONDS.
         rescale: whether all is made as much quieter as nothing is clipped; it is decoded twice then.
     """
 
     start: float = 0.0
     duration: float | None = None
     conceal: bool = False
+    conceal_limit: float | None = None
     rescale: bool = False
 
 
@@ -90,15 +95,23 @@ def write_blocks(
 
 
 def read_blocks(
-    model: CodecModel, reader: ContainerReader, start: int = 0, stop: int | None = None, conceal: bool = False
+    model: CodecModel,
+    reader: ContainerReader,
+    start: int = 0,
+    stop: int | None = None,
+    conceal: bool = False,
+    conceal_limit: float | None = None,
 ) -> Iterator[Samples]:
-    """Decode a container into blocks [C, L], from sample `start` up to `stop` (None: the end).
+    """Decode a container into small blocks [C, L], from sample `start` up to `stop` (None: the end).
 
     Both count at the original rate. With `conceal` damaged packets are filled, and `reader.damage` says
-    afterwards what they were.
+    afterwards what they were; the container is read twice then, before anything is decoded. `conceal_limit`
+    is that of `Part`.
 
     Raises:
-        BitstreamError: a packet is damaged; says which seconds are lost. Not with `conceal`.
+        BitstreamError: a packet is damaged; says which seconds are lost. With `conceal`: more are lost than
+            may be filled.
+        InputError: the limit is no number of seconds.
     """
     header, length = reader.header, reader.length
     if length is not None:
@@ -108,7 +121,15 @@ def read_blocks(
     rest = None if stop is None else stop - left_out
     decoder = PacketDecoder(model, header, plan.skip, rest, plan.packet)
     drop = plan.drop
-    for samples in _decoded(decoder, _packets(reader, plan.packet, conceal)):
+    packets: Iterable[Codes | None] = (codes for _, codes in reader.packets("raise", plan.packet))
+    if conceal:
+        wanted = None if stop is None else _frames(header, stop)
+        if stop is not None and stop != length:  # the resampler needs a little of what follows
+            margin = math.ceil(MARGIN_SECONDS * header.sample_rate)
+            wanted = _frames(header, stop + margin if length is None else min(length, stop + margin))
+        _check_lost(reader, plan.packet, wanted, conceal_limit)
+        packets = _filled(reader, plan.packet, wanted)
+    for samples in _decoded(decoder, packets):
         yield samples[:, drop:]
         drop -= min(drop, samples.shape[1])
         if decoder.done and stop != length:
@@ -149,7 +170,8 @@ def decode_file(
         first, stop = time_span(header.sample_rate, reader.length, part)
         length = None if stop is None else stop - first
         gain = 1 / max(1.0, _peak(model_for, part, source)) if part.rescale else 1.0
-        blocks = watched(read_blocks(model_for(header), reader, first, stop, part.conceal), length, progress)
+        decoded = read_blocks(model_for(header), reader, first, stop, part.conceal, part.conceal_limit)
+        blocks = watched(decoded, length, progress)
         with audio.BlockWriter(
             target, header.sample_rate, header.channels, subtype, overwrite, length
         ) as writer:
@@ -163,28 +185,60 @@ def _peak(model_for: Callable[[Header], CodecModel], part: Part, source: str | o
     """The largest sample of a part."""
     with open_container(source) as reader:
         first, stop = time_span(reader.header.sample_rate, reader.length, part)
-        blocks = read_blocks(model_for(reader.header), reader, first, stop, part.conceal)
+        model = model_for(reader.header)
+        blocks = read_blocks(model, reader, first, stop, part.conceal, part.conceal_limit)
         return max((float(np.abs(block).max(initial=0.0)) for block in blocks), default=0.0)
 
 
 def _decoded(decoder: PacketDecoder, packets: Iterable[Codes | None]) -> Iterator[Samples]:
     for codes in packets:
-        yield decoder.push(codes)
+        yield from decoder.blocks(codes)
     yield decoder.flush()
 
 
-def _packets(reader: ContainerReader, start: int, conceal: bool) -> Iterator[Codes | None]:
-    """Codes of packets from `start` on, None where one is lost, those beyond a cut-off end included."""
-    if not conceal:
-        yield from (codes for _, codes in reader.packets("raise", start))
-        return
-    end = start
-    for number, codes in reader.packets("mark", start):
-        end = number + 1
-        yield codes
-    if reader.length is not None:
-        missing = num_packets(reader.header, reader.length) - end
-        yield from [None] * min(missing, MAX_FILL_PACKETS)
+def _gaps(reader: ContainerReader, start: int, frames: int | None) -> Iterator[tuple[int, Codes | None]]:
+    """Packets from `start` on that can be read, each as the frames lost before it and its codes.
+
+    Where it is known how many `frames` there must be, the last item has what is lost at the end, and None.
+    """
+    size, expected = reader.header.packet_frames, start
+    for number, codes in reader.packets("skip", start):
+        first = number * size if frames is None else min(frames, number * size)
+        yield max(0, first - expected * size), codes
+        expected = number + 1
+    if frames is not None:
+        yield max(0, frames - expected * size), None
+
+
+def _check_lost(reader: ContainerReader, start: int, frames: int | None, limit: float | None) -> None:
+    """Insist that no more is lost than may be filled."""
+    if limit is not None and not 0 <= limit < math.inf:
+        raise InputError(f"the conceal limit is {limit} s; give seconds, 0 or more")
+    lost = read = 0
+    for gap, codes in _gaps(reader, start, frames):
+        lost += gap
+        read += 0 if codes is None else codes.shape[2]
+        if frames is not None and start * reader.header.packet_frames + lost + read >= frames:
+            break  # what comes after a part does not count
+    lost_seconds, read_seconds = lost / reader.header.frame_rate, read / reader.header.frame_rate
+    most = limit
+    if most is None:
+        most = max(read_seconds, FILL_SECONDS) if read else 0.0
+    if lost_seconds > most:
+        first = reader.damage[0] if reader.damage else "the file is too short"
+        raise BitstreamError(
+            f"{lost_seconds:.2f} s are lost and {read_seconds:.2f} s can be read; {most:.2f} s may be filled."
+            f" Raise the limit (--conceal-limit {math.ceil(lost_seconds)}), or decode a part (--start,"
+            f" --duration). The first damage: {first}"
+        )
+
+
+def _filled(reader: ContainerReader, start: int, frames: int | None) -> Iterator[Codes | None]:
+    """Codes of packets from `start` on, None for each that is lost, those beyond a cut-off end included."""
+    for gap, codes in _gaps(reader, start, frames):
+        yield from repeat(None, -(-gap // reader.header.packet_frames))
+        if codes is not None:
+            yield codes
 
 
 @dataclass(frozen=True)
@@ -221,11 +275,14 @@ def segment(header: Header, start: int) -> Segment:
 
 def num_packets(header: Header, length: int) -> int:
     """Packets that a recording of `length` samples at the original rate takes."""
+    return -(-_frames(header, length) // header.packet_frames)
+
+
+def _frames(header: Header, length: int) -> int:
     if not length:
         return 0
     model_length = -(-length * header.model_sample_rate // header.sample_rate)
-    frames = -(-(model_length + header.delay) // header.hop_length)
-    return -(-frames // header.packet_frames)
+    return -(-(model_length + header.delay) // header.hop_length)
 
 
 def split_blocks(samples: Samples) -> Iterator[Samples]:

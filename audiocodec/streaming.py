@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_GAP_SECONDS = 60.0
 """More than this is no gap to wait for, but the wrong stream."""
+MAX_GAP_SAMPLES = 1 << 26
+"""The same for all channels together, 60 s of 5 at 192 kHz: a small packet may claim 255 of them."""
 
 
 class StreamEncoder:
@@ -143,6 +145,8 @@ class StreamDecoder:
         self.header = header
         self._seed = int.from_bytes(pack_header(header)[-CRC_BYTES:], "little")
         self._decoder = PacketDecoder(self._model_for(header), header, length=header.length)
+        seconds = min(MAX_GAP_SECONDS, MAX_GAP_SAMPLES / (header.channels * header.sample_rate))
+        self._max_gap = max(1, int(seconds * header.frame_rate / header.packet_frames))
 
     def _lose(self) -> Samples:
         if self._decoder is None:
@@ -185,7 +189,7 @@ class StreamDecoder:
         gap = record.number - self._next
         if gap < 0:
             return self._join(())
-        if gap * self.header.packet_frames > MAX_GAP_SECONDS * self.header.frame_rate:
+        if gap > self._max_gap:
             raise BitstreamError(
                 f"packet {record.number} came where {self._next} was expected; start a new decoder"
             )

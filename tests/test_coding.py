@@ -83,6 +83,26 @@ def test_a_loss_at_the_very_start_is_silence(codec, coded):
     assert np.abs(lossy[:, PACKET + 320 :]).max() > 0.01
 
 
+def test_blocks_are_the_packet(codec, voice):
+    """Of 20 channels a packet is decoded in several blocks; what is lost is filled in as many."""
+    wav = np.tile(voice(2.5, 44100, seed=9), (20, 1))
+    header = codec.header(44100, 20, length=wav.shape[1])
+    encoder = PacketEncoder(codec.model, header)
+    first, _, third = [*encoder.push(wav), *encoder.flush()]
+    whole, parts = (PacketDecoder(codec.model, header, length=header.length) for _ in range(2))
+    expected, found = [], []
+    for codes in (first, None, third):
+        expected.append(whole.push(codes))
+        blocks = list(parts.blocks(codes))
+        assert len(blocks) > 1 or codes is third
+        found += blocks
+    expected = np.concatenate([*expected, whole.flush()], axis=1)
+    np.testing.assert_array_equal(np.concatenate([*found, parts.flush()], axis=1), expected)
+    header = codec.header(44100, 1, length=wav.shape[1])
+    alone = decode(codec, header, [first[:1], None, third[:1]])
+    np.testing.assert_allclose(expected, np.tile(alone, (20, 1)), atol=1e-4)
+
+
 def test_two_streams_on_one_model_do_not_disturb_each_other(codec, coded, voice):
     header, packets, wav = coded
     one, two = PacketEncoder(codec.model, header), PacketEncoder(codec.model, header)

@@ -1,11 +1,15 @@
 import io
 import itertools
+import zlib
 
 import numpy as np
 import pytest
 import torch
 
 from audiocodec.bitstream import ContainerReader
+from audiocodec.bitstream.header_bytes import pack_header
+from audiocodec.bitstream.index import Index, pack_end
+from audiocodec.bitstream.packet import pack_packet
 from audiocodec.errors import BitstreamError, ChecksumMismatch, InputError, Truncated
 
 
@@ -75,6 +79,17 @@ def test_packets_come_as_soon_as_the_latency_says(codec, voice):
         assert received >= pushed - round(encoder.latency_seconds * 16000)
 
 
+def test_a_gap_of_many_channels_is_no_gap_to_fill(codec):
+    """9 s of 255 channels at 192 kHz would take 1.8 GB for a packet of 80 bytes."""
+    header = codec.header(192000, 255, 300.0, packet_frames=1)
+    codes, seed = np.zeros((255, 1, 1), np.int64), zlib.crc32(pack_header(header)[:-4])
+    decoder = codec.stream_decoder(header)
+    assert decoder.push(pack_packet(header, 0, codes, seed)).shape[0] == 255
+    with pytest.raises(BitstreamError, match="packet 451 came where 1 was expected"):
+        decoder.push(pack_packet(header, 451, codes, seed))
+    assert decoder.push(pack_packet(header, 40, codes, seed)).shape[1] > 30 * 3840
+
+
 def test_lost_packets_are_filled(codec, voice):
     wav = voice(3.3)
     packets = stream(codec, wav, 4096)
@@ -136,6 +151,22 @@ def test_a_packet_of_another_stream_is_refused(codec, voice):
         decoder.push(stream(codec, voice(2.2), 4096, bitrate=300)[0])
     with pytest.raises(ChecksumMismatch):
         decoder.push(stream(codec, voice(2.2), 4096, bitrate=300)[1])
+
+
+def test_a_header_spelled_in_another_way_is_refused_by_file_and_stream_alike(codec, voice):
+    """All checksums are right; two neighbouring rows of equal size are counted apart."""
+    encoded = codec.encode(voice(0.5), 16000)
+    data = pack_header(encoded.header)
+    assert b"\x08\x08\x40" in data  # 8 rows, 8 of 64
+    body = data[7:-4].replace(b"\x08\x08\x40", b"\x08\x03\x40\x05\x40")
+    split = data[:5] + len(body).to_bytes(2, "little") + body
+    seed = zlib.crc32(split)
+    packet = pack_packet(encoded.header, 0, encoded.codes, seed)
+    start = split + seed.to_bytes(4, "little") + packet
+    with pytest.raises(BitstreamError, match="one allowed spelling"):
+        codec.decompress(start + pack_end(Index(np.array([len(packet)]), 8000), seed))
+    with pytest.raises(BitstreamError, match="one allowed spelling"):
+        codec.stream_decoder().push(start)
 
 
 def test_a_claim_of_hours_of_loss_is_refused(codec, voice):

@@ -81,6 +81,26 @@ class Cursor:
                 return value
         raise BitstreamError(f"{self._what} holds a count of more than {MAX_VARINT_BYTES} bytes")
 
+    def varints(self, count: int) -> NDArray[np.int64]:
+        """Read `count` counts [count] at once; fails as `varint`, and takes memory by the bytes it has."""
+        data = np.frombuffer(self._data, np.uint8)[self.position :]
+        ends = np.flatnonzero(data < 0x80)[:count]
+        if len(ends) < count:
+            raise Truncated(f"{self._what} ends early: {count} counts wanted, {len(ends)} left")
+        starts = np.concatenate([[0], ends + 1])[:-1]
+        widths = ends - starts + 1
+        widest = int(widths.max(initial=0))
+        if widest > MAX_VARINT_BYTES:
+            raise BitstreamError(f"{self._what} holds a count of more than {MAX_VARINT_BYTES} bytes")
+        if ((widths > 1) & (data[ends] == 0)).any():
+            raise BitstreamError(f"{self._what} holds a count that is not in its shortest form")
+        values = np.zeros(count, np.int64)
+        for i in range(widest):
+            longer = widths > i
+            values[longer] |= (data[starts[longer] + i].astype(np.int64) & 0x7F) << 7 * i
+        self.position += int(widths.sum())
+        return values
+
     def finish(self) -> None:
         """Insist that every byte has been read; BitstreamError otherwise."""
         if self.remaining:

@@ -13,6 +13,7 @@ CRC_BYTES = 4
 PACKET_KIND = 0xA0  # the low four bits are flags
 PACKET_FLAGS = 0x0F
 END_KIND = 0xE5
+MIN_RECORD = 1 + 1 + 1 + 1 + CRC_BYTES  # a packet of one byte of codes: kind, size, number, payload, CRC-32
 
 Fetch = Callable[[int, int], bytes]
 """Reads (position, count) bytes, fewer only at the end of the file."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from audiocodec.bitstream.entropy import CODERS, Shape
 from audiocodec.errors import InputError
@@ -23,6 +25,17 @@ MAX_EXTENSIONS = 16
 MAX_EXTENSION_BYTES = 1024
 
 ID_BYTES = 16
+
+# A list of our own, not `str.isprintable`: that grows with Unicode, and so with the version of Python.
+_NOT_PRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ud800-\uf8ff"
+    "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f\U000f0000-\U0010ffff]"
+)
+
+
+def printable(text: str) -> str:
+    """Leave out what may not stand in a text of a file; FORMAT.md, "Conventions"."""
+    return _NOT_PRINTABLE.sub("", text)
 
 
 @dataclass(frozen=True)
@@ -80,12 +93,15 @@ class Header:
         if self.coder not in CODERS:
             raise InputError(f"coder {self.coder} is unknown, there are {sorted(CODERS)}")
         name = self.model_name.encode("utf-8", "surrogatepass")
-        if len(name) > MAX_NAME_BYTES or not self.model_name.isprintable():
+        if len(name) > MAX_NAME_BYTES or printable(self.model_name) != self.model_name:
             raise InputError(
                 f"model name {self.model_name[:80]!r} is not allowed: "
                 f"at most {MAX_NAME_BYTES} bytes of printable UTF-8"
             )
         check_range("number of extensions", len(self.extensions), 0, MAX_EXTENSIONS)
+        kinds = [extension.kind for extension in self.extensions]
+        if any(kind >= after for kind, after in pairwise(kinds)):
+            raise InputError(f"the extensions are of kinds {kinds}; give each kind once, in rising order")
 
     def _check_numbers(self) -> None:
         check_range("sample_rate", self.sample_rate, 1, MAX_SAMPLE_RATE)
@@ -97,7 +113,7 @@ class Header:
         check_range("delay", self.delay, 0, MAX_DELAY)
         check_range("num_quantizers", self.num_quantizers, 1, MAX_NUM_QUANTIZERS)
         for row, size in enumerate(self.codebook_sizes):
-            check_range(f"codebook_sizes[{row}]", size, 1, MAX_CODEBOOK_SIZE)
+            check_range(f"codebook_sizes[{row}]", size, 2, MAX_CODEBOOK_SIZE)  # of 1, codes take no bytes
         check_range("packet_frames", self.packet_frames, 1, MAX_PACKET_FRAMES)
         channels, rows, frames = self.packet_shape
         check_range("number of codes in a packet", channels * rows * frames, 1, MAX_PACKET_CODES)

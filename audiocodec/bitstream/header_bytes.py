@@ -51,6 +51,8 @@ def header_size(prefix: bytes) -> int:
 def unpack_header(data: bytes) -> Header:
     """Read a header from exactly its bytes; a BitstreamError says what is wrong with it.
 
+    A header has one spelling, so that the checksum that all records start from follows from its fields too.
+
     The place of the checksum is the same in every version, so damage is told apart from a newer file.
     """
     if zlib.crc32(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
@@ -63,9 +65,15 @@ def unpack_header(data: bytes) -> Header:
             f"format version {version}, known here is {FORMAT_VERSION}: install a newer audiocodec"
         )
     try:
-        return _parse_body(Cursor(data[PREFIX_BYTES:-CRC_BYTES], "the header"))
+        header = _parse_body(Cursor(data[PREFIX_BYTES:-CRC_BYTES], "the header"))
     except InputError as error:
         raise BitstreamError(f"the header is not valid: {error}") from error
+    if pack_header(header) != data:
+        raise BitstreamError(
+            "the header is not in its one allowed spelling (neighbouring codebooks of equal size are counted"
+            " together): it was not written by this package"
+        )
+    return header
 
 
 def _body(header: Header) -> bytes:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audiocodec.bitstream.bits import Cursor, varint
-from audiocodec.bitstream.frame import END_KIND, pack_frame, read_frame
+from audiocodec.bitstream.frame import CRC_BYTES, END_KIND, MIN_RECORD, pack_frame, read_frame
 from audiocodec.bitstream.header import MAX_LENGTH, Header
+from audiocodec.bitstream.packet import max_packet_body
 from audiocodec.bitstream.source import Source
 from audiocodec.errors import BitstreamError, NotAContainer
 
@@ -15,21 +19,23 @@ END_MAGIC = b"1CAN"
 TRAILER_BYTES = 4 + len(END_MAGIC)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Index:
-    """Sizes in bytes of all packets in order, and the length in samples at the original rate."""
+    """Sizes in bytes [n] of all packets in order, and the length in samples at the original rate."""
 
-    sizes: tuple[int, ...]
+    sizes: NDArray[np.int64]
     length: int
 
-    def offsets(self, first: int) -> tuple[int, ...]:
-        """Where each packet starts, and where the last one ends, when the first starts at `first`."""
-        return tuple(accumulate(self.sizes, initial=first))
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each packet starts, counted from the first, and where the last one ends, [n + 1]."""
+        return np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)])
 
 
 def pack_end(index: Index, seed: int) -> bytes:
     """Spell the end record and the trailer."""
-    body = varint(index.length) + varint(len(index.sizes)) + b"".join(varint(size) for size in index.sizes)
+    sizes = index.sizes.tolist()
+    body = varint(index.length) + varint(len(sizes)) + b"".join(varint(size) for size in sizes)
     frame = pack_frame(END_KIND, body, seed)
     return frame + len(frame).to_bytes(4, "little") + END_MAGIC
 
@@ -38,11 +44,22 @@ def unpack_end(header: Header, body: bytes) -> Index:
     """Read the index from the body of an end record; BitstreamError when it contradicts the header."""
     cursor = Cursor(body, "the index")
     length, count = cursor.varint(), cursor.varint()
-    sizes = tuple(cursor.varint() for _ in range(count))  # a count too large runs out of bytes
+    sizes = cursor.varints(count)
     cursor.finish()
+    largest = max_packet_body(header) + 1 + 4 + CRC_BYTES  # kind, size, body, CRC-32
+    wrong = sizes[(sizes < MIN_RECORD) | (sizes > largest)]
+    if len(wrong):
+        raise BitstreamError(
+            f"the index lists a packet of {wrong[0]} bytes, possible are {MIN_RECORD} to {largest}"
+        )
     if length > MAX_LENGTH or not header.covers(length, count) or header.length not in (None, length):
         raise BitstreamError(f"the index claims {length} samples, which header and packets do not allow")
     return Index(sizes, length)
+
+
+def max_end_body(packets: int) -> int:
+    """Most bytes the body of an end record for so many packets can have, rounded up."""
+    return 32 + 5 * packets
 
 
 def end_size(trailer: bytes) -> int:
@@ -64,11 +81,12 @@ def find_index(source: Source, header: Header, first: int, seed: int) -> Index:
         start = size - TRAILER_BYTES - end_size(trailer)
         if start < first:
             raise BitstreamError("it claims more bytes than the file has")
-        frame = read_frame(source.fetch, start, seed, lambda kind: size - start)
+        most = max_end_body((start - first) // MIN_RECORD)
+        frame = read_frame(source.fetch, start, seed, lambda kind: most)
         if frame.kind != END_KIND or start + frame.size + TRAILER_BYTES != size:
             raise BitstreamError("the trailer does not point at it")
         index = unpack_end(header, frame.body)
-        if index.offsets(first)[-1] != start:
+        if first + index.starts[-1] != start:
             raise BitstreamError("it does not agree with the size of the file")
     except BitstreamError as error:
         raise BitstreamError(

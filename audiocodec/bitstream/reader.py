@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from audiocodec.bitstream.frame import CRC_BYTES, END_KIND, Fetch, read_frame
 from audiocodec.bitstream.header import Header
 from audiocodec.bitstream.header_bytes import MAGIC, PREFIX_BYTES, header_size, unpack_header
-from audiocodec.bitstream.index import TRAILER_BYTES, Index, end_size, find_index, unpack_end
+from audiocodec.bitstream.index import TRAILER_BYTES, Index, end_size, find_index, max_end_body, unpack_end
 from audiocodec.bitstream.packet import Packet, max_packet_body, unpack_packet
-from audiocodec.bitstream.resync import MAX_GAP, next_record
+from audiocodec.bitstream.resync import MAX_GAP, Search
 from audiocodec.bitstream.source import Source
 from audiocodec.errors import BitstreamError, InputError, Truncated
+
+MAX_DAMAGE = 1000
 
 OnDamage = Literal["raise", "skip", "mark"]
 Codes = NDArray[np.int64]
@@ -41,10 +43,11 @@ class ContainerReader:
     def __init__(self, file: BinaryIO) -> None:
         """Read the header."""
         self._source = Source(file)
+        self._search = Search(self._source)
         data = self._header_bytes()
         self.header: Header = unpack_header(data)
         self.damage: list[BitstreamError] = []
-        """What the last pass over the packets met and went past."""
+        """What the last pass over the packets met and went past; one place, or all beyond the first 1,000."""
         self.payload_bits = 0
         """Bits of entropy-coded codes in the packets of the last pass, so far."""
         self._seed = int.from_bytes(data[-CRC_BYTES:], "little")
@@ -78,7 +81,7 @@ class ContainerReader:
     def index(self) -> tuple[int, ...] | None:
         """Position of each packet in the file, or None while not known."""
         index = self._find_index()
-        return index.offsets(self._first)[:-1] if index else None
+        return tuple((self._first + index.starts[:-1]).tolist()) if index else None
 
     def packet(self, number: int) -> Codes:
         """Codes [C, N, T] of one packet, by the index; BitstreamError when it or the index is damaged."""
@@ -89,7 +92,7 @@ class ContainerReader:
             )
         if not 0 <= number < len(index.sizes):
             raise InputError(f"packet {number} does not exist, the file has {len(index.sizes)}")
-        place = _Place(index.offsets(self._first)[number], number)
+        place = _Place(self._start(index, number), number)
         record, _ = self._read(place)
         assert isinstance(record, Packet)
         return record.codes
@@ -108,13 +111,13 @@ class ContainerReader:
         """
         if on_damage not in ("raise", "skip", "mark"):
             raise InputError(f"on_damage is {on_damage!r}, allowed are 'raise', 'skip' and 'mark'")
-        self.damage, self.payload_bits = [], 0
+        self.damage, self.payload_bits, self._search = [], 0, Search(self._source)
         place = _Place(self._first, 0)
         index = self._find_index() if start else None
         if index is not None:
             if not 0 <= start <= len(index.sizes):
                 raise InputError(f"packet {start} does not exist, the file has {len(index.sizes)}")
-            place = _Place(index.offsets(self._first)[start], start)
+            place = _Place(self._start(index, start), start)
         return (item for item in self._walk(place, on_damage) if item[0] >= start)
 
     def check(self) -> list[BitstreamError]:
@@ -130,8 +133,8 @@ class ContainerReader:
             except BitstreamError as error:
                 if on_damage == "raise":
                     raise
-                self.damage.append(error)
                 lost = self._go_past(place)
+                self._note(error, rest_lost=lost is None)
                 if on_damage == "mark":
                     yield from ((number, None) for number in lost or ())
                 if lost is None:
@@ -146,6 +149,18 @@ class ContainerReader:
             self.payload_bits += 8 * record.payload_bytes
             self._source.forget(place.position)
             yield record.number, record.codes
+
+    def _note(self, error: BitstreamError, rest_lost: bool) -> None:
+        """Keep what is damaged: one place after another, and those beyond the first MAX_DAMAGE as one."""
+        if rest_lost and error.packet is not None and not isinstance(error, Truncated):
+            error = _like(error, f"{error}, and nothing that follows can be read", self._end_seconds())
+        elif error.packet is not None and len(self.damage) >= MAX_DAMAGE:
+            more = self.damage.pop()
+            text = f"packets from {more.packet} on are damaged in many more places; the last: {error}"
+            error = _like(more, text, error.end_seconds)
+        # Tracebacks hold what was read in each of these places.
+        error.__cause__ = error.__context__ = None
+        self.damage.append(error.with_traceback(None))
 
     def _read(self, place: _Place) -> tuple[Packet | Index, int]:
         """The record at `place` and its size; a BitstreamError says which packets and seconds are lost."""
@@ -173,19 +188,25 @@ class ContainerReader:
         return index is None or place.number >= len(index.sizes)
 
     def _record(self, fetch: Fetch, position: int, number: int) -> tuple[Packet | Index, int]:
+        most = max_packet_body(self.header)
+        entry = self._entry(number)
+
         def max_body(kind: int) -> int:
-            return 32 + 5 * (number + MAX_GAP) if kind == END_KIND else max_packet_body(self.header)
+            largest = max_end_body(number + MAX_GAP) if kind == END_KIND else most
+            return largest if entry is None else min(largest, entry - 2 - CRC_BYTES)
 
         frame = read_frame(fetch, position, self._seed, max_body)
         if frame.kind == END_KIND:
             return unpack_end(self.header, frame.body), frame.size
+        if entry is not None and frame.size > entry:
+            raise BitstreamError(f"it has {frame.size} bytes, the index lists it with {entry}")
         return unpack_packet(self.header, frame), frame.size
 
     def _check_end(self, index: Index, place: _Place, size: int) -> None:
         """Insist that index, trailer and file all end here."""
         if len(index.sizes) != place.number:
             raise BitstreamError(f"the index lists {len(index.sizes)} packets, {place.number} came before it")
-        if not self.damage and index.offsets(self._first)[-1] != place.position:
+        if not self.damage and self._start(index, len(index.sizes)) != place.position:
             raise BitstreamError("the index does not agree with the packets")
         end = place.position + size
         trailer = self._source.fetch(end, TRAILER_BYTES)
@@ -204,7 +225,8 @@ class ContainerReader:
         index = self._find_index()
         if index is not None and place.number < len(index.sizes):
             place.number += 1
-            place.position = index.offsets(self._first)[place.number]
+            place.position = self._start(index, place.number)
+            self._source.forget(place.position)
             return range(lost, place.number)
         found: dict[int, int] = {}
 
@@ -216,11 +238,21 @@ class ContainerReader:
             found[position] = len(record.sizes) if isinstance(record, Index) else record.number
             return lost <= found[position] <= lost + MAX_GAP
 
-        position = next_record(self._source, place.position, readable)
+        position = self._search.next_record(place.position, readable)
         if position is None or (position == place.position and found[position] == lost):
             return None
         place.position, place.number = position, found[position]
+        self._source.forget(position)
         return range(lost, place.number)
+
+    def _start(self, index: Index, number: int) -> int:
+        """Where packet `number` starts by the index."""
+        return self._first + int(index.starts[number])
+
+    def _entry(self, number: int) -> int | None:
+        """Bytes of packet `number` by the index, if that has been read and lists it."""
+        sizes = None if self._index is None else self._index.sizes
+        return int(sizes[number]) if sizes is not None and number < len(sizes) else None
 
     def _find_index(self) -> Index | None:
         """The index, read from the end at the first call when the file can seek."""
@@ -239,10 +271,23 @@ class ContainerReader:
         seconds: float | None = end
         lost = f"{start:.2f} to {end:.2f} s are lost"
         if isinstance(error, Truncated):
-            length = self.header.length
-            seconds = None if length is None else length / self.header.sample_rate
+            seconds = self._end_seconds()
             lost = f"everything from {start:.2f} s on is lost"
         packets = f"packet {first}" if first == last else f"packets {first} to {last}"
         located = type(error)(f"{packets} cannot be read: {error}; {lost}")
         located.packet, located.start_seconds, located.end_seconds = first, start, seconds
         return located
+
+    def _end_seconds(self) -> float | None:
+        return None if self.length is None else self.length / self.header.sample_rate
+
+
+def _like(error: BitstreamError, text: str, end_seconds: float | None) -> BitstreamError:
+    """The same error with another text, up to another end."""
+    changed = type(error)(text)
+    changed.packet, changed.start_seconds, changed.end_seconds = (
+        error.packet,
+        error.start_seconds,
+        end_seconds,
+    )
+    return changed

@@ -33,13 +33,13 @@ class Source:
             pass
         return bytes(self._buffer[start : start + count])
 
-    def some(self, position: int) -> bytes:
-        """Read what is there from `position` on, waiting for one byte at most; empty at the end."""
+    def some(self, position: int, most: int) -> bytes:
+        """Read what is there from `position` on, up to `most` bytes, waiting for one; empty at the end."""
         self._go(position)
         start = position - self._base
         while len(self._buffer) <= start and self._fill(start + 1 - len(self._buffer)):
             pass
-        return bytes(self._buffer[start:])
+        return bytes(self._buffer[start : start + most])
 
     def forget(self, position: int) -> None:
         """Drop what is buffered before `position`."""
@@ -53,7 +53,7 @@ class Source:
             return
         if self.size is not None:
             self._buffer.clear()
-            self._base = position
+            self._base = position - position % CHUNK_BYTES  # going back step by step stays in it
         elif position < self._base:
             raise InputError(
                 "a pipe can be read only once and in order: save it to a file to read it again or to jump"

@@ -74,7 +74,7 @@ class ContainerWriter:
                 f"{self.num_packets} packets cannot hold {length} samples: write all packets before closing"
             )
         self._closed = True
-        self._write(pack_end(Index(tuple(self._sizes), length), self._seed))
+        self._write(pack_end(Index(np.array(self._sizes, np.int64), length), self._seed))
 
     def __enter__(self) -> Self:
         """Give the writer itself."""

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 Start = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Decode from here on.")]
 Duration = Annotated[float | None, typer.Option(min=0.0, metavar="SECONDS", help="Decode this much.")]
 Conceal = Annotated[bool, typer.Option("--conceal", help="Fill damaged parts instead of refusing the file.")]
+ConcealLimit = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        metavar="SECONDS",
+        help="With --conceal: refuse files that lost more; default: as much as can be read of them, or 5.",
+    ),
+]
 Rescale = Annotated[
     bool, typer.Option("--rescale", help="Make files quieter that would be clipped; decodes them twice.")
 ]
@@ -51,6 +59,7 @@ def decode(
     start: Start = 0.0,
     duration: Duration = None,
     conceal: Conceal = False,
+    conceal_limit: ConcealLimit = None,
     rescale: Rescale = False,
     subtype: Subtype = None,
     model: options.Model = None,
@@ -64,14 +73,23 @@ def decode(
     """Decode .nac files to sound files of the original sample rate, channels and length.
 
     The ending of OUT chooses the format. The model is the one the file names, unless --model says another.
-    Codebooks other than the model's own come out of --store.
+    Codebooks other than the model's own come out of --store. What --conceal fills goes on as the sound did
+    and fades to silence; files that lost more than --conceal-limit are refused.
 
     Example: audiocodec decode talk.nac -o talk.wav
     """
     items = plan(inputs, out, ".wav", {".nac"}, force)
     check_named(model, None, store)
+    if conceal_limit is not None and not conceal:
+        raise typer.BadParameter("--conceal-limit is for --conceal; give both")
     arguments = dict(
-        start=start, duration=duration, conceal=conceal, rescale=rescale, subtype=subtype, overwrite=force
+        start=start,
+        duration=duration,
+        conceal=conceal,
+        conceal_limit=conceal_limit,
+        rescale=rescale,
+        subtype=subtype,
+        overwrite=force,
     )
 
     def load() -> Callable[[Item], DecodeTask]:

@@ -163,7 +163,7 @@ def test_one_changed_byte_costs_one_packet(
 def test_with_an_index_nothing_is_searched(
     sound: bytes, packets: list[Codes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audiocodec.bitstream.reader.next_record", None)
+    monkeypatch.setattr("audiocodec.bitstream.resync.Search.next_record", None)
     changed = bytearray(sound)
     changed[offsets(sound)[2] + 1 : offsets(sound)[4]] = bytes(offsets(sound)[4] - offsets(sound)[2] - 1)
     found = list(ContainerReader(io.BytesIO(bytes(changed))).packets("mark"))
@@ -242,6 +242,35 @@ def test_check_lists_all_damage(sound: bytes) -> None:
     reader = ContainerReader(io.BytesIO(bytes(changed)))
     assert [error.packet for error in reader.check()] == [1, 4]
     assert ContainerReader(io.BytesIO(sound)).check() == []
+
+
+def test_what_is_lost_without_an_index_is_said_up_to_the_end(sound: bytes, opened: Opener) -> None:
+    """Nothing can be found after packet 2, nor how many packets there were."""
+    start = offsets(sound)[2]
+    reader = ContainerReader(opened(sound[:start] + bytes(len(sound) - start)))
+    assert [number for number, _ in reader.packets("skip")] == [0, 1]
+    (damage,) = reader.damage
+    assert str(damage).endswith("0.40 to 0.60 s are lost, and nothing that follows can be read")
+    assert (damage.packet, damage.start_seconds, damage.end_seconds) == (2, pytest.approx(0.4), None)
+
+
+@pytest.mark.parametrize("index_lost", [False, True])
+def test_thousands_of_damaged_packets_are_listed_up_to_a_number(
+    make_header: Make, draw_codes: Draw, write_file: Write, index_lost: bool
+) -> None:
+    """Every second packet is damaged; what is kept of that does not grow with the file."""
+    header = make_header()
+    data = bytearray(write_file(header, [draw_codes(header, np.random.default_rng(0))] * 2400, 2400 * 3200))
+    for start in offsets(bytes(data))[1::2]:
+        data[start + 8] ^= 1
+    reader = ContainerReader(io.BytesIO(bytes(data[: -4 if index_lost else None])))
+    assert [number for number, _ in reader.packets("skip")] == list(range(0, 2400, 2))
+    assert len(reader.damage) in (1000, 1000 + index_lost)
+    last = reader.damage[999]
+    assert (last.packet, last.start_seconds) == (1999, pytest.approx(1999 * 0.2))
+    assert last.end_seconds == pytest.approx(480.0)
+    assert str(last).startswith("packets from 1999 on are damaged in many more places; the last: packet 2399")
+    assert not any(error.__traceback__ or error.__cause__ for error in reader.damage)
 
 
 def test_damage_after_the_last_packet_costs_no_sound(

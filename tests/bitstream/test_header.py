@@ -1,3 +1,4 @@
+import unicodedata
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ import pytest
 
 from audiocodec.bitstream import Extension, Header
 from audiocodec.bitstream.bits import varint
+from audiocodec.bitstream.header import printable
 from audiocodec.bitstream.header_bytes import FORMAT_VERSION, MAX_BODY_BYTES, pack_header, unpack_header
 from audiocodec.errors import BitstreamError, InputError, UnsupportedVersion
 
@@ -28,10 +30,11 @@ def reseal(data: bytes) -> bytes:
         {"length": 0},
         {"length": 1 << 48, "sample_rate": 192_000, "channels": 8, "delay": 320},
         {"codebook_sizes": (1024,) * 32},
-        {"codebook_sizes": (1, 5, 5, (1 << 32) - 1)},
+        {"codebook_sizes": (2, 5, 5, (1 << 32) - 1)},
         {"codebook_sizes": (7,) * 256, "packet_frames": 4096, "hop_length": 1},
-        {"model_name": "", "extensions": (Extension(2), Extension(2, b"x" * 1024))},
+        {"model_name": "", "extensions": (Extension(2), Extension(4, b"x" * 1024))},
         {"model_name": "Sprache-äöü"},
+        {"model_name": "any script: \u8a71 \u0600\u05d0 \U0001fae0"},
     ],
 )
 def test_header_comes_back(make_header: Make, changes: dict[str, Any]) -> None:
@@ -46,7 +49,7 @@ def test_header_is_small(make_header: Make) -> None:
 
 def test_largest_header_fits_the_cap(make_header: Make) -> None:
     sizes = tuple((1 << 32) - 1 - i % 2 for i in range(256))
-    extensions = tuple(Extension(65534, bytes(1024)) for _ in range(16))
+    extensions = tuple(Extension(65534 - 2 * i, bytes(1024)) for i in reversed(range(16)))
     header = make_header(codebook_sizes=sizes, model_name="n" * 64, extensions=extensions, length=1 << 48)
     assert len(pack_header(header)) < MAX_BODY_BYTES
     assert unpack_header(pack_header(header)) == header
@@ -72,6 +75,7 @@ def test_full_digest_is_shortened(make_header: Make) -> None:
         ({"codebook_sizes": ()}, "num_quantizers is 0"),
         ({"codebook_sizes": (2,) * 257}, "num_quantizers is 257"),
         ({"codebook_sizes": (1024, 0)}, r"codebook_sizes\[1\] is 0"),
+        ({"codebook_sizes": (1,)}, r"codebook_sizes\[0\] is 1, allowed are whole numbers from 2"),
         ({"codebook_sizes": (1 << 32,)}, r"codebook_sizes\[0\]"),
         ({"packet_frames": 0}, "packet_frames"),
         (
@@ -83,7 +87,11 @@ def test_full_digest_is_shortened(make_header: Make) -> None:
         ({"model_name": "x" * 65}, "at most 64 bytes"),
         ({"model_name": "a\x1b[2J"}, "printable"),
         ({"model_name": "\ud800"}, "printable"),
+        ({"model_name": "a\u202eb"}, "printable"),
+        ({"model_name": "a\u3000b"}, "printable"),
         ({"extensions": (Extension(2),) * 17}, "number of extensions is 17"),
+        ({"extensions": (Extension(2), Extension(2, b"x"))}, r"kinds \[2, 2\]; give each kind once"),
+        ({"extensions": (Extension(4), Extension(2))}, r"kinds \[4, 2\]; .* in rising order"),
     ],
 )
 def test_header_refuses(make_header: Make, changes: dict[str, Any], message: str) -> None:
@@ -100,6 +108,32 @@ def test_extension_refuses(kind: int, data: bytes) -> None:
 def test_unknown_critical_extension_is_refused(make_header: Make) -> None:
     with pytest.raises(UnsupportedVersion, match="extension 65535"):
         unpack_header(pack_header(make_header(extensions=(Extension(65535),))))
+
+
+def test_a_header_has_one_spelling(make_header: Make) -> None:
+    """The checksum of every record starts from the header, which a stream spells again from its fields."""
+    data = pack_header(
+        make_header(codebook_sizes=(1024, 1024, 1024, 6), extensions=(Extension(2), Extension(4)))
+    )
+    rows, extensions = b"\x04\x03\x80\x08\x01\x06", b"\x02\x00\x04\x00"
+    assert rows in data
+    assert data.endswith(extensions, 0, -4)
+    for split in (b"\x04\x01\x80\x08\x02\x80\x08\x01\x06", b"\x04" + 3 * b"\x01\x80\x08" + b"\x01\x06"):
+        with pytest.raises(BitstreamError, match="one allowed spelling"):
+            unpack_header(reseal(data.replace(rows, split)))
+    for wrong in (b"\x04\x00\x02\x00", b"\x02\x00\x02\x00", b"\x02\x00\x02\x01x"):
+        with pytest.raises(BitstreamError, match="give each kind once, in rising order"):
+            unpack_header(reseal(data[: -4 - len(extensions)] + wrong + b"crc."))
+
+
+def test_what_python_prints_is_printable() -> None:
+    """Every name that a writer took before the list was fixed, and whatever later versions of Unicode add."""
+    text = "".join(map(chr, range(0x110000)))
+    kept = printable(text)
+    assert set(filter(str.isprintable, text)) <= set(kept)
+    controls = [code for code in text if unicodedata.category(code) in ("Cc", "Cs", "Co", "Zl", "Zp", "Zs")]
+    assert set(kept).isdisjoint(set(controls) - {" "})
+    assert set(kept).isdisjoint("\u200b\u200e\u202a\u202e\u2066\u2069\ufeff\U000e0041")
 
 
 def test_newer_version_is_named(make_header: Make) -> None:
@@ -142,7 +176,7 @@ def test_every_resealed_change_is_read_or_refused(make_header: Make) -> None:
         except BitstreamError:
             refused += 1
         else:
-            assert unpack_header(pack_header(header)) == header
+            assert pack_header(header) == reseal(bytes(changed[:cut]) + b"crc.")
     assert refused > 300
 
 

@@ -4,6 +4,7 @@ import io
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from audiocodec.bitstream.frame import END_KIND, PACKET_KIND, pack_frame
 from audiocodec.bitstream.header_bytes import pack_header
 from audiocodec.bitstream.index import Index, pack_end
 from audiocodec.bitstream.packet import FEWER_ROWS, SHORT, pack_packet
-from audiocodec.errors import BitstreamError, Truncated
+from audiocodec.bitstream.resync import SCAN_SHARE, SCAN_WORK
+from audiocodec.bitstream.source import CHUNK_BYTES, Source
+from audiocodec.errors import BitstreamError, ChecksumMismatch, Truncated
 
 Make = Callable[..., Header]
 Codes = NDArray[np.int64]
@@ -47,7 +50,7 @@ class Hostile:
         return pack_frame(kind, body, self.seed)
 
     def end(self, sizes: tuple[int, ...], length: int) -> bytes:
-        return pack_end(Index(sizes, length), self.seed)
+        return pack_end(Index(np.array(sizes, np.int64), length), self.seed)
 
 
 def hostile_records(hostile: Hostile, codes: Codes) -> dict[str, tuple[bytes, str]]:
@@ -90,7 +93,9 @@ def hostile_records(hostile: Hostile, codes: Codes) -> dict[str, tuple[bytes, st
         "length over the cap": (good + end((len(good),), 1 << 62), "claims 4611686018427387904 samples"),
         "bytes after the index": (after_end + bytes([len(after_end), 0, 0, 0]) + b"1CAN", "1 bytes too many"),
         "wrong sizes": (good + end((len(good) - 1,), 3200), "does not agree with the packets"),
-        "entry of nothing": (good + end((len(good), 0), 3200), "lists 2 packets, 1 came before"),
+        "entry of nothing": (good + end((len(good), 0), 3200), "a packet of 0 bytes, possible are 8 to"),
+        "entry too large": (good + end((len(good), 1 << 40), 3200), "a packet of 1099511627776 bytes"),
+        "entry too many": (good + end((len(good), 8), 3200), "lists 2 packets, 1 came before"),
         "no trailer": (frame(END_KIND, b"\x00\x00"), "in the middle of its trailer"),
         "trailer elsewhere": (
             frame(END_KIND, b"\x00\x00") + b"\x05\x00\x00\x001CAN",
@@ -143,6 +148,176 @@ def test_huge_claims_ask_a_pipe_for_little(make_header: Make, pipe: type) -> Non
     tracemalloc.stop()
     assert peak < 1_000_000
     assert file.largest_request <= 1 << 16
+
+
+class Work:
+    """Counts what readers made while it is in force fetch: bytes, and how often."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        work = self
+        self.bytes = self.calls = 0
+
+        class Counting(Source):
+            def fetch(self, position: int, count: int) -> bytes:
+                return work.note(super().fetch(position, count))
+
+            def some(self, position: int, *most: int) -> bytes:
+                return work.note(super().some(position, *most))
+
+        monkeypatch.setattr("audiocodec.bitstream.reader.Source", Counting)
+
+    def note(self, data: bytes) -> bytes:
+        self.bytes += len(data)
+        self.calls += 1
+        return data
+
+    def of(self, file: Any) -> tuple[int, int]:
+        """Bytes and calls that a pass over all packets takes."""
+        self.bytes = self.calls = 0
+        reader = ContainerReader(file)
+        for _ in reader.packets("skip"):
+            pass
+        assert reader.damage
+        return self.bytes, self.calls
+
+
+LARGE = dict(
+    codebook_sizes=(1 << 31,) * 16, packet_frames=1 << 16, hop_length=1
+)  # packets of 8 MB are allowed
+
+
+def many(kind: str, hostile: Hostile, codes: Codes, count: int) -> bytes:
+    """A file of `count` records or entries that are meant to be read over and over."""
+    records = [hostile.packet(i, codes) for i in range(count)]
+    sizes = tuple(map(len, records))
+    changed = [data[:8] + bytes([data[8] ^ 1]) + data[9:] for data in records]
+    length = 3200 * count
+    return (
+        hostile.data
+        + {
+            "entries of nothing": lambda: hostile.end((0,) * count, 0),
+            "damaged packets": lambda: b"".join(changed) + hostile.end(sizes, length),
+            "damaged packets, no index": lambda: b"".join(records[:1] + changed[1:]),
+            "every second one damaged, no index": lambda: b"".join(
+                pair[i % 2] for i, pair in enumerate(zip(records, changed, strict=True))
+            ),
+            "every second one missing, no index": lambda: b"".join(records[::2]),
+            "more than the index says": lambda: (
+                (bytes([PACKET_KIND]) + varint(90 * count) + b"\0\0\0\0\0\0\0")[:9] * count
+                + hostile.end((9,) * count, length)
+            ),
+            "ends where the index lists packets": lambda: (
+                (bytes([END_KIND]) + varint(20_000) + b"\0\0\0\0\0\0\0")[:9] * count
+                + hostile.end((9,) * count, length)
+            ),
+        }[kind]()
+    )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "entries of nothing",
+        "damaged packets",
+        "damaged packets, no index",
+        "every second one damaged, no index",
+        "every second one missing, no index",
+    ],
+)
+def test_work_grows_as_the_file(
+    make_header: Make, opened: Opener, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Four times the packets cost four times the bytes fetched, not sixteen times."""
+    work, codes, hostile = Work(monkeypatch), np.zeros((1, 2, 10), np.int64), Hostile(make_header())
+    (few, few_calls), (more, more_calls) = (
+        work.of(opened(many(kind, hostile, codes, count))) for count in (300, 1200)
+    )
+    assert more <= 5 * few + 10_000
+    assert more_calls <= 5 * few_calls + 100
+
+
+@pytest.mark.parametrize("kind", ["more than the index says", "ends where the index lists packets"])
+def test_an_index_bounds_what_is_read(make_header: Make, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    work, codes, hostile = Work(monkeypatch), np.zeros((1, 16, 1), np.int64), Hostile(make_header(**LARGE))
+    (few, _), (more, _) = (work.of(io.BytesIO(many(kind, hostile, codes, n))) for n in (300, 1200))
+    assert more <= 5 * few
+
+
+def test_a_start_without_a_possible_size_is_not_tried(
+    make_header: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every byte of this file may start a packet, and none of them gives a size that a packet can have."""
+    _, calls = Work(monkeypatch).of(io.BytesIO(pack_header(make_header()) + b"\xa0" * 20_000))
+    assert calls < 5000  # at the ends of blocks
+
+
+class CountingFile(io.BytesIO):
+    """Counts the bytes that are read from it."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.taken += len(data)
+        return data
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_file_is_read_about_once(make_header: Make, damaged: bool) -> None:
+    """In order, by number from the first to the last, and from the last to the first."""
+    hostile = Hostile(make_header())
+    codes = np.zeros((1, 2, 10), np.int64)
+    records = [hostile.packet(i, codes) for i in range(8000)]
+    sizes = tuple(map(len, records))
+    if damaged:
+        records = [data[:8] + bytes([data[8] ^ 1]) + data[9:] for data in records]
+    data = hostile.data + b"".join(records) + hostile.end(sizes, 0)
+    for numbers in (None, range(8000), reversed(range(8000))):
+        file = CountingFile(data)
+        reader = ContainerReader(file)
+        if numbers is None:
+            assert len(list(reader.packets("mark"))) == 8000
+        for number in numbers or ():
+            try:
+                reader.packet(number)
+            except ChecksumMismatch:
+                assert damaged
+        assert file.taken <= 2 * len(data) + 4 * CHUNK_BYTES
+
+
+def test_offsets_are_worked_out_once(make_header: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for every packet that is lost."""
+    data = many("damaged packets", Hostile(make_header()), np.zeros((1, 2, 10), np.int64), 500)
+    added, cumsum = [], np.cumsum
+
+    def counting(sizes: Any, **options: Any) -> Any:
+        added.append(len(sizes))
+        return cumsum(sizes, **options)
+
+    monkeypatch.setattr(np, "cumsum", counting)
+    reader = ContainerReader(io.BytesIO(data))
+    assert len(list(reader.packets("mark"))) == 500
+    for number in range(500):
+        with pytest.raises(BitstreamError):
+            reader.packet(number)
+    assert added in ([500], [500, 500])  # as found from the end, and once more as met there
+
+
+def test_all_gaps_of_a_file_share_one_budget(
+    make_header: Make, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each gap 40 bytes pretend to start a packet of 400 KB; then comes a packet that is good."""
+    hostile = Hostile(make_header(codebook_sizes=(2,) + (1 << 31,) * 15, packet_frames=4096, hop_length=1))
+    codes, pretended = np.zeros((1, 1, 4096), np.int64), bytes([PACKET_KIND]) + varint(400_000)
+    good = [hostile.packet(i, codes) for i in range(20)]
+    data = hostile.data + (pretended * 40).join(good) + bytes(400_000)
+    if opened is not io.BytesIO:
+        opened = partial(opened, step=1 << 16)
+    fetched, _ = Work(monkeypatch).of(opened(data))
+    assert fetched <= SCAN_WORK + SCAN_SHARE * len(data)
+    reader = ContainerReader(opened(data))
+    assert [number for number, _ in reader.packets("skip")] == [0, 1]
+    assert str(reader.damage[-1]).endswith("and nothing that follows can be read")
 
 
 def test_search_for_the_next_packet_gives_up(make_header: Make, pipe: type) -> None:

@@ -154,6 +154,28 @@ def test_damage_names_the_seconds_and_can_be_filled(run, nac, rows, tmp_path):
     assert soundfile.info(tmp_path / "talk.wav").frames == 94815
 
 
+def test_a_file_that_lost_more_than_the_limit_is_refused(run, nac, rows, tmp_path):
+    """2 of its 4.3 s are lost."""
+    with nac.open("rb") as file:
+        index = ContainerReader(file).index
+    data = bytearray(nac.read_bytes())
+    for packet in (1, 2):
+        data[index[packet] + 30] ^= 1
+    nac.write_bytes(data)
+    result = run("decode", "talk.nac", "--conceal", "--conceal-limit", 1, "--json")
+    assert result.exit_code == 1
+    (row,) = rows(result)
+    assert row["kind"] == "BitstreamError"
+    assert "error: talk.nac: 2.00 s are lost and 2.32 s can be read; 1.00 s may be filled" in result.stderr
+    assert not (tmp_path / "talk.wav").exists()
+    assert run("decode", "talk.nac", "--conceal", "--conceal-limit", 2).exit_code == 0
+    assert run("decode", "talk.nac", "--conceal", "--force").exit_code == 0
+    assert soundfile.info(tmp_path / "talk.wav").frames == 94815
+    result = run("decode", "talk.nac", "--conceal-limit", 2)
+    assert result.exit_code == 2
+    assert "--conceal-limit is for --conceal" in result.stderr
+
+
 def test_what_is_beyond_full_scale_is_named_and_can_be_kept(run, codec, rows, tmp_path):
     """The codec gives back more than 1 where it was given more; 16 bits cannot hold it."""
     loud = 3 * np.sin(np.arange(16000, dtype=np.float32) / 9)[None]
