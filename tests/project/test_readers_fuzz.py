@@ -63,7 +63,7 @@ from audiocodec.training.run.log import _drop_after
 from audiocodec.training.run.report import read_log
 from audiocodec.training.run.state import load_state, save_state
 
-SHORT, LONG = 300, 2000
+SHORT, LONG = 40, 1500
 MAX_GROWTH = 600 << 20
 """Bytes that a reader may take while it reads any of these files, all of which are small."""
 

@@ -141,8 +141,8 @@ def histories(events: Iterable[Event]) -> dict[str, History]:
         starts = event.kind == "baseline" and not trail
         if event.kind in ("activate", "rollback") and event.codebook_id not in history.revisions:
             raise RegistryError(
-                f"event {event.sequence} of the log makes codebooks active that are not in it; restore it from"
-                " a copy"
+                f"event {event.sequence} of the log makes codebooks active that are not in it; restore it"
+                " from a copy"
             )
         if starts or (event.kind == "activate" and event.codebook_id != history.active):
             trail.append(event.codebook_id)
