@@ -101,9 +101,9 @@ def lines(file: BinaryIO, limit: int) -> Iterator[bytes | None]:
         if len(line) <= limit or line.endswith(b"\n"):
             yield line
             continue
-        while line and not line.endswith(b"\n"):
-            line = file.readline(limit + 1)
         yield None
+        while line and not line.endswith(b"\n"):  # of a device it may never end, so it was told before
+            line = file.readline(limit + 1)
 
 
 def _integer(text: str) -> int:

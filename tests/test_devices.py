@@ -9,7 +9,10 @@ def test_auto_is_a_gpu_when_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    tried = []
+    monkeypatch.setattr(torch, "zeros", lambda count, device: tried.append(device) or torch.ones(count))
     assert resolve_device("auto") == torch.device("cuda")
+    assert tried == [torch.device("cuda")]
 
 
 def test_no_gpu(monkeypatch):

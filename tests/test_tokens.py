@@ -1,5 +1,7 @@
 """Tokens: every order is the same codes, files say what decoding needs, and hostile ones are refused."""
 
+import io
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
@@ -143,6 +145,81 @@ def test_files_that_are_none(tmp_path, codec, voice, monkeypatch):
     monkeypatch.setattr(tokens, "MAX_BYTES", 1000)
     with pytest.raises(InputError, match="at most 1000 are read"):
         load_tokens(tmp_path / "big.npz")
+
+
+def packed(path, kind=zipfile.ZIP_DEFLATED, **contents):
+    """The same arrays packed in another way, and the bytes of some replaced."""
+    with zipfile.ZipFile(path) as old:
+        arrays = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w", kind) as new:
+        for name, content in {**arrays, **{f"{name}.npy": data for name, data in contents.items()}}.items():
+            new.writestr(name, content)
+
+
+def zeros(count):
+    """A member of `count` numbers of one byte."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (1, 8, count // 8)}
+    )
+    return header.getvalue() + bytes(count)
+
+
+def test_a_small_file_that_would_take_all_memory_is_refused(codec, voice, tmp_path):
+    path = tmp_path / "a.npz"
+    save_tokens(path, codec.encode(voice(0.1), 16000))
+    packed(path, tokens=zeros(1 << 25))
+    assert path.stat().st_size < 200_000
+    tracemalloc.start()
+    with pytest.raises(InputError, match="at most 16777216 numbers are read"):
+        load_tokens(path)
+    assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    tracemalloc.stop()
+    packed(path, tokens=zeros(1 << 16))
+    assert load_tokens(path).codes.shape == (1, 8, 1 << 13)
+
+
+def test_members_that_numpy_does_not_make(codec, voice, tmp_path):
+    path = tmp_path / "a.npz"
+    text = np.array(["a"]).tobytes()
+    for kind, contents, words in (
+        (zipfile.ZIP_LZMA, {}, "packed in a way that numpy does not"),
+        (zipfile.ZIP_BZIP2, {}, "packed in a way that numpy does not"),
+        (zipfile.ZIP_STORED, {"order": b"\x93NUMPY\x01\x00\x0a\x00{((((((((("}, "not a .npz file"),
+        (zipfile.ZIP_STORED, {"order": member(b"\xff" * 4)}, "order holds what is no text"),
+        (zipfile.ZIP_STORED, {"order": member(b"\xff" * 2)}, "not a .npz file"),
+        (zipfile.ZIP_STORED, {f"x{n}": text for n in range(99)}, "at most 64 are read"),
+    ):
+        save_tokens(path, codec.encode(voice(0.1), 16000), overwrite=True)
+        packed(path, kind, **contents)
+        with pytest.raises(InputError, match=words):
+            load_tokens(path)
+    save_tokens(path, codec.encode(voice(0.1), 16000), overwrite=True)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # encrypted
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"not a \.npz file"):
+        load_tokens(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("order.npy", member(b"a\0\0\0"))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("order.npy", member(b"a\0\0\0"))
+    with pytest.raises(InputError, match="two arrays order"):
+        load_tokens(path)
+
+
+def member(text):
+    """One letter as an array of text."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<U1", "fortran_order": False, "shape": ()})
+    return header.getvalue() + text
+
+
+def test_what_could_not_be_read_again_is_not_written(codec, voice, tmp_path, monkeypatch):
+    monkeypatch.setattr(tokens, "MAX_TOKENS", 10)
+    with pytest.raises(InputError, match="at most 10; cut the recording"):
+        save_tokens(tmp_path / "a.npz", codec.encode(voice(0.1), 16000))
+    assert not list(tmp_path.iterdir())
 
 
 def test_codes_of_fewer_stages_are_written_with_their_codebooks(codec, voice, tmp_path):

@@ -258,8 +258,9 @@ def _facts(prefix: str, record: dict[str, Any]) -> list[tuple[str, Any]]:
     """Nested facts as rows."""
     rows: list[tuple[str, Any]] = []
     for name, value in record.items():
-        if name == "changed" and value:
-            rows.append((f"{prefix}{name}", f"{sum(value.values())} entries of {len(value)} codebooks"))
+        counts = value.values() if isinstance(value, dict) else ()
+        if name == "changed" and value and all(isinstance(count, int) for count in counts):
+            rows.append((f"{prefix}{name}", f"{sum(counts)} entries of {len(value)} codebooks"))
         elif isinstance(value, dict):
             rows += _facts(f"{prefix}{name}.", value)
         elif value not in (None, "", {}):

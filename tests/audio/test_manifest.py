@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from audiocodec.audio.manifest import read_lines
@@ -26,3 +28,29 @@ def test_what_is_no_manifest(tmp_path):
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         read_lines(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_a_line_without_end_is_named_and_never_held_whole(tmp_path, name):
+    start = b'{"path": "a.wav"}\n' if name.endswith("jsonl") else b"path\na.wav\n"
+    (tmp_path / name).write_bytes(start + b" " * (1 << 21) + b"\n")
+    line = 2 if name.endswith("jsonl") else 3
+    with pytest.raises(InputError, match=rf"{name}, line {line}: more than 1048576 bytes"):
+        read_lines(tmp_path / name)
+    with pytest.raises(InputError, match="line 1: more than"):
+        read_lines(Path("/dev/zero"))
+
+
+def test_names_that_no_file_can_have_are_named(tmp_path):
+    for name in ("\\ud800.wav", "a\\u0000.wav", "   "):
+        (tmp_path / "a.jsonl").write_text(f'{{"path": "a.wav"}}\n{{"path": "{name}"}}\n')
+        with pytest.raises(InputError, match="line 2: no `path`"):
+            read_lines(tmp_path / "a.jsonl")
+
+
+def test_lines_of_old_spreadsheets(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"path,speaker\ra.wav,anna\rb.wav,bert\r")
+    assert read_lines(tmp_path / "a.csv") == [
+        (2, {"path": "a.wav", "speaker": "anna"}),
+        (3, {"path": "b.wav", "speaker": "bert"}),
+    ]

@@ -63,6 +63,10 @@ def test_names_say_what_differs(name, each, names, groups):
     assert [one.group for one in found] == groups
 
 
+HUGE = ", ".join(f"{name}: [{', '.join(map(str, range(100)))}]" for name in "abcdefgh")
+"""A hundred to the eighth combinations in a file of 3 kB."""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -72,6 +76,7 @@ def test_names_say_what_differs(name, each, names, groups):
         ("conditions: {x: {effects: [{kind: gain, gain_db: '{y}'}]}}", "y in braces must stand under `each`"),
         ("conditions: {x: {efects: []}}", "unknown key"),
         ("conditions: {'{a}x': {each: {a: [p]}}, 'p{b}': {each: {b: [x]}}}", "two conditions are named px"),
+        (f"conditions: {{'{{a}}': {{each: {{{HUGE}}}}}}}", "more than 10000 combinations"),
         ("conditions: {'{a.__class__}': {each: {a: [p]}}}", None),
     ],
 )

@@ -48,3 +48,27 @@ def test_keys_follow_the_facts_alone():
     facts = {"a": [1, 2.5], "b": {"x": None, "y": "z"}}
     assert row_key(facts) == row_key(json.loads(json.dumps(dict(reversed(facts.items())))))
     assert row_key(facts) != row_key({**facts, "a": [1, 2.25]})
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b'{"key": "b", "row": {"file": 5}}', "file of the wrong kind"),
+        (b'{"key": "b", "row": {"peer": 1}}', "peer of the wrong kind"),
+        (b'{"key": "b", "row": {"bytes": 1.5}}', "bytes of the wrong kind"),
+        (b'{"key": "b", "row": {"stoi_input": "x"}}', "stoi_input of the wrong kind"),
+        (b'{"key": "b", "row": {"errors": null}}', "errors of the wrong kind"),
+        (b'{"key": 5, "row": {}}', "key of the wrong kind"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b" " * (2 << 20), "more than 1048576 bytes"),
+    ],
+)
+def test_damaged_lines_are_named_and_computed_again(tmp_path, caplog, line, words):
+    with Journal(tmp_path) as journal:
+        journal.append("a", {"n": float("inf")})
+    with (tmp_path / NAME).open("ab") as file:
+        file.write(line + b"\n")
+    with Journal(tmp_path) as journal:
+        assert journal.rows == {"a": {"n": float("inf")}}
+    assert f"{NAME}, line 2: " in caplog.text
+    assert words in caplog.text

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from audiocodec.errors import MissingPackageError
+from audiocodec.errors import InputError, MissingPackageError
 from audiocodec.evaluation.rows import column_name, columns, read_rows, require_pandas, to_frame, write_rows
 from audiocodec.metrics import METRICS
 
@@ -62,6 +62,19 @@ ROWS = [
     {"file": "a", "seconds": 1.5, "bytes": 10, "peer": False, "usage_by_stage": [0.25, 0.5], "errors": {}},
     {"file": "b", "error": 'broken, "quoted"', "errors": {"stoi_clean": "too short"}},
 ]
+
+
+def test_names_that_are_no_text_have_a_row(tmp_path):
+    frame = to_frame([{"file": b"caf\xe9.wav".decode(errors="surrogateescape")}])
+    write_rows(frame, tmp_path)
+    assert read_rows(tmp_path / "rows.parquet")["file"][0] == r"caf\udce9.wav"
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1" * 10, b"x" * 1000])
+def test_a_table_that_is_none(tmp_path, content):
+    (tmp_path / "rows.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=r"rows\.parquet: no table in Parquet"):
+        read_rows(tmp_path / "rows.parquet")
 
 
 def test_what_is_written_comes_back(tmp_path):

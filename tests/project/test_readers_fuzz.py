@@ -36,15 +36,20 @@ from audiocodec.adaptation.registry.bundle import read_bundle
 from audiocodec.adaptation.registry.signatures import read_public_key
 from audiocodec.adaptation.statistics import collect
 from audiocodec.adaptation.statistics.statistics_file import load_statistics, save_statistics
-from audiocodec.adaptation.watch import EnvironmentBook
+from audiocodec.adaptation.watch import EnvironmentBook, Monitor, MonitorOptions, monitor_file
+from audiocodec.adaptation.watch.log import finite
 from audiocodec.bitstream.opening import open_container
 from audiocodec.checkpoint import load_model
+from audiocodec.cli import codebooks
 from audiocodec.errors import AudioCodecError
 from audiocodec.evaluation.conditions import read_conditions
 from audiocodec.evaluation.journal import Journal
 from audiocodec.evaluation.recordings import read_recordings as read_judged
 from audiocodec.evaluation.rows import to_frame
+from audiocodec.model import ModelConfig, QuantizerConfig
+from audiocodec.nn.spectral import SpectralConfig
 from audiocodec.tokens import load_tokens, save_tokens
+from audiocodec.training.config import DataConfig, TrainConfig
 from audiocodec.training.data.corpora import find_corpus
 from audiocodec.training.data.cuts import is_cuts, read_cuts
 from audiocodec.training.data.manifest import Recording, read_recordings
@@ -52,11 +57,13 @@ from audiocodec.training.data.scanning import journal as scans
 from audiocodec.training.data.shards.archive import read_shard
 from audiocodec.training.data.shards.sampler import _Places
 from audiocodec.training.data.store import SampleStore
+from audiocodec.training.loop import Trainer
 from audiocodec.training.recipes import load_recipe
 from audiocodec.training.run.log import _drop_after
 from audiocodec.training.run.report import read_log
+from audiocodec.training.run.state import load_state, save_state
 
-SHORT, LONG = 40, 2000
+SHORT, LONG = 40, 1500
 MAX_GROWTH = 600 << 20
 """Bytes that a reader may take while it reads any of these files, all of which are small."""
 
@@ -75,7 +82,7 @@ YAML = [
     b"*a", b"&a [*a]", b"!!timestamp x", b"!!bool x", b"!!int ''", b"!!float x", b"!!binary x", b"!!set {a}",
     b"!!python/object:os.system x", b".inf", b".nan", b"1e400", b"9" * 400, b"9" * 5000, b"-1", b"null",
     b"[]", b"{}", b"[" * 1500, b"? [a]", b"<<: [1]", b"0o9", b"1:99999999999", b"2001-99-99", b"'", b"|",
-    b"- -",    b"\x00", b"\xff", b"[a, [b, {c: d}]]",
+    b"- -", b"\x00", b"\xff", b"[a, [b, {c: d}]]",
 ]  # fmt: skip
 SIZES = [
     b"\xff\xff\xff\xff",
@@ -348,16 +355,19 @@ def make_statistics(folder: Path, models: Models) -> Path:
 def make_a_baseline(folder: Path, models: Models) -> Path:
     wavs = [sound for seed in range(4) for sound in models.sound(8.0, seed)]
     plan, rng = NullPlan((2.0,), 50), np.random.default_rng(0)
+    soundfile.write(folder / "talk.wav", models.voice(5.0).T, 16000)
     path = folder / "a.safetensors"
     save_baseline(path, make_baseline(models.codec, wavs, wavs, rng=rng, plan=plan))
     return path
 
 
 def read_environments(path: Path, models: Models) -> None:
-    load_baseline(path)
+    baseline = load_baseline(path)
     book = EnvironmentBook(models.codec.model_id, path.parent)
     if book.environments:
-        book.recognise(collect(models.codec, models.sound(3.0), rng=np.random.default_rng(0)))
+        monitor = Monitor(models.codec, baseline, None, MonitorOptions(window_seconds=2.0), book)
+        for report in (*monitor_file(models.codec, monitor, path.with_name("talk.wav")), *monitor.flush()):
+            json.dumps(finite(report.as_json()), allow_nan=False)
 
 
 MODEL = "ab" * 32
@@ -378,6 +388,8 @@ def use_store(registry: Registry) -> None:
     registry.verify()
     for revision in registry.revisions():
         json.dumps(revision.as_json(), allow_nan=False)
+        codebooks._row(revision, "")
+        codebooks._facts("", revision.as_json())
     registry.active(MODEL)
     for event in registry.log():
         json.dumps(event.as_json(), allow_nan=False)
@@ -534,6 +546,28 @@ def make_model(folder: Path, models: Models) -> Path:
     return Path(shutil.copy(models.folder / "model.safetensors", folder / "a.safetensors"))
 
 
+def make_checkpoint(folder: Path, models: Models) -> Path:
+    for number, split in enumerate(("train", "valid")):
+        (folder / "sound" / split).mkdir(parents=True)
+        soundfile.write(folder / "sound" / split / "a.wav", models.voice(2.0, seed=number).T, 16000)
+    sizes = {"encoder_channels": 16, "encoder_blocks": 1, "decoder_channels": 16, "decoder_blocks": 1}
+    quantizer = QuantizerConfig(num_quantizers=2, codebook_size=16)
+    config = TrainConfig(
+        model=ModelConfig(net=SpectralConfig(dim=8, **sizes), quantizer=quantizer),
+        data=DataConfig(str(folder / "sound"), str(folder / "cache"), segment_seconds=0.5, batch_size=1),
+        autocast="none",
+        prefix_choices=(1, 2),
+        validate_seconds=0,
+        judge_clips=0,
+    )
+    TRAINERS[folder] = Trainer(config, folder / "run")
+    TRAINERS[folder].step()
+    return save_state(TRAINERS[folder])
+
+
+TRAINERS: dict[Path, Trainer] = {}
+
+
 def make_recipe(folder: Path, models: Models) -> Path:
     text = "name: a\nsteps: 100\ndata:\n  manifest: x\n  batch_size: 2\noptim:\n  learning_rate: 1e-4\n"
     return put(folder / "a.yaml", text + "loss:\n  weights: {mel: 1.0}\nprefix_choices: [1, 2]\n")
@@ -615,6 +649,11 @@ READERS = {
     "cuts": Reader(make_cuts, lambda path, _: is_cuts(path) and read_cuts(path), gzipped),
     "shard": Reader(make_shard, lambda path, _: list(read_shard(path)), any_of(damage, tarred, tarred)),
     "model": Reader(make_model, lambda path, _: load_model(path), any_of(damage, safetensors)),
+    "checkpoint": Reader(
+        make_checkpoint,
+        lambda path, _: load_state(TRAINERS[path.parents[1]], path),
+        any_of(damage, safetensors, safetensors),
+    ),
     "recipe": Reader(make_recipe, lambda path, _: load_recipe(path), any_of(damage, yaml, yaml)),
     "conditions": Reader(
         make_conditions, lambda path, _: read_conditions(path, ["a"]), any_of(damage, yaml, yaml)

@@ -95,6 +95,7 @@ class Catalogue:
         problem = None if events else lost_log(self._log, self.shelf)
         if problem is not None:
             raise RegistryError(f"{self._log.path}: {problem}")
+        histories(events)  # what is no history is refused here, whatever is asked of the events
         return events
 
     def histories(self) -> dict[str, History]:

@@ -130,17 +130,19 @@ def histories(events: Iterable[Event]) -> dict[str, History]:
     """
     found: dict[str, History] = {}
     for event in events:
+        provenance = read_provenance(_mapping(event.details, "provenance"))
+        _mapping(event.details, "file")
         history = found.setdefault(event.model_id, History())
         known, trail = history.revisions.get(event.codebook_id), history.trail
         # Codebooks that are in use already do not become refused ones.
         if event.kind in _STATUS and not (event.kind == "refuse" and known and known.kind != "refuse"):
             history.revisions[event.codebook_id] = event
-            history.name = history.name or read_provenance(event.details.get("provenance", {})).model
+            history.name = history.name or provenance.model
         starts = event.kind == "baseline" and not trail
         if event.kind in ("activate", "rollback") and event.codebook_id not in history.revisions:
             raise RegistryError(
-                f"event {event.sequence} of the log makes codebooks active that are not in it;"
-                " restore the log from a copy"
+                f"event {event.sequence} of the log makes codebooks active that are not in it; restore it"
+                " from a copy"
             )
         if starts or (event.kind == "activate" and event.codebook_id != history.active):
             trail.append(event.codebook_id)
@@ -152,7 +154,7 @@ def histories(events: Iterable[Event]) -> dict[str, History]:
 def _mapping(details: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = details.get(name, {})
     if not isinstance(found, dict):
-        raise RegistryError(f"the log says {found!r:.80} of a {name}; verify the store")
+        raise RegistryError(f"the log says {found!r:.80} of a {name}; restore it from a copy")
     return cast("dict[str, Any]", found)
 
 

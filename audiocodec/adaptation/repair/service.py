@@ -101,7 +101,8 @@ class Service:
         if window.seconds < needed:
             return Report("waiting", f"{window.seconds:.0f} s of sound, {needed:.0f} s are needed")
         if any(
-            event.details["provenance"].get("fingerprint") == window.fingerprint for event in self._tries()
+            event.details.get("provenance", {}).get("fingerprint") == window.fingerprint
+            for event in self._tries()
         ):
             return Report("known", "this sound was tried before")
         drift = self.monitor(present_codec(self.registry, self.codec), window, self.clean)
@@ -139,7 +140,7 @@ class Service:
         if not tries or self.plan.dry_run or tries[-1].kind != "publish":
             return
         last = tries[-1]
-        provenance = last.details["provenance"]
+        provenance = last.details.get("provenance", {})
         mine = str(provenance.get("reason", "")).startswith("drift: ")
         switched = any(
             event.kind in ("activate", "rollback")

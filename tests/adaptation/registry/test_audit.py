@@ -153,3 +153,30 @@ def test_a_log_too_large_is_not_read(log, monkeypatch):
     monkeypatch.setattr(audit, "MAX_LOG_BYTES", 100)
     with pytest.raises(RegistryError, match="at most 100 are read"):
         log.read()
+
+
+def forged(log, old, new):
+    """Change a line, and make its hash right again."""
+    (line,) = log.path.read_bytes().splitlines()
+    start = line[: -len(',"hash":"') - 66].replace(old, new)
+    assert old in line
+    log.path.write_bytes(start + b',"hash":"' + hashlib.sha256(start).hexdigest().encode() + b'"}\n')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b'"sequence":0', b'"sequence":Infinity', "Infinity is no number"),
+        (b'"sequence":0', b'"sequence":' + b"9" * 400, "is no number"),
+        (b'"time":"2023-11-14T22:13:20.000Z"', b'"time":"yesterday"', "yesterday"),
+        (b'"time":"2023-11-14T22:13:20.000Z"', b'"time":"2023-11-14T22:13:20"', "time zone"),
+        (b'"value":0.0', b'"value":' + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
+        (b'"notes":[]', b'"notes":5', "not iterable"),
+        (b'"codebook_id":"00', b'"codebook_id":"../../00', "64 hexadecimal digits"),
+    ],
+)
+def test_lines_that_are_chained_rightly_and_say_nonsense(log, old, new, words):
+    filled(log, 1)
+    forged(log, old, new)
+    with pytest.raises(RegistryError, match=f"line 1: it is no event .*{words}"):
+        log.read()

@@ -1,5 +1,6 @@
 """Revisions that travel from one store to another."""
 
+import hashlib
 import json
 import os
 import struct
@@ -188,6 +189,36 @@ def test_hostile_files(tmp_path):
         read_bundle(path)
     with pytest.raises(RegistryError, match="cannot be read"):
         read_bundle(tmp_path / "nothing.nacbook")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"pesq":0.1', b'"pesq":Infinity'),
+        (b'"pesq":0.1', b'"pesq":NaN'),
+        (b'"pesq":0.1', b'"pesq":1e400'),
+        (b'"created":"2023', b'"created":"yesterday 2023'),
+        (b'"actor":"tester"', b'"actor":"' + b"x" * 600_000 + b'"'),
+        (b'"bytes":', b'"bytes":Infinity,"x":'),
+        (b'"revisions":[{', b'"revisions":[[],{'),
+    ],
+)
+def test_what_the_log_cannot_hold_is_refused_before_anything_is_written(
+    store, receiver, published, tmp_path, old, new
+):
+    """Checksums are right: whoever made the file made it so."""
+    file = tmp_path / "a.nacbook"
+    store.export(published(1, verdict={"pesq": 0.1}).codebook_id, file, full=True)
+    data = file.read_bytes()
+    size = int.from_bytes(data[5:9], "little")
+    header = data[9 : 9 + size].replace(old, new)
+    assert new in header
+    start = data[:5] + struct.pack("<I", len(header)) + header + data[9 + size : -32]
+    file.write_bytes(start + hashlib.sha256(start).digest())
+    with pytest.raises(RegistryError, match=r"a\.nacbook: .*; get a whole copy"):
+        receiver.import_(file)
+    assert len(receiver.log()) == len(receiver.shelf.identities()) == 1
+    assert receiver.verify() == []
 
 
 def test_a_file_too_large_is_not_read(tmp_path, monkeypatch):

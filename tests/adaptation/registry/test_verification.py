@@ -118,3 +118,16 @@ def test_new_files_are_durable_before_they_have_their_name(tmp_path):
     write_new(tmp_path / "a" / "b", b"content", look)
     assert steps == [("file written", False), ("file named", True)]
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "details"),
+    [("activate", {}), ("rollback", {}), ("publish", {"provenance": [1]}), ("publish", {"file": "x"})],
+)
+def test_events_that_contradict_the_log_are_named(filled, model_id, kind, details):
+    with filled.locked():
+        filled.log_event(kind, model_id, "cd" * 32, details)
+    assert levels(filled)[0] == ("error", "log.jsonl")
+    for ask in (filled.log, filled.revisions, lambda: filled.active(model_id)):
+        with pytest.raises(RegistryError, match="restore it from a copy"):
+            ask()

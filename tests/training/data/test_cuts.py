@@ -1,8 +1,10 @@
 """Cuts written by Lhotse itself."""
 
 import gzip
+import json
 import logging
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -114,4 +116,27 @@ def test_lhotse_is_asked_for(tmp_path, wav, monkeypatch):
     CutSet.from_cuts([cut(wav)]).to_file(tmp_path / "cuts.jsonl")
     monkeypatch.setitem(sys.modules, "lhotse", None)
     with pytest.raises(MissingPackageError, match=r"audiocodec\[data\]"):
+        read_cuts(tmp_path / "cuts.jsonl")
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_packed_cuts_that_would_take_all_memory_are_refused(tmp_path, wav, end):
+    path = tmp_path / "cuts.jsonl.gz"
+    CutSet.from_cuts([cut(wav)]).to_file(path)
+    with gzip.open(path, "ab", 1) as file:
+        file.write(b" " * (64 << 20) + end)
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    with pytest.raises(InputError, match="line 2: too large for cuts"):
+        read_cuts(path)
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", [5, None, "a\0b", "\ud800"])
+def test_cuts_of_no_file_are_refused(tmp_path, wav, name):
+    CutSet.from_cuts([cut(wav)]).to_file(tmp_path / "cuts.jsonl")
+    line = (tmp_path / "cuts.jsonl").read_text().replace(json.dumps(str(wav)), json.dumps(name))
+    (tmp_path / "cuts.jsonl").write_text(line)
+    with pytest.raises(InputError, match=r"cuts\.jsonl: not the cuts of Lhotse .*no name of a file"):
         read_cuts(tmp_path / "cuts.jsonl")

@@ -101,3 +101,23 @@ def test_reading_the_log(folder):
     assert curves.train["mel"] == [(1, 0.5), (2, 0.5), (4, 0.5)]
     assert curves.valid["pesq_wb/4"] == [(4, 2.345)]
     assert curves.valid["pesq_wb/4/street"] == [(4, 2.345 / 2)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"group": "train", "ste',
+        b'{"group": "train"}',
+        b'{"group": "train", "step": 4, "mel": "x"}',
+        b'{"group": "train", "step": -1, "mel": 0.5}',
+        b'{"group": "train", "step": Infinity, "mel": 0.5}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
+)
+def test_damaged_lines_are_named_and_left_out(folder, caplog, line):
+    before, path = read_log(folder / "log.jsonl"), folder / "log.jsonl"
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(whole[0] + line + b"\n" + b"".join(whole[1:]))
+    assert read_log(path) == before
+    assert f"{path}, line 2: no line of a log" in caplog.text

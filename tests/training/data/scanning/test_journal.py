@@ -1,6 +1,8 @@
 import json
 import os
 
+import pytest
+
 from audiocodec.training.data.scanning.journal import NAMES, Journal
 
 RESULT = dict.fromkeys(NAMES, 1)
@@ -49,3 +51,15 @@ def test_what_was_cut_off_or_is_of_another_version_does_not_count(tmp_path):
         assert journal.find(tmp_path / "b.wav") is None
         journal.note(tmp_path / "b.wav", RESULT)
     assert Journal(tmp_path / "m.jsonl").find(tmp_path / "b.wav") == RESULT
+
+
+@pytest.mark.parametrize("value", ['"x"', "null", "[1]", "Infinity", "1e400", "true"])
+def test_results_that_are_no_numbers_are_named_and_measured_again(tmp_path, caplog, value):
+    (tmp_path / "a.wav").write_bytes(b"1")
+    with Journal(tmp_path / "m.jsonl") as journal:
+        journal.note(tmp_path / "a.wav", RESULT)
+    path = tmp_path / ".m.jsonl.journal"
+    name = sorted(RESULT)[0]
+    path.write_text(path.read_text().replace(f'"{name}": {json.dumps(RESULT[name])}', f'"{name}": {value}'))
+    assert Journal(tmp_path / "m.jsonl").find(tmp_path / "a.wav") is None
+    assert ".m.jsonl.journal, line 2: no result of a scan" in caplog.text
