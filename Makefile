@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 # As many tests at a time as there are cores, each on one thread; "-n 0" in PYTEST_ARGS: one after the other.
 PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv demo test test-all lint format wheel clean
+.PHONY: help venv demo test test-all lint format wheel constraints clean
 
 help:
 	@echo "make demo     compress and decode a speech file, print scores, write sounds and a picture to demo/"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint     ruff and pyright"
 	@echo "make format   let ruff format the code"
 	@echo "make wheel    build dist/*.whl, pretrained models inside"
+	@echo "make constraints   write the versions in $(VENV) to constraints.txt"
 	@echo "make venv     make the virtual environment $(VENV) (PYTHON=python3.12 chooses the Python)"
 	@echo "make clean    remove what these made, except the virtual environment"
 
@@ -48,6 +49,10 @@ format: venv
 
 wheel: venv
 	$(BIN)/python -m build --wheel
+
+constraints: venv
+	@echo "# Versions that the tests passed with; made by make constraints." > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable >> constraints.txt
 
 clean:
 	rm -rf dist build demo .pytest_cache .ruff_cache

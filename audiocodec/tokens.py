@@ -78,7 +78,8 @@ def from_tokens(tokens: Integers, sizes: Sequence[int], order: Order) -> NDArray
         }
         raise InputError(f"tokens in the order {order} have shape {tokens.shape}; expected {shape[order]}")
     if order == "flat":
-        codes = tokens.reshape(len(tokens), -1, rows).transpose(0, 2, 1) - _offsets(sizes)
+        codes = tokens.reshape(len(tokens), -1, rows).transpose(0, 2, 1)
+        codes -= _offsets(sizes)  # in place: they may be large
     elif order == "delay":
         frames = tokens.shape[2] - rows + 1
         codes = np.stack([tokens[:, row, row : row + frames] for row in range(rows)], axis=1)

@@ -18,7 +18,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from audiocodec.audio.contents import Contents, PartFile, look, look_at, with_length
-from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate, check_samples
+from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate, check_samples, name_for_libsndfile
 from audiocodec.errors import InputError, SampleRateError
 
 _READ_LENGTH = 1 << 18  # samples read at once inside `read`, so that the check for NaN needs no second array
@@ -180,7 +180,7 @@ class _Sound:
     def __init__(self, contents: Contents, source: Path | bytes, stack: ExitStack) -> None:
         """Open them; `stack` closes them."""
         self.contents = contents
-        whole = os.fspath(source) if isinstance(source, Path) else io.BytesIO(source)
+        whole = name_for_libsndfile(source) if isinstance(source, Path) else io.BytesIO(source)
         parts: list[Any] = [
             stack.enter_context(PartFile(_binary(source), *part)) for part in contents.parts
         ] or [whole]

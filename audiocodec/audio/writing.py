@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate
+from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate, name_for_libsndfile
 from audiocodec.errors import InputError
 from audiocodec.storage import new_file
 
@@ -67,7 +67,7 @@ class BlockWriter:
             try:
                 self._file = stack.enter_context(
                     soundfile.SoundFile(
-                        os.fspath(temporary),
+                        name_for_libsndfile(temporary),
                         "w",
                         self.sample_rate,
                         self.channels,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from audiocodec.audio import find_audio
+from audiocodec.audio import AUDIO_SUFFIXES, find_audio
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import make_folder
 from audiocodec.cli.parts.early import check_new
@@ -78,6 +78,10 @@ def prepare(
         if speaker_pattern is not None:
             raise typer.BadParameter("--corpus brings its own pattern; give one of the two")
         layout = layout_of(find_corpus(corpus))
+    if out.suffix.lower() in {".csv", *AUDIO_SUFFIXES}:
+        raise typer.BadParameter(
+            f"-o {out}: a manifest is written as JSONL; name it {out.with_suffix('.jsonl')}"
+        )
     check_new(out, force)
     make_folder(out.parent)
     files = find_files(folders, layout)

@@ -96,7 +96,8 @@ class Condition:
             MissingPackageError: an effect needs a package that is not installed.
         """
         sources.unreadable.clear()  # what could not be read earlier must not change what is drawn now
-        seed = int.from_bytes(sha256(f"{self.group}\0{identity}".encode()).digest()[:16], "little")
+        named = f"{self.group}\0{identity}".encode(errors="surrogateescape")
+        seed = int.from_bytes(sha256(named).digest()[:16], "little")
         rng = np.random.default_rng(seed)
         drawn = self.environment.draw(rng, len(wav), sample_rate, sources, speaker or None)
         return self.environment.apply(wav, sample_rate, drawn, sources)

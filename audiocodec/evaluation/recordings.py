@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -103,7 +104,7 @@ def choose(recordings: Sequence[Recording], limit: int | None) -> list[Recording
         return list(recordings)
     rounds: list[dict[str, list[Recording]]] = []
     heard: Counter[tuple[str, str]] = Counter()
-    for recording in sorted(recordings, key=lambda recording: sha256(recording.name.encode()).digest()):
+    for recording in sorted(recordings, key=lambda recording: sha256(os.fsencode(recording.name)).digest()):
         speaker = recording.source, recording.speaker or recording.name
         if heard[speaker] == len(rounds):
             rounds.append({})

@@ -43,6 +43,7 @@ def test_json(run, nac, codec, rows):
     assert row == {
         "file": "talk.nac",
         "output": "talk.wav",
+        "warnings": [],
         "seconds": 4.3,
         "sample_rate": 22050,
         "channels": 2,

@@ -278,7 +278,7 @@ def test_what_nobody_expected_is_reported_and_the_others_done(run, speech, voice
     assert (tmp_path / "two.nac").exists()
 
 
-def test_a_file_that_is_cut_off_is_encoded_with_a_warning_or_refused(run, tmp_path):
+def test_a_file_that_is_cut_off_is_encoded_with_a_warning_or_refused(run, tmp_path, rows):
     whole = np.zeros(2 * 16000, np.float32) + 0.1 * np.sin(np.arange(32000) / 9)
     soundfile.write(tmp_path / "a.wav", whole, 16000)
     data = (tmp_path / "a.wav").read_bytes()
@@ -292,5 +292,7 @@ def test_a_file_that_is_cut_off_is_encoded_with_a_warning_or_refused(run, tmp_pa
     assert done.exit_code == 0
     assert done.stderr == f"warning: {tmp_path / 'a.wav'}: {warning}"
     assert (tmp_path / "a.nac").exists()
+    (row,) = rows(run("encode", tmp_path / "a.wav", "--force", "--json"))
+    assert row["warnings"] == [warning.strip()]
     piped = run("encode", "-", "-o", tmp_path / "b.nac", stdin=data[: len(data) // 2])
     assert piped.stderr == f"warning: -: {warning}"

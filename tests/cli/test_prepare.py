@@ -139,3 +139,11 @@ def test_a_published_corpus(run, corpus, tmp_path, voice):
         row["speaker"]: (row["split"], row["source"], row["language"]) for row in read(tmp_path / "m.jsonl")
     }
     assert found == {"103": ("train", "librispeech", "en"), "84": ("valid", "librispeech", "en")}
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.WAV"])
+def test_a_manifest_is_not_written_under_the_name_of_another_format(run, speech, tmp_path, name):
+    result = run("prepare", ".", "-o", name)
+    assert result.exit_code == 2
+    assert "list.jsonl" in result.stderr
+    assert not (tmp_path / name).exists()

@@ -111,7 +111,7 @@ def convert(
             if isinstance(result, Failure):
                 output.error(names[number], result)
                 continue
-            for text in result.pop("warnings", ()):
+            for text in result["warnings"]:
                 output.warn(names[number], text)
             output.result(result, line(result))
     output.finish()

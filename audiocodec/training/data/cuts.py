@@ -113,13 +113,16 @@ def _row(cut: Any) -> dict[str, Any]:
     custom: dict[str, Any] = cut.custom or {}
     split, source, kind = (str(custom.get(name) or "") for name in ("split", "source", "kind"))
     name, part = cut.recording.sources[0].source, (float(cut.start), float(cut.start + cut.duration))
-    if not isinstance(name, str) or not can_be_named(name) or not 0 <= part[0] < part[1] < MAX_SECONDS:
-        raise ValueError(f"cut {cut.id!r:.80} has no name of a file, or no length")
+    speaker = str(getattr(said, "speaker", None) or "")
+    if not isinstance(name, str) or not all(map(can_be_named, (name, source, speaker))):
+        raise ValueError(f"cut {cut.id!r:.80} has no name of a file, or another that is no text")
+    if not 0 <= part[0] < part[1] < MAX_SECONDS:
+        raise ValueError(f"cut {cut.id!r:.80} has no length")
     whole = cut.start == 0 and abs(cut.duration - cut.recording.duration) < 1e-3
     return {
         "path": name,
         "part": None if whole else part,
-        "speaker": str(getattr(said, "speaker", None) or ""),
+        "speaker": speaker,
         "split": split if split in SPLITS else "",
         "source": source,
         "kind": kind or "speech",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -69,7 +70,8 @@ def read_folder(folder: Path, hold_out: bool = True) -> list[Recording]:
     below = [file.relative_to(folder) for file in files]
     splits = [next((part for part in path.parts[:-1] if part in SPLITS), "train") for path in below]
     if hold_out and "valid" not in splits:
-        ranks = {i: crc32(below[i].as_posix().encode()) for i, split in enumerate(splits) if split == "train"}
+        train = [i for i, split in enumerate(splits) if split == "train"]
+        ranks = {i: crc32(os.fsencode(below[i].as_posix())) for i in train}
         held_out = [i for i, rank in ranks.items() if rank % HELD_OUT == 0 and len(ranks) > 1]
         if not held_out and len(ranks) > 1:
             held_out = [min(ranks, key=lambda i: ranks[i])]

@@ -140,3 +140,13 @@ def test_cuts_of_no_file_are_refused(tmp_path, wav, name):
     (tmp_path / "cuts.jsonl").write_text(line)
     with pytest.raises(InputError, match=r"cuts\.jsonl: not the cuts of Lhotse .*no name of a file"):
         read_cuts(tmp_path / "cuts.jsonl")
+
+
+@pytest.mark.parametrize("given", ["anna", "corpus"])
+def test_speakers_and_sources_that_are_no_text_are_refused(tmp_path, wav, given):
+    CutSet.from_cuts([cut(wav, speaker="anna", source="corpus")]).to_file(tmp_path / "cuts.jsonl")
+    line = (tmp_path / "cuts.jsonl").read_text()
+    assert f'"{given}"' in line
+    (tmp_path / "cuts.jsonl").write_text(line.replace(f'"{given}"', r'"\ud800"'))
+    with pytest.raises(InputError, match=r"cuts\.jsonl: not the cuts of Lhotse .*no text"):
+        read_cuts(tmp_path / "cuts.jsonl")
