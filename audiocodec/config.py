@@ -16,7 +16,8 @@ from typing import Any, Literal, TypeVar, Union, cast
 import yaml
 
 from audiocodec.errors import ConfigError
-from audiocodec.outside import MALFORMED
+from audiocodec.outside import MALFORMED, read_bytes
+from audiocodec.storage import real
 
 T = TypeVar("T")
 
@@ -117,15 +118,7 @@ def _parse_yaml(text: str, where: str) -> Any:
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        if path.exists() and not path.is_file():  # a pipe would wait, a device never end
-            raise ConfigError(f"{path}: a directory or device; give the path of a YAML file")
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes; this is not a configuration file")
-        text = data.decode("utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}; give the path of a YAML file") from error
+        text = read_bytes(path, MAX_FILE_BYTES, ConfigError).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text; give the path of a YAML file") from error
     mapping = _parse_yaml(text, str(path))
@@ -137,7 +130,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _read_extended(path: Path, seen: tuple[Path, ...], shipped: Path | None) -> dict[str, Any]:
-    if path.resolve() in seen:
+    if real(path) in seen:
         raise ConfigError(f"{path}: `extends` goes round in a circle: {' -> '.join(p.name for p in seen)}")
     if len(seen) >= MAX_EXTENDS:
         raise ConfigError(f"{path}: more than {MAX_EXTENDS} files extend each other; shorten the chain")
@@ -148,15 +141,15 @@ def _read_extended(path: Path, seen: tuple[Path, ...], shipped: Path | None) -> 
     if not isinstance(base, str):
         raise ConfigError(f"{path}: extends: expected a file name, found {_describe(base)}")
     extended = _extended(path, base, shipped)
-    return _merge(_read_extended(extended, (*seen, path.resolve()), shipped), mapping)
+    return _merge(_read_extended(extended, (*seen, real(path)), shipped), mapping)
 
 
 def _extended(path: Path, base: str, shipped: Path | None) -> Path:
     """The file that one extends; a recipe from elsewhere must not show what else lies on this machine."""
-    beside, folder = path.parent / base, path.resolve().parent
+    beside, folder = path.parent / base, real(path).parent
     if shipped is not None and not os.path.exists(beside):
-        beside, folder = shipped / base, shipped.resolve()
-    if not beside.resolve().is_relative_to(folder):
+        beside, folder = shipped / base, real(shipped)
+    if not real(beside).is_relative_to(folder):
         raise ConfigError(f"{path}: extends {base!r}, which lies elsewhere; copy it into the same folder")
     return beside
 

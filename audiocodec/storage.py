@@ -29,7 +29,7 @@ def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Generator
     _check_target(target, overwrite)
     begun = False
     try:
-        with replacing(target.resolve()) as temporary:  # a link stays a link, its target is replaced
+        with replacing(real(target)) as temporary:  # a link stays a link, its target is replaced
             begun = True
             yield temporary
             _check_target(target, overwrite)
@@ -61,6 +61,11 @@ def hidden_beside(path: Path) -> Path:
     """A name for what becomes `path`; no longer than file systems allow, which count bytes."""
     name = os.fsencode(path.name)[:_NAME_BYTES].decode("utf-8", "ignore")
     return path.with_name(f".{name}.{secrets.token_hex(6)}{PART_SUFFIX}")
+
+
+def real(path: Path) -> Path:
+    """The whole path, links followed as far as they lead; pathlib raises where they go round in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def make_folder(folder: Path) -> None:

@@ -153,7 +153,7 @@ def test_bad_overrides(tmp_path, override):
         ("extends: r.yaml\n", "circle"),
         ("extends: missing.yaml\n", "missing.yaml"),
         ("[" * 20000, "nested too deeply"),
-        ("# " + "x" * MAX_FILE_BYTES, "larger than"),
+        ("# " + "x" * MAX_FILE_BYTES, "at most 262144 are read"),
     ],
 )
 def test_hostile_files(tmp_path, text, word):
@@ -199,7 +199,7 @@ def test_files_that_cannot_be_read(tmp_path):
         load_config(Recipe, tmp_path / "none.yaml")
     os.mkfifo(tmp_path / "pipe.yaml")
     for path in (tmp_path, tmp_path / "pipe.yaml", Path("/dev/zero")):
-        with pytest.raises(ConfigError, match="directory or device"):
+        with pytest.raises(ConfigError, match=r"a folder|no regular file"):
             load_config(Recipe, path)
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="UTF-8"):

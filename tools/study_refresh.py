@@ -93,6 +93,10 @@ def main() -> None:
     parser.add_argument("--clean-pieces", type=int, default=24, help="of clean speech to judge")
     parser.add_argument("--steps", type=int, default=80, help="of gradient methods")
     given = parser.parse_args()
+    for name, known in ((given.environments, ENVIRONMENTS), (given.methods, (*METHODS, DECODER))):
+        unknown = set(name.split(",")) - set(known)
+        if unknown:
+            parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(known)}")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     study(given)
@@ -187,7 +191,7 @@ def candidate(
 ) -> tuple[Codec, dict[str, Any], int]:
     """A codec refreshed by a method, what was done, and bytes for the receiver."""
     refining = Refining(steps=steps)
-    options = RefreshOptions(refining=refining, **METHODS.get(method, METHODS["kmeans_all"]))
+    options = RefreshOptions(refining=refining, **METHODS["kmeans_all" if method == DECODER else method])
     found = refresh(codec, sound, clean, options, clean_latents=clean_reservoir(codec.name, codec.model_id))
     own = codec.model.quantizer.codebooks()
     tensors = round_changes(own, found.tensors)

@@ -16,6 +16,7 @@ from audiocodec.cli.parts.early import check_new
 from audiocodec.cli.parts.jobs import run
 from audiocodec.cli.parts.output import Failure, Output, failure
 from audiocodec.errors import InputError
+from audiocodec.storage import real
 from audiocodec.training.data.corpora import Layout, find_corpus, layout_of
 from audiocodec.training.data.patterns import path_pattern
 from audiocodec.training.data.scanning.journal import Journal
@@ -119,8 +120,8 @@ def find_files(folders: Sequence[Path], layout: Layout) -> list[Found]:
             )
         for file, fields in here:
             if fields is not None:
-                named = {**fields, "source": fields["source"] or folder.resolve().name}
-                found.setdefault(file.resolve(), Found(file.absolute(), named))
+                named = {**fields, "source": fields["source"] or real(folder).name}
+                found.setdefault(real(file), Found(file.absolute(), named))
     return list(found.values())
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from audiocodec import audio
 from audiocodec.effects.clips import Clip, find_clips, read_clips, read_types
 from audiocodec.errors import AudioCodecError, InputError
+from audiocodec.storage import real
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +89,7 @@ class Sources:
         for kind, paths in (folders or {}).items():
             for path in paths:
                 found = find_clips(path, kind, patterns)
-                prefix = f"{path.resolve().name}/" if len(paths) > 1 else ""
+                prefix = f"{real(path).name}/" if len(paths) > 1 else ""
                 clips += [replace(clip, name=prefix + clip.name) for clip in found]
         speech = limit_seconds([clip for clip in clips if clip.kind == "speech"], MAX_SPEECH_SECONDS)
         return cls([*(clip for clip in clips if clip.kind != "speech"), *speech], max_bytes)

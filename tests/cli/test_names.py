@@ -81,3 +81,17 @@ def test_names_that_no_file_can_have_are_our_own_errors(run, speech, tmp_path):
         assert "internal error" not in done.stderr, done.stderr
         assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_links_that_go_round_in_a_circle(run, speech, tmp_path):
+    for name in ("loop.wav", "loop.nac", "loop.yaml"):
+        (tmp_path / name).symlink_to(tmp_path / name)
+    for command in (
+        ["encode", "loop.wav"], ["encode", speech, "-o", "loop.nac"], ["encode", ".", "-o", "out"],
+        ["info", "."], ["decode", "loop.nac"], ["train", "./loop.yaml"], ["encode", speech, "--model", "loop.nac"],
+        ["prepare", ".", "-o", "loop.nac"], ["baseline", "loop.wav", "-o", "b.safetensors"],
+    ):  # fmt: skip
+        done = run(*command)
+        assert done.exit_code == 1, command
+        assert "error: " in done.stderr
+    assert (tmp_path / "out" / "talk.nac").exists()

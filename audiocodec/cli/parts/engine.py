@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from audiocodec.cli.parts.paths import PIPE, Item
-from audiocodec.storage import already_there
+from audiocodec.storage import already_there, real
 
 Engine = Annotated[
     Literal["local", "ray"],
@@ -29,7 +29,7 @@ def fit_for_cluster(item: Item, force: bool) -> Item:
     problem = item.problem
     if problem is None and item.target.exists() and not force:
         problem = already_there(item.target)
-    return Item(item.source.resolve(), item.target.resolve(), problem)
+    return Item(real(item.source), real(item.target), problem)
 
 
 def whole_path(name: str | None) -> str | None:

@@ -11,7 +11,7 @@ import typer
 
 from audiocodec.audio.files import is_dead_link, list_audio, no_audio
 from audiocodec.errors import InputError
-from audiocodec.storage import already_there
+from audiocodec.storage import already_there, real
 
 PIPE = Path("-")
 
@@ -85,13 +85,13 @@ def plan(
     for (_, below, _), target in zip(found, targets, strict=True):
         wanted.setdefault(_whole(target), set()).add(below.name)
     items: list[Item] = []
-    taken: dict[Path, Path] = {source.resolve(): source for source, _, _ in found if source != PIPE}
+    taken: dict[Path, Path] = {real(source): source for source, _, _ in found if source != PIPE}
     for (source, below, problem), target in zip(found, targets, strict=True):
         if problem is None and target != PIPE:
             if len(wanted[_whole(target)]) > 1:
                 target = target.with_name(below.name + suffix)
-            other = taken.setdefault(target.resolve(), source)
-            if target.resolve() == source.resolve():
+            other = taken.setdefault(real(target), source)
+            if real(target) == real(source):
                 problem = InputError(f"the output {target} is the input itself; choose another with -o")
             elif other != source:
                 problem = InputError(f"the output {target} belongs to {other}; use -o with another folder")
