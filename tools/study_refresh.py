@@ -53,6 +53,7 @@ TELEPHONE = [{"kind": "bandlimit", "low_hz": 300, "high_hz": 3400}, {"kind": "ta
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "unchanged": {"speech": "librispeech", "effects": []},
     "telephone": {"effects": TELEPHONE},
+    "telephone_elsewhere": {"speech": "librispeech", "judged": "other", "effects": TELEPHONE},
     "rain_5db": {"noise": "rain", "effects": [{"kind": "noise", "snr_db": 5.0}]},
     "rain_0db": {"noise": "rain", "effects": [{"kind": "noise", "snr_db": 0.0}]},
     "waves_5db": {"noise": "sea_waves", "effects": [{"kind": "noise", "snr_db": 5.0}]},
@@ -249,7 +250,8 @@ class Corpus:
         sources = self._sources(spec.get("noise", ""), fit)
         rng = np.random.default_rng(int(fit))
         clips = list[Clip]()
-        for row, wav in self._recordings(spec.get("speech", ""), fit):
+        kind = spec.get("speech", "")
+        for row, wav in self._recordings(kind if fit else spec.get("judged", kind), fit):
             if len(clips) >= pieces or sum(clip.seconds for clip in clips) >= seconds:
                 break
             try:

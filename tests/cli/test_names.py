@@ -88,7 +88,8 @@ def test_links_that_go_round_in_a_circle(run, speech, tmp_path):
         (tmp_path / name).symlink_to(tmp_path / name)
     for command in (
         ["encode", "loop.wav"], ["encode", speech, "-o", "loop.nac"], ["encode", ".", "-o", "out"],
-        ["info", "."], ["decode", "loop.nac"], ["train", "./loop.yaml"], ["encode", speech, "--model", "loop.nac"],
+        ["info", "."], ["decode", "loop.nac"],
+        ["train", "./loop.yaml"], ["encode", speech, "--model", "loop.nac"],
         ["prepare", ".", "-o", "loop.nac"], ["baseline", "loop.wav", "-o", "b.safetensors"],
     ):  # fmt: skip
         done = run(*command)
