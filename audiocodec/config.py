@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, Union, cast
 
 import yaml
 
-from audiocodec.errors import ConfigError
+from audiocodec.errors import ConfigError, InputError
 from audiocodec.outside import MALFORMED, read_bytes
 from audiocodec.storage import real
 
@@ -118,7 +118,9 @@ def _parse_yaml(text: str, where: str) -> Any:
 
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        text = read_bytes(path, MAX_FILE_BYTES, ConfigError).decode("utf-8")
+        text = read_bytes(path, MAX_FILE_BYTES).decode("utf-8")
+    except InputError as error:
+        raise ConfigError(f"{error}; give the path of a YAML file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text; give the path of a YAML file") from error
     mapping = _parse_yaml(text, str(path))

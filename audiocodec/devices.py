@@ -29,7 +29,7 @@ def resolve_device(device: str) -> torch.device:
     try:
         torch.zeros(1, device=found).tolist()
     except (RuntimeError, NotImplementedError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise InputError(f"device {device!r} cannot be used here ({reason}); use auto or cpu") from error
     return found
 

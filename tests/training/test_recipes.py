@@ -31,5 +31,5 @@ def test_a_recipe_of_ones_own_extends_what_lies_beside_it_or_comes_along(tmp_pat
     (tmp_path / "tiny.yaml").write_text("extends: base.yaml\nsteps: 3\n")
     assert load_recipe(tmp_path / "mine.yaml") == replace(load_recipe("base"), name="mine", steps=3)
     (tmp_path / "mine.yaml").write_text("extends: tinny.yaml\n")
-    with pytest.raises(ConfigError, match=r"tinny\.yaml: No such file"):
+    with pytest.raises(ConfigError, match=r"tinny\.yaml: cannot be read \(No such file"):
         load_recipe(tmp_path / "mine.yaml")

@@ -61,7 +61,7 @@ def test_the_number_of_processes_stands_in_the_checkpoint(recipe, tmp_path):
 
 
 def test_a_recipe_that_is_gone_or_of_another_version(recipe, tmp_path):
-    with pytest.raises(ConfigError, match=r"config\.yaml: No such file.*--force-config"):
+    with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read \(No such file.*--force-config"):
         check_changes(tmp_path, recipe, 1, force=False)
     (tmp_path / "config.yaml").write_text("name: old\nno_longer: 3\n")
     with pytest.raises(ConfigError, match=r"no_longer.*--force-config"):
