@@ -47,8 +47,8 @@ def replacing(path: Path) -> Generator[Path]:
     A reader sees the old file or the new one. When the block fails the temporary file goes.
     """
     temporary = hidden_beside(path)
-    temporary.touch(exist_ok=False)
     try:
+        temporary.touch(exist_ok=False)  # in here: a signal may come as soon as it is there
         yield temporary
         sync(temporary)
         os.replace(temporary, path)

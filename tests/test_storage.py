@@ -60,6 +60,20 @@ def test_a_file_system_without_sync_will_do_and_a_broken_disk_will_not(tmp_path,
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
 
 
+def test_a_signal_as_soon_as_the_hidden_file_is_there_leaves_nothing(tmp_path, monkeypatch):
+    """The handler runs when `touch` comes back."""
+    touch = Path.touch
+
+    def touch_and_stop(self, **options):
+        touch(self, **options)
+        raise SystemExit(143)
+
+    monkeypatch.setattr(Path, "touch", touch_and_stop)
+    with pytest.raises(SystemExit), replacing(tmp_path / "a"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "name",
     ["é" * 127, "漢" * 85, "\N{GRINNING FACE}" * 63, "a" * 255, os.fsdecode(b"\xff" * 255), "-", " ", "\n"],
