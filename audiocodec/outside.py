@@ -44,7 +44,7 @@ MAX_DIGITS = 300
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int, kind: type[AudioCodecError] = InputError) -> bytes:
-    """All of a regular file of at most `limit` bytes.
+    """All of a regular file of at most `limit` bytes, as it is when it is opened.
 
     Raises:
         AudioCodecError: of that `kind`: it is not there, cannot be read, is no regular file, or is larger.
@@ -52,11 +52,11 @@ def read_bytes(path: str | os.PathLike[str], limit: int, kind: type[AudioCodecEr
     name = os.fspath(path)
     try:
         found = os.stat(path)
-        regular, size = stat.S_ISREG(found.st_mode), found.st_size
-        data = b""
-        if regular and size <= limit:  # a pipe would be waited for, a device may have no end
+        regular, size, data = stat.S_ISREG(found.st_mode), found.st_size, b""
+        if regular:  # a pipe would be waited for, a device may have no end
             with open(path, "rb") as file:
-                data = file.read(size + 1)
+                size = os.fstat(file.fileno()).st_size  # another file may have taken its place
+                data = file.read(size) if size <= limit else b""  # what a log gains meanwhile is not missed
     except (OSError, ValueError) as error:  # ValueError: no name of a file
         raise kind(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if stat.S_ISDIR(found.st_mode):
@@ -65,8 +65,6 @@ def read_bytes(path: str | os.PathLike[str], limit: int, kind: type[AudioCodecEr
         raise kind(f"{name}: no regular file; copy what it gives into one")
     if size > limit:
         raise kind(f"{name}: {size} bytes, at most {limit} are read; is it the right file?")
-    if len(data) != size:
-        raise kind(f"{name}: its size changed while it was read; try again")
     return data
 
 

@@ -36,6 +36,30 @@ def test_json_without_what_cannot_be_computed_with(text):
         parse_json(text)
 
 
+def test_a_file_that_grows_or_is_replaced_meanwhile_is_read_as_it_was_opened(tmp_path, monkeypatch):
+    """Logs are read while others append to them."""
+    path, fstat, found = tmp_path / "log", os.fstat, os.stat
+
+    def grow(descriptor):
+        size = fstat(descriptor)
+        with path.open("ab") as file:
+            file.write(b"more")
+        return size
+
+    def replace(name):
+        before = found(name)
+        path.unlink()
+        path.write_bytes(b"another")
+        return before
+
+    path.write_bytes(b"old")
+    monkeypatch.setattr("audiocodec.outside.os.fstat", grow)
+    assert read_bytes(path, 100) == b"old"
+    monkeypatch.undo()
+    monkeypatch.setattr("audiocodec.outside.os.stat", replace)
+    assert read_bytes(path, 100) == b"another"
+
+
 def test_json_otherwise_as_ever():
     text = '{"a": [1, -2.5, 1e300, 123456789012345678901234567890], "b": null}'
     assert parse_json(text) == {"a": [1, -2.5, 1e300, 123456789012345678901234567890], "b": None}

@@ -20,7 +20,7 @@ from audiocodec.errors import BitstreamError
 
 Codes = NDArray[np.int64]
 Rng = np.random.Generator
-ROUNDS = 4000
+ROUNDS = 2500
 COUNT = 6
 
 pytestmark = pytest.mark.slow
