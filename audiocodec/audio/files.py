@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from audiocodec.errors import InputError
 
@@ -100,6 +100,11 @@ def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
     except (OSError, ValueError):  # ValueError: names that no file can have
         return 0, 0
     return found.st_size, found.st_mtime_ns
+
+
+def name_for_libsndfile(path: Path) -> Any:
+    """Text, or the bytes of a name that is no text, which soundfile would fail to make UTF-8."""
+    return os.fspath(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def is_dead_link(path: Path) -> bool:

@@ -18,9 +18,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from audiocodec.audio.contents import Contents, PartFile, look, look_at, with_length
-from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate, check_samples, name_for_libsndfile
+from audiocodec.audio.files import name_for_libsndfile
+from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate, check_samples
 from audiocodec.errors import InputError, SampleRateError
 
+MPEG = ("MP3", "MPEG")
+"""What libsndfile calls files of MPEG audio."""
 _READ_LENGTH = 1 << 18  # samples read at once inside `read`, so that the check for NaN needs no second array
 _STEP = 1 << 12  # samples read at once from libsndfile: damage is told as exactly as this
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile's number for a FLAC file that came through a pipe is larger
@@ -143,7 +146,7 @@ def _read_blocks(
             place = position + sound.sound
             raise _damaged(path, place, found, min(_STEP, stop - place)) from error
         if not len(frames):
-            if found.format in ("MP3", "MPEG") and position > start:  # its last frames need what is missing
+            if found.format in MPEG and position > start:  # its last frames need what is missing
                 if not found.problem:
                     seconds = position / found.sample_rate
                     there = f"{seconds:.3f} s could be decoded of {found.seconds:.3f} s"
@@ -218,7 +221,7 @@ class _Sound:
         return frames[: self.sound]
 
     def _remarks(self) -> AbstractContextManager[None]:
-        return _quiet() if self.first.format in ("MP3", "MPEG") else nullcontext()
+        return _quiet() if self.first.format in MPEG else nullcontext()
 
 
 @contextmanager

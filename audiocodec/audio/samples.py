@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +13,6 @@ MIN_SAMPLE_RATE = 8_000
 MAX_SAMPLE_RATE = 192_000
 MAX_CHANNELS = 64
 LOUDEST = 1000.0  # 60 dB over full scale: such samples were never scaled to [-1, 1]
-
-
-def name_for_libsndfile(path: Path) -> Any:
-    """Text, or the bytes of a name that is no text, which soundfile would fail to make UTF-8."""
-    return os.fspath(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def check_sample_rate(sample_rate: Any) -> int:

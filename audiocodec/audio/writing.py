@@ -12,7 +12,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate, name_for_libsndfile
+from audiocodec.audio.files import name_for_libsndfile
+from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate
 from audiocodec.errors import InputError
 from audiocodec.storage import new_file
 

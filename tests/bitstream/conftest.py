@@ -80,6 +80,22 @@ class Pipe(io.RawIOBase):
         return self._rest.read(min(size, self._step))
 
 
+class CountingFile(io.BytesIO):
+    """Counts the bytes that are read from it."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.taken += len(data)
+        return data
+
+
+@pytest.fixture
+def counting_file() -> type[CountingFile]:
+    return CountingFile
+
+
 @pytest.fixture
 def pipe() -> type[Pipe]:
     return Pipe

@@ -20,21 +20,17 @@ from audiocodec.errors import BitstreamError
 
 Codes = NDArray[np.int64]
 Rng = np.random.Generator
+Kinds = tuple[Any, Any]
 ROUNDS = 2500
 COUNT = 6
 
 pytestmark = pytest.mark.slow
 
 
-class CountingFile(io.BytesIO):
-    """Counts the bytes that are read from it."""
-
-    taken = 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        data = super().read(size)
-        self.taken += len(data)
-        return data
+@pytest.fixture
+def kinds(counting_file: Any, pipe: Any) -> Kinds:
+    """Of files: one that can seek and counts, and one that cannot."""
+    return counting_file, pipe
 
 
 @pytest.fixture
@@ -78,15 +74,15 @@ def changed(data: bytes, rng: Rng) -> bytes:
     return bytes(out)
 
 
-def read_in_every_way(data: bytes, pipe: Any, rng: Rng, packets: list[Codes] | None) -> int:
+def read_in_every_way(data: bytes, kinds: Kinds, rng: Rng, packets: list[Codes] | None) -> int:
     """Give the number of packets that were read; codes must be those of `packets`, if they are given."""
     found: list[tuple[int, Codes | None]] = []
-    for make in (CountingFile, pipe):
+    for make in kinds:
         for on_damage in ("raise", "skip", "mark"):
             file = make(data)
             with suppress(BitstreamError):
                 found += ContainerReader(file).packets(on_damage)
-            if isinstance(file, CountingFile):
+            if make is kinds[0]:
                 assert file.taken <= 6 * CHUNK_BYTES
     with suppress(BitstreamError):
         reader = ContainerReader(io.BytesIO(data))
@@ -100,7 +96,7 @@ def read_in_every_way(data: bytes, pipe: Any, rng: Rng, packets: list[Codes] | N
 
 @pytest.mark.parametrize("seed", range(4))
 def test_indexes(
-    make_header: Callable[..., Header], packets: list[Codes], bodies: list[bytes], pipe: Any, seed: int
+    make_header: Callable[..., Header], packets: list[Codes], bodies: list[bytes], kinds: Kinds, seed: int
 ) -> None:
     """Numbers that are impossible or merely wrong, bytes that are no numbers, and damaged packets too."""
     rng, header = np.random.default_rng(seed), pack_header(make_header())[:-4]
@@ -136,12 +132,12 @@ def test_indexes(
                 data[int(rng.integers(len(header) + 4, len(data) - len(end) - 14))] ^= 1 << int(
                     rng.integers(8)
                 )
-        read += read_in_every_way(bytes(data), pipe, rng, packets)
+        read += read_in_every_way(bytes(data), kinds, rng, packets)
     assert read > ROUNDS
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_headers(make_header: Callable[..., Header], bodies: list[bytes], pipe: Any, seed: int) -> None:
+def test_headers(make_header: Callable[..., Header], bodies: list[bytes], kinds: Kinds, seed: int) -> None:
     """All records are signed for the header that was changed; what is read has the shape that it claims."""
     rng = np.random.default_rng(seed)
     header = make_header(codebook_sizes=(1024, 6), extensions=(Extension(2, b"abc"), Extension(65534, b"d")))
@@ -158,7 +154,7 @@ def test_headers(make_header: Callable[..., Header], bodies: list[bytes], pipe: 
             refused += 1
             continue
         assert data.startswith(pack_header(reader.header))
-        read += read_in_every_way(data, pipe, rng, None)
+        read += read_in_every_way(data, kinds, rng, None)
         for _, codes in reader.packets("skip"):
             assert codes.shape == reader.header.packet_shape
             assert (codes.max(axis=(0, 2)) < reader.header.codebook_sizes).all()
@@ -166,7 +162,7 @@ def test_headers(make_header: Callable[..., Header], bodies: list[bytes], pipe: 
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_packets(make_header: Callable[..., Header], bodies: list[bytes], pipe: Any, seed: int) -> None:
+def test_packets(make_header: Callable[..., Header], bodies: list[bytes], kinds: Kinds, seed: int) -> None:
     """Kinds, numbers, shapes and codes are any; what is read fits the header."""
     rng, header = np.random.default_rng(seed), make_header()
     good, read = pack_header(header)[:-4], 0
@@ -179,7 +175,7 @@ def test_packets(make_header: Callable[..., Header], bodies: list[bytes], pipe: 
         sizes = [len(body) + 6 for _, body in records]
         end = varint(COUNT * 3200) + varint(COUNT) + b"".join(map(varint, sizes))
         data = signed(good, [*records, (END_KIND, end)])
-        read += read_in_every_way(data, pipe, rng, None)
+        read += read_in_every_way(data, kinds, rng, None)
         for _, codes in ContainerReader(io.BytesIO(data)).packets("skip"):
             rows = header.codebook_sizes[: codes.shape[1]]
             assert (codes.max(axis=(0, 2)) < rows).all()

@@ -251,19 +251,8 @@ def test_a_start_without_a_possible_size_is_not_tried(
     assert calls < 5000  # at the ends of blocks
 
 
-class CountingFile(io.BytesIO):
-    """Counts the bytes that are read from it."""
-
-    taken = 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        data = super().read(size)
-        self.taken += len(data)
-        return data
-
-
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_file_is_read_about_once(make_header: Make, damaged: bool) -> None:
+def test_a_file_is_read_about_once(make_header: Make, counting_file: Any, damaged: bool) -> None:
     """In order, by number from the first to the last, and from the last to the first."""
     hostile = Hostile(make_header())
     codes = np.zeros((1, 2, 10), np.int64)
@@ -273,7 +262,7 @@ def test_a_file_is_read_about_once(make_header: Make, damaged: bool) -> None:
         records = [data[:8] + bytes([data[8] ^ 1]) + data[9:] for data in records]
     data = hostile.data + b"".join(records) + hostile.end(sizes, 0)
     for numbers in (None, range(8000), reversed(range(8000))):
-        file = CountingFile(data)
+        file = counting_file(data)
         reader = ContainerReader(file)
         if numbers is None:
             assert len(list(reader.packets("mark"))) == 8000

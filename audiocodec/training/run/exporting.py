@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from audiocodec.checkpoint import CONFIG_NAME, WEIGHTS_NAME, check_sizes, save_model
 from audiocodec.config import from_mapping, load_config
 from audiocodec.errors import AudioCodecError, CheckpointError, InputError
 from audiocodec.model import build_model
+from audiocodec.outside import MALFORMED, parse_json
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.run.folder import CONFIG_NAME as RECIPE_NAME
 from audiocodec.training.run.folder import LOG_NAME, checkpoints
@@ -96,9 +96,9 @@ def export_checkpoint(checkpoint: Path, folder: Path, half: bool = False) -> Exp
                 raise CheckpointError(f"{checkpoint}: no checkpoint of a training; name one in a run folder")
             run = Exported(_recipe(checkpoint, about), int(about["step"]))
             model = _averaged(checkpoint, run.config.model, file)
-    except (SafetensorError, OSError, ValueError) as error:
-        if isinstance(error, AudioCodecError):
-            raise
+    except AudioCodecError:
+        raise
+    except (OSError, *MALFORMED) as error:
         raise CheckpointError(f"{checkpoint}: damaged ({error}); choose another one") from error
     noted = about.get("imitates")
     imitates = scores_imitated(run.config) if noted is None else noted.split(",")
@@ -113,12 +113,12 @@ def _recipe(checkpoint: Path, about: Mapping[str, str]) -> TrainConfig:
     try:
         if len(about["recipe"]) > MAX_RECIPE_BYTES:
             raise CheckpointError(f"its recipe is larger than {MAX_RECIPE_BYTES} bytes; get a whole copy")
-        mapping: dict[str, Any] = json.loads(about["recipe"])
+        mapping: dict[str, Any] = parse_json(about["recipe"])
         check_sizes(mapping["model"])
         return from_mapping(TrainConfig, mapping)
     except AudioCodecError as error:
         raise CheckpointError(f"{checkpoint}: {error}") from error
-    except (TypeError, KeyError, RecursionError) as error:
+    except MALFORMED as error:
         raise CheckpointError(f"{checkpoint}: its recipe cannot be understood; get a whole copy") from error
 
 

@@ -16,13 +16,6 @@ from audiocodec.training.run.exporting import check_target, choose_checkpoint, e
 from audiocodec.training.run.state import save_state
 
 
-@pytest.fixture
-def trainer(recipe, tmp_path):
-    trainer = Trainer(recipe, tmp_path / "run")
-    trainer.step()
-    return trainer
-
-
 def files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

@@ -13,13 +13,6 @@ from audiocodec.training.run.folder import checkpoints
 from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
 
 
-@pytest.fixture
-def trainer(recipe, tmp_path):
-    trainer = Trainer(recipe, tmp_path / "run")
-    trainer.step()
-    return trainer
-
-
 def test_keeps_the_newest_two(trainer):
     for step in (1, 2, 3):
         trainer.step_number = step
