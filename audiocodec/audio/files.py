@@ -102,6 +102,13 @@ def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
+def unreadable(file: Path) -> InputError:
+    """Why a file that `list_audio` skipped cannot be read."""
+    if is_dead_link(file):
+        return InputError(f"{file}: is a link to nothing; remove it, or bring back what it named")
+    return InputError(f"{file}: sound of the kind {file.suffix} cannot be read; convert it to WAV or FLAC")
+
+
 def name_for_libsndfile(path: Path) -> Any:
     """Text, or the bytes of a name that is no text, which soundfile would fail to make UTF-8."""
     return os.fspath(path) if sys.platform == "win32" else os.fsencode(path)

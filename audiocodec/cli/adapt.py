@@ -101,7 +101,7 @@ def adapt(
 
 def _run(service: Service, output: Output, once: bool, every: float) -> None:
     """Look until stopped. Errors are told and survived, as the next look may find things mended."""
-    last = ""
+    last, told = "", set[tuple[str, str]]()
     while True:
         try:
             with output.progress("refresh", 1.0) as show:
@@ -117,6 +117,10 @@ def _run(service: Service, output: Output, once: bool, every: float) -> None:
             elif once or found.state != last:
                 output.result({"state": found.state, "text": found.text}, line)
             last = found.state
+        for name, why in service.skipped.items():
+            if (name, why) not in told:
+                told.add((name, why))
+                output.warn(name, f"{why}; left out")
         if once:
             return
         time.sleep(every)

@@ -1,5 +1,6 @@
 import os
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -30,3 +31,21 @@ def test_a_dry_run_makes_no_store_and_a_missing_folder_is_an_error(run, incoming
     result = run("adapt", "--watch", "nowhere", *arguments)
     assert result.exit_code == 1
     assert "nowhere: no such folder" in result.stderr
+
+
+def test_what_cannot_be_used_is_named(run, incoming, tmp_path):
+    folder = tmp_path / "incoming"
+    (folder / "broken.wav").write_bytes(b"RIFF of nothing")
+    (folder / "empty.wav").write_bytes(b"")
+    soundfile.write(folder / "silent.wav", np.zeros(16000 * 8), 16000)
+    (folder / "film.m4a").write_bytes(b"x")
+    (folder / "dead.wav").symlink_to(tmp_path / "nothing")
+    for name in ("broken.wav", "empty.wav", "silent.wav"):
+        os.utime(folder / name, (1000, 1000))
+    result = run("adapt", "--watch", "incoming", "--store", "books", "--clean", "quiet", "--once")
+    assert result.exit_code == 0
+    told = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    for name in ("broken.wav", "empty.wav", "silent.wav", "film.m4a", "dead.wav"):
+        (line,) = [line for line in told if name in line]
+        assert line.endswith("; left out")
+    assert len(told) == 5

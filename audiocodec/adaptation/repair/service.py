@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from audiocodec.adaptation.repair.proposal import Outcome, Plan, present_codec, propose
 from audiocodec.adaptation.repair.refresh import seconds_needed
 from audiocodec.adaptation.repair.sound import CLIP_SECONDS, FEWEST_JUDGED, JUDGED_SHARE, Sound, read_sound
-from audiocodec.audio import AUDIO_SUFFIXES
+from audiocodec.audio.files import list_audio, unreadable
 from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Service:
         cool_down_seconds: between two refreshes.
         clean_latents: as in `propose`.
         clock: seconds since 1970.
+        skipped: why files gave nothing when it last looked, by their names.
     """
 
     registry: Registry
@@ -84,6 +85,7 @@ class Service:
     cool_down_seconds: float = 3600.0
     clean_latents: Tensor | None = None
     clock: Callable[[], float] = time.time
+    skipped: dict[str, str] = field(default_factory=dict[str, str], init=False)
 
     def step(self, progress: Callable[[float], None] = lambda share: None) -> Report:
         """Look once, and do what there is to do.
@@ -97,6 +99,7 @@ class Service:
         if rest > 0:
             return Report("cooling", f"{rest:.0f} s until the next refresh may start")
         window = read_sound(self._newest(), self.codec.sample_rate, limit_seconds=self.window_seconds)
+        self.skipped |= window.skipped
         needed = max(seconds_needed(self.codec, self.plan.options) / (1 - JUDGED_SHARE), LEAST_SECONDS)
         if window.seconds < needed:
             return Report("waiting", f"{window.seconds:.0f} s of sound, {needed:.0f} s are needed")
@@ -155,16 +158,11 @@ class Service:
         if not self.folder.is_dir():
             raise InputError(f"{self.folder}: no such folder; name the one where recordings arrive")
         latest = self.clock() - SETTLING_SECONDS
-        times = {path: _modified(path) for path in _sound_files(self.folder)}
+        inside, others = list_audio(self.folder)
+        self.skipped = {str(path): str(unreadable(path)).removeprefix(f"{path}: ") for path in others}
+        times = {path: _modified(path) for path in inside}
         ready = sorted((when, path) for path, when in times.items() if when is not None and when <= latest)
         return [path for _, path in _last_seconds(ready, self.window_seconds)]
-
-
-def _sound_files(folder: Path) -> Iterable[Path]:
-    for path in folder.rglob("*"):
-        inside = path.relative_to(folder).parts
-        if path.suffix.lower() in AUDIO_SUFFIXES and not any(part.startswith(".") for part in inside):
-            yield path
 
 
 def _modified(path: Path) -> float | None:

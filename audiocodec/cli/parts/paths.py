@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from audiocodec.audio.files import is_dead_link, list_audio, no_audio
+from audiocodec.audio.files import list_audio, no_audio, unreadable
 from audiocodec.errors import InputError
 from audiocodec.storage import already_there, real
 
@@ -41,7 +41,7 @@ def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path
         for file in inside:
             found.setdefault(_whole(file), (file, file.relative_to(given), None))
         for file in skipped:
-            found.setdefault(_whole(file), (file, file.relative_to(given), _unreadable(file)))
+            found.setdefault(_whole(file), (file, file.relative_to(given), unreadable(file)))
     return list(found.values())
 
 
@@ -55,12 +55,6 @@ def missing(given: Path) -> InputError | None:
 def _whole(path: Path) -> Path:
     """A path from the root on, links as they are."""
     return Path(os.path.abspath(path))
-
-
-def _unreadable(file: Path) -> InputError:
-    if is_dead_link(file):
-        return InputError(f"{file}: is a link to nothing; remove it, or bring back what it named")
-    return InputError(f"{file}: sound of the kind {file.suffix} cannot be read; convert it to WAV or FLAC")
 
 
 def plan(
