@@ -157,7 +157,7 @@ def codebook_id(quantizer: Quantizer) -> str:
 
 
 def identify_codebooks(codebooks: Mapping[str, Tensor]) -> str:
-    """The same identity, of codebooks that are in no quantiser."""
+    """The same identity, of codebooks that are in no quantizer."""
     return _digest("codebooks", codebooks)
 
 

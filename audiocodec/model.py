@@ -1,4 +1,4 @@
-"""The codec model: encoder, quantiser and decoder in one module, which alone knows both Hz and bits."""
+"""The codec model: encoder, quantizer and decoder in one module, which alone knows both Hz and bits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class QuantizerConfig:
         groups: with more than 1 every stage is a product over so many groups of channels.
         strides: frames that share a code, one number a stage, such as [4, 2, 1]; none for all frames.
         search_width: paths kept when codes are chosen; 4 leaves about a tenth less error than 1 at four times
-            the work of the quantiser, which is small beside the nets.
+            the work of the quantizer, which is small beside the nets.
         options: further arguments of the method, such as `ema_decay`, `estimator` or `dead_codes`.
     """
 
@@ -54,7 +54,7 @@ class ModelConfig:
     Attributes:
         sample_rate: Hz.
         net: sizes of encoder and decoder; its `kind` names the family, spectral or seanet.
-        quantizer: method and size of the quantiser.
+        quantizer: method and size of the quantizer.
         denoise: "film" for a switch in the encoder that removes noise while it is on, "none" without.
     """
 
@@ -69,10 +69,10 @@ class ModelOutput(NamedTuple):
 
     Attributes:
         wav: [renderings * B, 1, L], in step with the input, `delay` samples shorter.
-        latents: [B, D, T], before quantisation.
+        latents: [B, D, T], before quantization.
         codes: [B, N, T].
-        loss: the quantiser's, weighted.
-        metrics: the quantiser's scalars.
+        loss: the quantizer's, weighted.
+        metrics: the quantizer's scalars.
     """
 
     wav: Tensor
@@ -91,7 +91,7 @@ class CodecModel(nn.Module):
         frame_rate: frames per second.
         delay: samples by which decoded audio lags the input.
         latency: samples from an input sample to its decoded copy, buffering of one frame included.
-        bitrates: bit/s, one for each legal number of quantisers.
+        bitrates: bit/s, one for each legal number of quantizers.
         adapter: gains and offsets of the decoder that belong to the codebooks, by name; {} where they are the
             model's own.
     """
@@ -125,7 +125,7 @@ class CodecModel(nn.Module):
         return isinstance(self.encoder, SwitchableNet) and self.encoder.film is not None
 
     def num_quantizers_for(self, bitrate: float | None) -> int:
-        """Number of quantisers whose bitrate is `bitrate`; None gives the highest.
+        """Number of quantizers whose bitrate is `bitrate`; None gives the highest.
 
         Raises:
             BitrateError: the model has no such bitrate; the message lists those it has.
@@ -167,7 +167,7 @@ class CodecModel(nn.Module):
         stages: Stages = None,
         renderings: int = 1,
     ) -> Tensor:
-        """Latents [B, D, T] of so many quantisers (None: all) -> wav [renderings * B, 1, T * hop_length].
+        """Latents [B, D, T] of so many quantizers (None: all) -> wav [renderings * B, 1, T * hop_length].
 
         Nets with random phase draw it anew for each rendering while they learn; others give the same.
         """
@@ -192,7 +192,7 @@ class CodecModel(nn.Module):
     ) -> ModelOutput:
         """Pass wav [B, 1, T * hop_length] through the codec; the output has T * hop_length - delay samples.
 
-        `quantize=False` leaves the quantiser out of the path (it still learns). `denoise` as in `encode`,
+        `quantize=False` leaves the quantizer out of the path (it still learns). `denoise` as in `encode`,
         `renderings` as in `render`.
         """
         latents = self.encoder(wav, **_if_on(denoise))

@@ -79,7 +79,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, tiny_config: ModelConf
         model = build_model(tiny_config)
         wav = torch.from_numpy(np.stack([_voice(8.0, seed=seed) for seed in range(4)]))
         start_linear(model.encoder, model.decoder, wav)
-        model.quantizer.initialise(model.encoder(wav))
+        model.quantizer.initialize(model.encoder(wav))
     save_model(folder, model, tiny_config, {"note": "made by the tests"})
     return folder
 

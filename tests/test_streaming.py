@@ -154,7 +154,7 @@ def test_a_packet_of_another_stream_is_refused(codec, voice):
 
 
 def test_a_header_spelled_in_another_way_is_refused_by_file_and_stream_alike(codec, voice):
-    """All checksums are right; two neighbouring rows of equal size are counted apart."""
+    """All checksums are right; two neighboring rows of equal size are counted apart."""
     encoded = codec.encode(voice(0.5), 16000)
     data = pack_header(encoded.header)
     assert b"\x08\x08\x40" in data  # 8 rows, 8 of 64

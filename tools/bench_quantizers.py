@@ -1,4 +1,4 @@
-"""Compare the quantisation methods on speech: one codec for each, and one codebook for each.
+"""Compare the quantization methods on speech: one codec for each, and one codebook for each.
 
     python tools/bench_quantizers.py codec     # a small codec trained with each recipe of recipes/quantizers
     python tools/bench_quantizers.py single    # one codebook of 256, 1024, 8192 entries on frozen latents

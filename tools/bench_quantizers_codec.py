@@ -134,7 +134,7 @@ class Encoded:
 
     @property
     def error(self) -> float:
-        """Quantisation error over variance."""
+        """Quantization error over variance."""
         mean = torch.as_tensor(self.sum) / self.count
         return self.error_sum / (self.square_sum - self.count * float(mean.square().sum()))
 

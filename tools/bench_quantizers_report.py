@@ -112,7 +112,7 @@ def write_report(rows: Sequence[Row], tables: Path, images: Path) -> None:
 def draw_codec(rows: Sequence[Row], path: Path) -> None:
     """Error, usage and quality, a line of dots a codec."""
     panels: dict[str, Callable[[Row], float]] = {
-        "quantisation error / variance": lambda r: r["error"],
+        "quantization error / variance": lambda r: r["error"],
         "entries used, %": lambda r: 100 * mean_of(r, "usage"),
         "PESQ-WB": lambda r: r["pesq"],
         "mel distance": lambda r: r["mel_distance"],
@@ -140,16 +140,16 @@ def draw_single(rows: Sequence[Row], path: Path) -> None:
     own = [r for r in rows if r["start"] == "own"]
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
     methods = sorted({r["method"] for r in own}, key=lambda m: (m != "lbg", m))
-    colours = plt.get_cmap("tab20")
+    colors = plt.get_cmap("tab20")
     for number, method in enumerate(methods):
         mine = sorted((r for r in own if r["method"] == method), key=lambda r: r["codebook_size"])
         sizes = [r["codebook_size"] for r in mine]
         look: dict[str, Any] = (
-            {"color": "black", "linewidth": 2.5} if method == "lbg" else {"color": colours(number)}
+            {"color": "black", "linewidth": 2.5} if method == "lbg" else {"color": colors(number)}
         )
         for axis, scale, name in zip(axes, (1, 100), ("error", "usage"), strict=True):
             axis.plot(sizes, [scale * r[name] for r in mine], "o-", markersize=4, label=method, **look)
-    for axis, title in zip(axes, ("quantisation error / variance", "entries used, %"), strict=True):
+    for axis, title in zip(axes, ("quantization error / variance", "entries used, %"), strict=True):
         axis.set(xscale="log", title=title, xlabel="entries")
         axis.set_xticks([256, 1024, 8192], ["256", "1024", "8192"])
         axis.minorticks_off()

@@ -1,4 +1,4 @@
-"""What the studies of quantisers share: rows that survive a kill, and what a sequence of codes tells.
+"""What the studies of quantizers share: rows that survive a kill, and what a sequence of codes tells.
 
 Used by bench_quantizers.py.
 """

@@ -112,7 +112,7 @@ def run_single(name: str, latents: Latents) -> Row:
     options = {**_options(name, steps), **options}
     quantizer = build_method(latents.train.shape[1], name, int(size), options)
     if start in ("data", "long"):
-        quantizer.initialise(sample_rows(latents.train, 16384).t()[None])
+        quantizer.initialize(sample_rows(latents.train, 16384).t()[None])
     began = time.process_time()
     train(quantizer, latents.train, RATES.get(name, RATE), steps)
     return about | {"step_ms": 1e3 * (time.process_time() - began) / steps} | judge(quantizer, latents)

@@ -29,7 +29,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {method: (method, {}) for method 
 
 
 class Stepper:
-    """A stack and its optimiser, on fixed latents with a made-up gradient from the decoder."""
+    """A stack and its optimizer, on fixed latents with a made-up gradient from the decoder."""
 
     def __init__(self, case: str, codebook_size: int, frames: int) -> None:
         """Start at the latents."""
@@ -37,7 +37,7 @@ class Stepper:
         method, options = CASES[case]
         self.latents, self.direction = torch.randn(2, BATCH, DIM, frames).unbind(0)
         self.stack: Quantizer = build_stack(DIM, method, codebook_size, STAGES, options=options).train()
-        self.stack.initialise(self.latents[:, :, :16])
+        self.stack.initialize(self.latents[:, :, :16])
         self.optimizer = torch.optim.AdamW([*self.stack.parameters(), torch.nn.Parameter(torch.zeros(1))])
 
     def step(self) -> float:

@@ -69,7 +69,7 @@ class Clock:
 
 
 class Backward:
-    """Tells apart what a backward pass through the model spends in decoder, quantiser and encoder.
+    """Tells apart what a backward pass through the model spends in decoder, quantizer and encoder.
 
     The engine goes through nodes from the latest to the earliest, in the calling thread on a CPU, so each
     part is done when the gradient of what it was given arrives.
@@ -140,7 +140,7 @@ def time_parts(trainer: Trainer, clock: Clock) -> Callable[[], None]:
     encode, quantize, decode = model.encoder.forward, model.quantizer.forward, model.decoder.forward
 
     def watched_quantizer(latents: Tensor, *more: Any, **options: Any) -> Any:
-        backward.watch("quantiser", latents)
+        backward.watch("quantizer", latents)
         return quantize(latents, *more, **options)
 
     def watched_decoder(latents: Tensor, *more: Any, **options: Any) -> Any:
@@ -148,14 +148,14 @@ def time_parts(trainer: Trainer, clock: Clock) -> Callable[[], None]:
         return decode(latents, *more, **options)
 
     _replace(model.encoder, "forward", clock.timed("encoder", encode))
-    _replace(model.quantizer, "forward", clock.timed("quantiser", watched_quantizer))
+    _replace(model.quantizer, "forward", clock.timed("quantizer", watched_quantizer))
     _replace(model.decoder, "forward", clock.timed("decoder", watched_decoder))
     _replace(objective.reconstruction, "forward", clock.timed("losses", objective.reconstruction.forward))
     if objective.opponent is not None:
         _replace(objective.opponent, "judge", clock.timed("discriminators", objective.opponent.judge))
     _replace(objective, "_gradient", clock.timed("losses, backward", getattr(objective, "_gradient")))  # noqa: B009
-    _replace(trainer.optimizer, "step", clock.timed("optimiser", trainer.optimizer.step))
-    _replace(objective, "learn", clock.timed("optimiser of the discriminators", objective.learn))
+    _replace(trainer.optimizer, "step", clock.timed("optimizer", trainer.optimizer.step))
+    _replace(objective, "learn", clock.timed("optimizer of the discriminators", objective.learn))
     _replace(trainer.average, "follow", clock.timed("average of the weights", trainer.average.follow))
     original = torch.autograd.backward
     _replace(torch.autograd, "backward", backward.share_out(original))

@@ -177,7 +177,7 @@ def load(clip: Clip) -> Wav:
     return audio.resample(wav[:1], rate, RATE)[0, : round(LONGEST * RATE)]
 
 
-def centred(clip: Clip) -> bool:
+def centered(clip: Clip) -> bool:
     """Whether the samples lie around zero, as sound does."""
     return bool(abs(load(clip).mean()) <= MOST_OFFSET)
 
@@ -191,7 +191,7 @@ def choose_recordings(
         InputError: there is no speech of `source`.
     """
     speech = [clip for clip in clips if clip.kind == "speech"]
-    plain = first_of_speakers([clip for clip in speech if clip.source == source and centred(clip)])
+    plain = first_of_speakers([clip for clip in speech if clip.source == source and centered(clip)])
     if not plain:
         raise InputError(f"no speech of {source!r} that lasts {SHORTEST:g} s; name another --source")
     found = [
@@ -199,7 +199,7 @@ def choose_recordings(
         for clip in plain[:SPEAKERS]
     ]
     lines: list[str] = []
-    foreign = first_of_speakers([clip for clip in speech if clip.language == language and centred(clip)])
+    foreign = first_of_speakers([clip for clip in speech if clip.language == language and centered(clip)])
     if foreign:
         clip = foreign[0]
         found.append(Recording(f"{_language(clip)}, speaker {clip.speaker}", load(clip), (clip,)))
@@ -417,7 +417,7 @@ def notes(content: Page, model: ModelCoder) -> str:
         imitation,
         counted,
         f"Scores compare with what went in, noise included; {_blind(content.metrics)}",
-        "Levels are as they came out: nothing is normalised. Sounds are FLAC, 16 bit, 16 kHz mono, which"
+        "Levels are as they came out: nothing is normalized. Sounds are FLAC, 16 bit, 16 kHz mono, which"
         " adds and takes nothing.",
         "The recordings were chosen by a rule, not by ear, from speakers kept out of training. So few are"
         " enough to hear what a codec does and too few to rank codecs: docs/studies/sound.md does that.",

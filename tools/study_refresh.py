@@ -177,7 +177,7 @@ def picked(
         for clip in sound.clips:
             window = collect(codec, [(clip.wav[None], RATE)], rng=np.random.default_rng(0))
             long_enough = clip.seconds >= max(known.baseline.shortest_seconds for known in book.environments)
-            names.append(book.recognise(window).name if long_enough else None)
+            names.append(book.recognize(window).name if long_enough else None)
     return {"environment_scores": told[0], "clean_scores": told[1]}
 
 

@@ -1,4 +1,4 @@
-"""Do codes that match a distribution quantise it better? Synthetic study of https://arxiv.org/abs/2506.15078.
+"""Do codes that match a distribution quantize it better? Synthetic study of https://arxiv.org/abs/2506.15078.
 
     python tools/synthetic_wasserstein.py --entries 1024 --samples 4096 --steps 400 --means 0,4,8
     python tools/synthetic_wasserstein.py --entries 16384 --samples 50000 --steps 2000 --means 0,2,4,6,8

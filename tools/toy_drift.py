@@ -101,14 +101,14 @@ def run(method: Method, motion: Callable[[Tensor, float], Tensor], seed: int) ->
 def _start(method: Method, entries: Tensor, base: Tensor) -> Quantizer:
     quantizer = build_method(2, method.name, ENTRIES, method.options)
     if method.name == "transvq":  # its codebook is computed; it starts with the spread of the points
-        quantizer.initialise(base.t()[None])
+        quantizer.initialize(base.t()[None])
     else:
         quantizer.load_codebooks({"codebook": entries})
     return quantizer
 
 
 def draw(axes: Any, frame: Frame, limits: tuple[float, float]) -> None:
-    """Points grey, entries in use blue, others as red crosses."""
+    """Points gray, entries in use blue, others as red crosses."""
     used = frame.in_use()
     axes.clear()
     axes.scatter(*frame.points.t(), s=2, color="0.75", linewidths=0)

@@ -45,7 +45,7 @@ def as_array(values: Any) -> NDArray[Any]:
             values = values.detach().cpu()
             values = values.float().numpy() if values.dtype.is_floating_point else values.numpy()
         return np.asarray(values)
-    except (TypeError, ValueError, NotImplementedError) as error:  # ragged; sparse, quantised, meta tensors
+    except (TypeError, ValueError, NotImplementedError) as error:  # ragged; sparse, quantized, meta tensors
         raise InputError(
             f"{type(values).__name__} is no array of numbers ({error}); give [L] or [C, L]"
         ) from error

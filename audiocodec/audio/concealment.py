@@ -1,6 +1,6 @@
 """Filling a loss with sound that goes on as it was, and fades: pitch repetition as in ITU-T G.711 Appendix I.
 
-It works on decoded samples because repeating codes does not: they hold phases too, and neighbouring frames
+It works on decoded samples because repeating codes does not: they hold phases too, and neighboring frames
 with equal phases cancel each other.
 """
 

@@ -103,7 +103,7 @@ def _row_out_of_range(codes: NDArray[np.integer[Any]], codebook_sizes: Sequence[
 
 
 def _runs(codebook_sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Neighbouring rows of equal width as (first row, row after the last, bits), packed in one go."""
+    """Neighboring rows of equal width as (first row, row after the last, bits), packed in one go."""
     start = 0
     for width, group in groupby((size - 1).bit_length() for size in codebook_sizes):
         stop = start + len(list(group))

@@ -70,7 +70,7 @@ def unpack_header(data: bytes) -> Header:
         raise BitstreamError(f"the header is not valid: {error}") from error
     if pack_header(header) != data:
         raise BitstreamError(
-            "the header is not in its one allowed spelling (neighbouring codebooks of equal size are counted"
+            "the header is not in its one allowed spelling (neighboring codebooks of equal size are counted"
             " together): it was not written by this package"
         )
     return header

@@ -14,7 +14,7 @@ from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.bitstream import ContainerReader
 from audiocodec.cli.parts import engine as engine_options
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.automatic import AUTO, recognise_file
+from audiocodec.cli.parts.automatic import AUTO, recognize_file
 from audiocodec.cli.parts.convert import convert, files
 from audiocodec.cli.parts.denoising import check_denoise
 from audiocodec.cli.parts.describe import describe, summary
@@ -113,9 +113,9 @@ def _for_environment(task: EncodeTask, source: Path) -> tuple[Codec, dict[str, A
     model, device, _, store = task.codec
     own, codec = codec_for(model, device, None, store), codec_for(*task.codec)
     try:
-        found = recognise_file(own, model, store, source)
+        found = recognize_file(own, model, store, source)
     except InputError as error:
-        return codec, {"environment": None, "warnings": [f"environment not recognised: {error}"]}
+        return codec, {"environment": None, "warnings": [f"environment not recognized: {error}"]}
     if found.codebook_id is None:
         text = f"unknown environment (nearest: {found.nearest}); codebooks as without auto"
         return codec, {"environment": None, "warnings": [text]}

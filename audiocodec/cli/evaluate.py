@@ -66,7 +66,7 @@ Noise = Annotated[
 ]
 Rooms = Annotated[Path | None, typer.Option(metavar="DIR", help="Your own room responses.")]
 Metrics = Annotated[str | None, typer.Option(metavar="NAME,...|all", help="What to score.")]
-Recogniser = Annotated[
+Recognizer = Annotated[
     str | None,
     typer.Option(
         "--asr",
@@ -127,7 +127,7 @@ def evaluate(
     noise: Noise = None,
     rooms: Rooms = None,
     metrics: Metrics = None,
-    asr: Recogniser = None,
+    asr: Recognizer = None,
     asr_language: Language = None,
     limit: Limit = None,
     limit_seconds: LimitSeconds = None,
@@ -160,7 +160,7 @@ def evaluate(
         conditions=tuple(conditions or (["clean"] if no_clean else ["default"])), noise=noise, rooms=rooms,
         bitrates=parse_bitrates(bitrates), has_clean=not no_clean, device=device,
         peers=parse_peers(peers, peer or (), peer_model or (), lyra_models, timeout),
-        metrics=None if metrics is None else tuple(metrics.split(",")), recogniser=asr, language=asr_language,
+        metrics=None if metrics is None else tuple(metrics.split(",")), recognizer=asr, language=asr_language,
         timeout_seconds=timeout, formats=parse_formats(formats),
     )  # fmt: skip
     where = Engine(engine, jobs or available_cpus(), address)

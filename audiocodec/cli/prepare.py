@@ -21,7 +21,7 @@ from audiocodec.training.data.corpora import Layout, find_corpus, layout_of
 from audiocodec.training.data.patterns import path_pattern
 from audiocodec.training.data.scanning.journal import Journal
 from audiocodec.training.data.scanning.rows import Found, relative, scan, with_splits, write_rows
-from audiocodec.training.data.scanning.summary import summarise, warnings
+from audiocodec.training.data.scanning.summary import summarize, warnings
 from audiocodec.training.data.splits import hashed_shares
 from audiocodec.work import available_cpus
 
@@ -185,7 +185,7 @@ def _write_bad(path: Path, bad: Sequence[tuple[Path, Failure]], manifest: Path) 
 
 
 def _show(output: Output, rows: list[dict[str, Any]], out: Path, bad: Path | None, failed: int) -> None:
-    found = summarise(rows)
+    found = summarize(rows)
     odd = warnings(rows)
     named = {"manifest": str(out), "bad": None if bad is None else str(bad), "failed": failed}
     output.result({"summary": True, **named, **found, "warnings": odd})

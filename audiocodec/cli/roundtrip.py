@@ -23,7 +23,7 @@ from audiocodec.cli.parts.jobs import codec_for, run
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.paths import PIPE, Item, expand, plan
 from audiocodec.cli.parts.stores import chosen_codebook
-from audiocodec.cli.parts.summary import NOTE, cells, columns, summarise
+from audiocodec.cli.parts.summary import NOTE, cells, columns, summarize
 
 USUAL = (1500.0, 3000.0, 6000.0)
 
@@ -127,7 +127,7 @@ def _tell(
     output: Output, rows: Sequence[dict[str, Any]], metrics: Sequence[str], imitated: Sequence[str]
 ) -> None:
     """Print the means, with the rows above them unless they are many."""
-    summary = summarise(rows, output.failed, metrics, imitated)
+    summary = summarize(rows, output.failed, metrics, imitated)
     output.result(summary)
     means = [{"file": "mean", **mean} for mean in summary["by_bitrate"]]
     shown = [*rows, *means] if len(rows) <= 50 else means

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float, float]
 MANIFEST_NAME, STAMPS_NAME = "manifest.csv", "stamps.json"
-NEAR_METRES = 1.0
+NEAR_METERS = 1.0
 """Talkers up to here count as near, others as far."""
 MAX_SECONDS = 1.5
-MIN_WALL_METRES = 0.4
+MIN_WALL_METERS = 0.4
 """Of talker and microphone to every wall."""
 LEAD_SECONDS = 0.005
 """Before the direct sound, for the filters that place it between samples."""
@@ -48,7 +48,7 @@ FADE_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class RoomSize:
-    """Ranges that rooms of one size are drawn from; metres and seconds."""
+    """Ranges that rooms of one size are drawn from; meters and seconds."""
 
     length: tuple[float, float]
     width: tuple[float, float]
@@ -67,7 +67,7 @@ ROOM_SIZES = {
 
 @dataclass(frozen=True)
 class SimulatedRoom:
-    """What was drawn of one room; metres and seconds."""
+    """What was drawn of one room; meters and seconds."""
 
     size: str
     dimensions: Point
@@ -78,13 +78,13 @@ class SimulatedRoom:
 
     @property
     def distance(self) -> float:
-        """From talker to microphone, metres."""
+        """From talker to microphone, meters."""
         return float(np.linalg.norm(np.subtract(self.talker, self.microphone)))
 
     @property
     def type(self) -> str:
         """As a `Room` effect asks for it: simulated-small-near."""
-        return f"simulated-{self.size}-{'near' if self.distance <= NEAR_METRES else 'far'}"
+        return f"simulated-{self.size}-{'near' if self.distance <= NEAR_METERS else 'far'}"
 
 
 def ensure_rooms(
@@ -146,9 +146,9 @@ def draw_room(rng: np.random.Generator, size: str, near: bool) -> SimulatedRoom:
     while True:
         x, y, z = (float(rng.uniform(*axis)) for axis in (ranges.length, ranges.width, ranges.height))
         t60 = float(rng.uniform(*ranges.t60))
-        corner, opposite = np.full(3, MIN_WALL_METRES), np.array([x, y, z]) - MIN_WALL_METRES
+        corner, opposite = np.full(3, MIN_WALL_METERS), np.array([x, y, z]) - MIN_WALL_METERS
         microphone = rng.uniform(corner, opposite)
-        distance = rng.uniform(*((0.3, NEAR_METRES) if near else ranges.far))
+        distance = rng.uniform(*((0.3, NEAR_METERS) if near else ranges.far))
         azimuth, elevation = rng.uniform(0, 2 * np.pi), rng.uniform(-0.3, 0.3)
         level = np.cos(elevation)
         direction = [level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)]

@@ -175,7 +175,7 @@ class ModelCoder:
         return self._remembered[key]
 
     def latents(self, wav: Wav, sample_rate: int) -> NDArray[np.float32]:
-        """Latents [D, T] of wav [L], before quantisation; the last frame as far as the sound fills it."""
+        """Latents [D, T] of wav [L], before quantization; the last frame as far as the sound fills it."""
         import torch
 
         from audiocodec.nn.streaming import StreamState

@@ -22,7 +22,7 @@ from audiocodec.evaluation.report.examples import examples, recoder
 from audiocodec.evaluation.report.markdown import write_markdown
 from audiocodec.evaluation.report.page import write_report
 from audiocodec.evaluation.rows import write_rows
-from audiocodec.evaluation.summary import summarise
+from audiocodec.evaluation.summary import summarize
 from audiocodec.storage import replacing
 from audiocodec.work import available_cpus
 
@@ -182,7 +182,7 @@ def write_results(
 ) -> None:
     """Write rows.parquet, rows.csv, summary.json, and the reports in `formats`."""
     write_rows(frame, folder)
-    summary = plain(summarise(frame))
+    summary = plain(summarize(frame))
     write_summary(folder, {"run": about, **summary})
     if "html" in formats:
         recode = recoder(benchmark.setup, benchmark.units)

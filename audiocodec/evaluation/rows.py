@@ -85,7 +85,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "usage", "float64", "", "Share of entries that appear in this file, mean of the stages.", "higher"
     ),
-    Column("quantization_error", "float64", "", "Energy lost by quantising, share of the latents'.", "lower"),
+    Column("quantization_error", "float64", "", "Energy lost by quantizing, share of the latents'.", "lower"),
     Column("flips_by_stage", "object", "", "token_flip_rate of each stage, a list."),
     Column("perplexity_by_stage", "object", "", "perplexity of each stage, a list."),
     Column("usage_by_stage", "object", "", "usage of each stage, a list."),

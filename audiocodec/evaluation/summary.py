@@ -55,7 +55,7 @@ PESQ_THRESHOLD = 2.0
 PESQ_DROP = 0.3
 
 
-def summarise(
+def summarize(
     rows: pd.DataFrame,
     *,
     resamples: int = RESAMPLES,

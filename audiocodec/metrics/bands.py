@@ -30,7 +30,7 @@ _LAGS = 1 + np.linspace(
 _FEWEST_FRAMES = 5
 _ACTIVE = 1e-3  # of the loudest moment's power, -30 dB
 _SILENCE = 1e-5  # added to envelopes: what lies under it does not count
-_SEGMENT_FRAMES = 10  # so lines are ten bins apart, and neighbours do not reach into each other
+_SEGMENT_FRAMES = 10  # so lines are ten bins apart, and neighbors do not reach into each other
 _FEWEST_SEGMENTS = 8  # each overlapping three others: half a second at 50 Hz
 _LINES = 8
 
@@ -59,7 +59,7 @@ def level_4_7khz(reference: Wav, estimate: Wav, sample_rate: int) -> float:
 def harmonicity_2_4khz(reference: Wav, estimate: Wav, sample_rate: int) -> float:
     """How well the estimate repeats from 2 to 4 kHz after one period of the reference's pitch; up to 1.
 
-    The mean over frames in which the reference is voiced (as `f0_error` finds them) of the normalised
+    The mean over frames in which the reference is voiced (as `f0_error` finds them) of the normalized
     correlation of 25 ms with what follows a period later, at the lag within 2 % of that period that fits
     best. Natural speech has about 0.35, noise, as the best of such lags is taken, about 0.12. Other rates
     are resampled to 16 kHz.
@@ -172,7 +172,7 @@ def _harmonicity(reference: Wav, estimate: Wav, sample_rate: int, low: float, hi
 def _correlations(
     band: NDArray[np.complex128], start: int, lags: NDArray[np.float64], center_hz: float
 ) -> NDArray[np.float64] | None:
-    """Normalised correlation of an analytic band [L] from `start` on at lags in samples, whole or not.
+    """Normalized correlation of an analytic band [L] from `start` on at lags in samples, whole or not.
 
     None where it has nothing. A part of a sample turns the phase at the center of the band, which is near
     enough for half a sample.

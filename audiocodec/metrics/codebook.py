@@ -79,10 +79,10 @@ def token_flip_rate(reference: NDArray[np.integer], estimate: NDArray[np.integer
 
 
 def quantization_error(latents: NDArray[np.floating], quantized: NDArray[np.floating]) -> float:
-    """Share of the energy of latents [..., D, T] that quantisation loses, means of the D dimensions removed.
+    """Share of the energy of latents [..., D, T] that quantization loses, means of the D dimensions removed.
 
-    Normalised mean squared error: 0 is lossless, 1 is as good as the mean alone. In dB of signal to
-    quantisation noise it is -10 log10 of this.
+    Normalized mean squared error: 0 is lossless, 1 is as good as the mean alone. In dB of signal to
+    quantization noise it is -10 log10 of this.
 
     Raises:
         MetricError: shapes differ, nothing there, not finite, or the latents never change.

@@ -54,7 +54,7 @@ class Metric:
         needs: "none" for a score that listens to the estimate alone; its reference may be None.
         modules: what has to be there beyond what comes with this package, as Python imports it.
         install: what pip takes to bring them.
-        setting: what else the score depends on, such as which recogniser listens; empty when nothing does.
+        setting: what else the score depends on, such as which recognizer listens; empty when nothing does.
     """
 
     name: str
@@ -135,7 +135,7 @@ METRICS: dict[str, Metric] = {
         Metric("speaker_similarity", speaker_similarity, "", "higher", "reference", _SPEAKER, SPEAKER),
     )
 }
-"""The word error rate joins them through `audiocodec.metrics.words`, as it needs a speech recogniser."""
+"""The word error rate joins them through `audiocodec.metrics.words`, as it needs a speech recognizer."""
 
 _MEL_DISTANCES = ("mel_distance", "multi_resolution_mel_distance")
 _STFT_DISTANCES = ("log_spectral_distance", "multi_resolution_stft_distance")

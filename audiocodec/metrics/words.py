@@ -1,4 +1,4 @@
-"""Can a machine still read what was said: the word error rate of a speech recogniser of your choice."""
+"""Can a machine still read what was said: the word error rate of a speech recognizer of your choice."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ def _score(transcribe: Transcribe, reference: Wav, estimate: Wav, sample_rate: i
     return word_error_rate(said, transcribe(heard.astype(np.float32), sample_rate))
 
 
-def _without_recogniser(reference: Any, estimate: Wav, sample_rate: int) -> float:
-    raise MetricError("the word error rate needs a recogniser: make it with word_error_metric")
+def _without_recognizer(reference: Any, estimate: Wav, sample_rate: int) -> float:
+    raise MetricError("the word error rate needs a recognizer: make it with word_error_metric")
 
 
 WORD_ERROR_RATE = Metric(
-    "word_error_rate", _without_recogniser, "", "lower", modules=("jiwer",), install="jiwer"
+    "word_error_rate", _without_recognizer, "", "lower", modules=("jiwer",), install="jiwer"
 )
-"""What tables know of the score, whoever recognises."""
+"""What tables know of the score, whoever recognizes."""
 
 
 @lru_cache(maxsize=8)  # one reference is scored at every bitrate

@@ -76,8 +76,8 @@ class BlockWeights(NamedTuple):
     Attributes:
         kernel: [C, 1, K], of the depthwise convolution.
         kernel_bias: [C].
-        scale: [C], of the normalisation.
-        shift: [C], of the normalisation.
+        scale: [C], of the normalization.
+        shift: [C], of the normalization.
         expand: [H, C].
         expand_bias: [H].
         project: [C, H].
@@ -97,7 +97,7 @@ class BlockWeights(NamedTuple):
 
 
 def train_block(x: Tensor, weights: BlockWeights, dilation: int, eps: float) -> Tensor:
-    """[B, C, T] -> [B, C, T], frames before the first one being zero; `eps` is that of the normalisation."""
+    """[B, C, T] -> [B, C, T], frames before the first one being zero; `eps` is that of the normalization."""
     kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
     return _Block.apply(x.transpose(1, 2), dilation, eps, kind, *weights).transpose(1, 2)
 

@@ -17,7 +17,7 @@ from audiocodec.nn.spectra import spectrum
 WINDOW_SECONDS = 0.0256
 """Hann windows, overlapping by half."""
 BANDS, LOWEST_HZ = 15, 150.0
-"""Third-octave bands, and the centre of the first; the last one ends at 4.3 kHz."""
+"""Third-octave bands, and the center of the first; the last one ends at 4.3 kHz."""
 STRETCH = 30
 """Frames over which an envelope is compared: 0.4 s, as long as the slowest modulation that matters."""
 CLIP = 1 + 10 ** (15 / 20)
@@ -47,8 +47,8 @@ class IntelligibilityLoss(nn.Module):
         padding = length - 2 * self.hop
         window = F.pad(torch.hann_window(2 * self.hop), (padding // 2, padding - padding // 2))
         hz = torch.arange(length // 2 + 1) * sample_rate / length
-        centres = LOWEST_HZ * 2 ** (torch.arange(BANDS) / 3)
-        bank = (hz[:, None] >= centres * 2 ** (-1 / 6)) & (hz[:, None] < centres * 2 ** (1 / 6))
+        centers = LOWEST_HZ * 2 ** (torch.arange(BANDS) / 3)
+        bank = (hz[:, None] >= centers * 2 ** (-1 / 6)) & (hz[:, None] < centers * 2 ** (1 / 6))
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("bank", bank.float(), persistent=False)
 
@@ -84,5 +84,5 @@ def _stretches(envelopes: Tensor) -> Tensor:
 
 def _standard(envelopes: Tensor) -> Tensor:
     """Mean 0 and length 1 along the last dimension."""
-    centred = envelopes - envelopes.mean(dim=-1, keepdim=True)
-    return centred / (centred.square().sum(dim=-1, keepdim=True) + 1e-6).sqrt()
+    centered = envelopes - envelopes.mean(dim=-1, keepdim=True)
+    return centered / (centered.square().sum(dim=-1, keepdim=True) + 1e-6).sqrt()

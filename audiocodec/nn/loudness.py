@@ -25,7 +25,7 @@ LEVEL = 1.13e7 * GAIN
 QUIET = 1e-7
 """Power, -70 dB of full scale, below which they are not: the gradient grows as signals get quieter."""
 BAND_GROWTH = 1.0132
-"""Ratio of the widths, in Bark, of two neighbouring bands: 49 bands up to 8 kHz, 42 up to 4 kHz."""
+"""Ratio of the widths, in Bark, of two neighboring bands: 49 bands up to 8 kHz, 42 up to 4 kHz."""
 FIRST_BAND = 0.318
 """Width in Bark of the first whole band."""
 ZWICKER_POWER = 0.23
@@ -67,10 +67,10 @@ class LoudnessLoss(nn.Module):
         self.sample_rate, self.length = sample_rate, 2 * round(WINDOW_SECONDS * sample_rate / 2)
         frequencies = torch.arange(self.length // 2 + 1, dtype=torch.float64) * sample_rate / self.length
         edges = band_edges(min(8000.0, sample_rate / 2))
-        centres = 0.5 * (edges[1:] + edges[:-1])
-        threshold = 10 ** (0.1 * hearing_threshold_db(centres))
+        centers = 0.5 * (edges[1:] + edges[:-1])
+        threshold = 10 ** (0.1 * hearing_threshold_db(centers))
         # Louder growth below 4 Bark, P.862 10.2.8.
-        exponent = ZWICKER_POWER * (6 / (centres + 2)).clamp(1.0, 2.0) ** 0.15
+        exponent = ZWICKER_POWER * (6 / (centers + 2)).clamp(1.0, 2.0) ** 0.15
         window = torch.hann_window(self.length, dtype=torch.float64)
         tables = {
             "window": window / window.square().sum().sqrt(),
@@ -131,7 +131,7 @@ class LoudnessLoss(nn.Module):
         ]
 
     def _compensate_filtering(self, degraded: Tensor, original: Tensor) -> Tensor:
-        """The original with the degraded's long-term spectrum, within 20 dB: colour is minded little."""
+        """The original with the degraded's long-term spectrum, within 20 dB: color is minded little."""
         audible = 100 * self.threshold
         loud = (original * (original > audible)).sum(dim=-1, keepdim=True) > 1e7
         means = [(power * (power > audible) * loud).mean(dim=1) for power in (degraded, original)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from audiocodec.nn.streaming import StreamState
 
 Stages = int | Tensor | None
-"""Quantisers behind the latents: for all, [B] for each example, or None for as many as there are."""
+"""Quantizers behind the latents: for all, [B] for each example, or None for as many as there are."""
 
 TABLE_FRAMES = 1024
 """Frames after which the phases come again: 10 s at 100 a second."""
@@ -31,7 +31,7 @@ TABLE_FRAMES = 1024
 class PhaseNoise(nn.Module):
     """Spectra [B, T, F] with a share of random phase: S * (sqrt(1 - M^2) + G * M * exp(i theta)).
 
-    The mix M rises from 0 to 1 around a crossover; the gain G grows with the number of quantisers, as it
+    The mix M rises from 0 to 1 around a crossover; the gain G grows with the number of quantizers, as it
     makes up for how much smaller than the original an uncertain prediction is. While a model learns, theta
     is drawn anew; else it comes from a fixed table by frame, whose place a stream remembers, so that blocks
     give the samples of the whole.
@@ -44,7 +44,7 @@ class PhaseNoise(nn.Module):
     def __init__(self, bins: int, gains: Sequence[float], crossover: float, slope: float) -> None:
         """For spectra of `bins` up to half the sample rate, of which `crossover` and `slope` are shares.
 
-        `gains` is by number of quantisers.
+        `gains` is by number of quantizers.
         """
         super().__init__()
         share = torch.arange(bins) / (bins - 1)
@@ -54,7 +54,7 @@ class PhaseNoise(nn.Module):
         self.register_buffer("phases", phase_table(TABLE_FRAMES, bins), persistent=False)
 
     def forward(self, spectrum: Tensor, state: StreamState | None = None, stages: Stages = None) -> Tensor:
-        """Complex [B, T, F] -> [B, T, F]; `stages` is the number of quantisers behind it."""
+        """Complex [B, T, F] -> [B, T, F]; `stages` is the number of quantizers behind it."""
         size = self.mix * self.gains[self._row(stages)].reshape(-1, 1, 1)
         random = torch.polar(size.expand(spectrum.shape), self._angles(spectrum, state))
         return spectrum * (random + (1 - self.mix.square()).sqrt())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST_NOISY = 8192
 """Samples of the longest window with random phase, whose table grows with it: a file may claim any length."""
-ANALYSED_AT_ONCE = 16
+ANALYZED_AT_ONCE = 16
 """Examples whose spectra are held at a time when a linear codec is fitted."""
 
 
@@ -50,7 +50,7 @@ class SpectralConfig:
         decoder_blocks: number of the decoder's blocks.
         kernel_size: frames seen by each block.
         expansion: hidden width of a block in units of its channels.
-        noise_gains: of random phase, by number of quantisers; none for no random phase. See `PhaseNoise`.
+        noise_gains: of random phase, by number of quantizers; none for no random phase. See `PhaseNoise`.
         noise_crossover: frequency in units of half the sample rate at which half the phase is random.
         noise_slope: how gradually it becomes so, in the same units.
     """
@@ -259,7 +259,7 @@ class SpectralDecoder(nn.Module):
     ) -> Tensor:
         """[B, D, T] -> [renderings * B, 1, T * hop_length], lagging by `SpectralConfig.delay` samples.
 
-        `stages` says how many quantisers the latents come from. Each rendering has other random phases while
+        `stages` says how many quantizers the latents come from. Each rendering has other random phases while
         the model learns; the batch is repeated as a whole.
         """
         x = self.project_in(quantized.transpose(1, 2)).transpose(1, 2)
@@ -305,7 +305,7 @@ def start_linear(encoder: SpectralEncoder, decoder: SpectralDecoder, wav: Tensor
 def _principal_components(analysis: Analysis, wav: Tensor) -> tuple[Tensor, Tensor]:
     """Components [F, F], one a row, and variances [F] of the frames of `wav` [B, 1, L], largest first."""
     moment, frames = torch.zeros(()), 0
-    for part in wav.split(ANALYSED_AT_ONCE):
+    for part in wav.split(ANALYZED_AT_ONCE):
         features = analysis(part).transpose(1, 2).flatten(0, 1)
         moment = features.t() @ features + moment.to(features)
         frames += features.shape[0]

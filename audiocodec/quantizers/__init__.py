@@ -1,4 +1,4 @@
-"""Latents to codes: one quantisation method a file, all behind the contract of `base`. Knows no audio."""
+"""Latents to codes: one quantization method a file, all behind the contract of `base`. Knows no audio."""
 
 from audiocodec.quantizers.base import Quantizer, QuantizerOutput
 from audiocodec.quantizers.build import build_method, build_stack

@@ -20,7 +20,7 @@ class AffineVectorQuantizer(VectorQuantizer):
 
     `affine_rate` multiplies how fast both learn. With `statistics` running means and variances of latents,
     and those of the raw entries, set scale and shift first, and what is learned adds to them. The paper's
-    synchronised update is `Parts(estimator="modified", code_share=...)`. Loading a codebook takes scale and
+    synchronized update is `Parts(estimator="modified", code_share=...)`. Loading a codebook takes scale and
     shift out of use.
     """
 
@@ -93,9 +93,9 @@ class AffineVectorQuantizer(VectorQuantizer):
         self.baked.fill_(True)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Start the raw entries from k-means on latents [B, D, T], scale and shift from the identity."""
-        super().initialise(latents)
+        super().initialize(latents)
         self.baked.fill_(False)
         self.scale.zero_()
         self.shift.zero_()

@@ -1,4 +1,4 @@
-"""The contract between latents and codes that every quantisation method keeps."""
+"""The contract between latents and codes that every quantization method keeps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QuantizerOutput:
-    """What a quantiser returns in training.
+    """What a quantizer returns in training.
 
     Attributes:
         quantized: [B, D, T], gradient passes to the latents.
@@ -55,9 +55,9 @@ class Quantizer(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T], passing a gradient; in training mode codebooks may learn.
+        """Quantize latents [B, D, T], passing a gradient; in training mode codebooks may learn.
 
-        A tensor [B] of legal numbers gives each example its own: quantiser dropout per example, as in DAC.
+        A tensor [B] of legal numbers gives each example its own: quantizer dropout per example, as in DAC.
         """
 
     @abstractmethod
@@ -68,7 +68,7 @@ class Quantizer(nn.Module, ABC):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [B, N, T] -> quantized [B, D, T]; the number of rows says how many were used."""
 
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Fit starting codebooks to sample latents [B, D, T]; methods that need no start do nothing."""
 
     def codebooks(self) -> dict[str, Tensor]:
@@ -94,7 +94,7 @@ class Quantizer(nn.Module, ABC):
         """
         mine = self.codebooks()
         if set(mine) != set(codebooks):
-            raise InputError(f"codebooks are named {sorted(codebooks)}; this quantiser has {sorted(mine)}")
+            raise InputError(f"codebooks are named {sorted(codebooks)}; this quantizer has {sorted(mine)}")
         for name, codebook in codebooks.items():
             if codebook.shape != mine[name].shape:
                 raise InputError(f"codebook {name} is {tuple(codebook.shape)}, not {tuple(mine[name].shape)}")

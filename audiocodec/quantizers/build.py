@@ -1,4 +1,4 @@
-"""Quantisers from the plain values of a recipe: a method's name, sizes, and flat options."""
+"""Quantizers from the plain values of a recipe: a method's name, sizes, and flat options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Option = float | int | str | bool
 
 
 def build_method(dim: int, method: str, codebook_size: int, options: Mapping[str, Option]) -> Quantizer:
-    """Build one quantiser; an option goes to the constructor or to the group of options that has it.
+    """Build one quantizer; an option goes to the constructor or to the group of options that has it.
 
     Raises:
         ConfigError: the method or an option is unknown, or a value has a wrong type or range.

@@ -18,7 +18,7 @@ CHUNK_ELEMENTS = 1 << 22
 """Distances held at a time: 16 MB in single precision, whatever the number of vectors."""
 
 BLOCK = 32
-"""Neighbours in a row among which `least` looks for an index."""
+"""Neighbors in a row among which `least` looks for an index."""
 
 
 def check_size(dim: int, codebook_size: int) -> None:

@@ -65,7 +65,7 @@ class CodebookQuantizer(Quantizer):
         """The codebook [K, D] in use, with gradient where it learns by gradient."""
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T]; in training mode the codebook may take a step."""
+        """Quantize latents [B, D, T]; in training mode the codebook may take a step."""
         self.check_prefix(num_quantizers)
         self.check_latents(latents)
         with torch.autocast(latents.device.type, enabled=False):
@@ -109,7 +109,7 @@ class CodebookQuantizer(Quantizer):
         return from_rows(rows, codes)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Start the codebook from k-means on latents [B, D, T] of all ranks."""
         self.check_latents(latents)
         vectors = gather_rows(self.inward(to_rows(latents)))

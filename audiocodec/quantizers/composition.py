@@ -1,4 +1,4 @@
-"""What stacks and products of quantisers share: rows of codes end to end, codebooks named by stage."""
+"""What stacks and products of quantizers share: rows of codes end to end, codebooks named by stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Composition(Quantizer):
-    """Several quantisers as one; a member may itself be a composition."""
+    """Several quantizers as one; a member may itself be a composition."""
 
     def __init__(self, stages: Sequence[Quantizer]) -> None:
         """Compose `stages`, their rows of codes one after another.
@@ -51,7 +51,7 @@ class Composition(Quantizer):
             )
 
     def spans(self) -> Iterator[tuple[int, int, Quantizer]]:
-        """First row, row after the last, and quantiser of each stage."""
+        """First row, row after the last, and quantizer of each stage."""
         first = 0
         for stage in self.stages:
             assert isinstance(stage, Quantizer)

@@ -73,7 +73,7 @@ class EMAVectorQuantizer(CodebookQuantizer):
     def before(self, vectors: Tensor) -> None:
         """Start from k-means where nobody did before the first training step."""
         if self._steps_taken() == 0:
-            self.initialise(vectors.t()[None])
+            self.initialize(vectors.t()[None])
 
     @torch.no_grad()
     def after(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Gradient estimators: how a gradient passes a quantiser, whose own derivative is zero almost everywhere.
+"""Gradient estimators: how a gradient passes a quantizer, whose own derivative is zero almost everywhere.
 
 All take vectors [..., D] and their codes' entries [..., D], give exactly the entries forward, and differ
 backward.
@@ -43,7 +43,7 @@ def rotation(vectors: Tensor, quantized: Tensor, eps: float = 1e-6) -> Tensor:
     return with_gradient_of(quantized, scale * turned)
 
 
-def synchronised(vectors: Tensor, quantized: Tensor, share: float) -> Tensor:
+def synchronized(vectors: Tensor, quantized: Tensor, share: float) -> Tensor:
     """Straight-through that also gives each chosen entry `share` of the gradient, to move with the encoder.
 
     Huh et al. 2023, https://arxiv.org/abs/2305.08842, equation 21. With share = 2 * codebook_weight / numel

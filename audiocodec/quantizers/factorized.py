@@ -68,7 +68,7 @@ class FactorizedVectorQuantizer(VectorQuantizer):
         return F.normalize(vectors, dim=1)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Start from principal components of latents [B, D, T], k-means there, least squares back."""
         self.check_latents(latents)
         vectors = gather_rows(to_rows(latents))

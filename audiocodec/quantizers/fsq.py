@@ -1,4 +1,4 @@
-"""Finite scalar quantisation, rounding of few channels: https://arxiv.org/abs/2309.15505, section 3.1."""
+"""Finite scalar quantization, rounding of few channels: https://arxiv.org/abs/2309.15505, section 3.1."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FiniteScalarQuantizer(Quantizer):
         self.projection = Projection(dim, len(chosen)) if dim != len(chosen) else None
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T]."""
+        """Quantize latents [B, D, T]."""
         self.check_prefix(num_quantizers)
         self.check_latents(latents)
         with torch.autocast(latents.device.type, enabled=False):
@@ -80,7 +80,7 @@ class FiniteScalarQuantizer(Quantizer):
             return from_rows(self._outward((digits - self.levels // 2).float()), codes)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Start the projection from principal components of latents [B, D, T], and least squares back."""
         self.check_latents(latents)
         vectors = gather_rows(to_rows(latents))

@@ -1,4 +1,4 @@
-"""Gumbel-softmax quantiser, entries drawn by learned logits: dVAE, https://arxiv.org/abs/2102.12092."""
+"""Gumbel-softmax quantizer, entries drawn by learned logits: dVAE, https://arxiv.org/abs/2102.12092."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class GumbelQuantizer(Quantizer):
         return first * (last / first) ** min(1.0, int(self.steps) / max(steps, 1))
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T]."""
+        """Quantize latents [B, D, T]."""
         self.check_prefix(num_quantizers)
         self.check_latents(latents)
         with torch.autocast(latents.device.type, enabled=False):
@@ -167,7 +167,7 @@ class GumbelQuantizer(Quantizer):
         return F.embedding(codes[:, 0], self.codebook).transpose(1, 2)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Start from k-means, with logits -|z - c|^2 in units of the mean error."""
         self.check_latents(latents)
         vectors = gather_rows(to_rows(latents))

@@ -1,4 +1,4 @@
-"""A quantiser between an affine map of its latents and the inverse: what an environment adds to codebooks."""
+"""A quantizer between an affine map of its latents and the inverse: what an environment adds to codebooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCALE, SHIFT = "map.scale", "map.shift"
 
 
 class LatentMap(Quantizer):
-    """Codes (z - shift) / scale by the quantiser inside, and takes what comes out back by scale * q + shift.
+    """Codes (z - shift) / scale by the quantizer inside, and takes what comes out back by scale * q + shift.
 
     Scale and shift [D] count as codebooks, so that they are named, kept and sent with them.
     """
@@ -41,7 +41,7 @@ class LatentMap(Quantizer):
         return self.inner.strides
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T]; terms of the loss are those of the mapped ones."""
+        """Quantize latents [B, D, T]; terms of the loss are those of the mapped ones."""
         self.check_latents(latents)
         output = self.inner(self._there(latents), num_quantizers)
         return replace(output, quantized=self._back(output.quantized).to(latents.dtype))
@@ -56,13 +56,13 @@ class LatentMap(Quantizer):
         return self._back(self.inner.decode(codes))
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Fit starting codebooks inside to latents [B, D, T] as they come through the map."""
         self.check_latents(latents)
-        self.inner.initialise(self._there(latents))
+        self.inner.initialize(self._there(latents))
 
     def codebooks(self) -> dict[str, Tensor]:
-        """Codebooks of the quantiser inside, and the map."""
+        """Codebooks of the quantizer inside, and the map."""
         return {**self.inner.codebooks(), SCALE: self.scale, SHIFT: self.shift}
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Numbers of levels per channel for scalar quantisers of a wanted codebook size."""
+"""Numbers of levels per channel for scalar quantizers of a wanted codebook size."""
 
 from __future__ import annotations
 

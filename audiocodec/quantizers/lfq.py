@@ -1,4 +1,4 @@
-"""Lookup-free quantisation, signs of few channels: Yu et al. 2023, https://arxiv.org/abs/2310.05737."""
+"""Lookup-free quantization, signs of few channels: Yu et al. 2023, https://arxiv.org/abs/2310.05737."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class LookupFreeQuantizer(Quantizer):
         self.passes_identity = self.projection is None and not spherical
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T]."""
+        """Quantize latents [B, D, T]."""
         self.check_prefix(num_quantizers)
         self.check_latents(latents)
         with torch.autocast(latents.device.type, enabled=False):
@@ -110,7 +110,7 @@ class LookupFreeQuantizer(Quantizer):
             return from_rows(self._outward(self._entries(positive)), codes)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Start the projection from principal components of latents [B, D, T], and least squares back."""
         self.check_latents(latents)
         vectors = gather_rows(to_rows(latents))

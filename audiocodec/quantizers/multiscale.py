@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StridedQuantizer(Quantizer):
-    """A quantiser for averages over `stride` frames; codes stay rectangular, each repeated for its frames.
+    """A quantizer for averages over `stride` frames; codes stay rectangular, each repeated for its frames.
 
     The last average is over what frames are left. In pieces, encode multiples of `stride` frames.
     """
@@ -41,7 +41,7 @@ class StridedQuantizer(Quantizer):
         return tuple(self.stride * stride for stride in self.inner.strides)
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T]."""
+        """Quantize latents [B, D, T]."""
         self.check_latents(latents)
         start, frames = latents.float(), latents.shape[2]
         average = self._average(start)
@@ -64,17 +64,17 @@ class StridedQuantizer(Quantizer):
         self.check_codes(codes)
         return self._repeat(self.inner.decode(codes[:, :, :: self.stride]), codes.shape[2])
 
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Fit to averages of latents [B, D, T]."""
         self.check_latents(latents)
-        self.inner.initialise(self._average(latents.float()))
+        self.inner.initialize(self._average(latents.float()))
 
     def codebooks(self) -> dict[str, Tensor]:
-        """Codebooks of the quantiser inside."""
+        """Codebooks of the quantizer inside."""
         return self.inner.codebooks()
 
     def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
-        """Replace the codebooks of the quantiser inside."""
+        """Replace the codebooks of the quantizer inside."""
         self.inner.load_codebooks(codebooks)
 
     def _average(self, latents: Tensor) -> Tensor:

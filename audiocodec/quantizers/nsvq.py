@@ -65,9 +65,9 @@ class Pull(NamedTuple):
 
     Attributes:
         weights: [K], of w_ik.
-        moments: [K, D], of w_ik (z_i - centre).
-        squares: [], of w_ik |z_i - centre|^2 over entries too.
-        centre: [D], mean of the vectors; small numbers lose no digits to a common offset.
+        moments: [K, D], of w_ik (z_i - center).
+        squares: [], of w_ik |z_i - center|^2 over entries too.
+        center: [D], mean of the vectors; small numbers lose no digits to a common offset.
         indices: [N], of the entries chosen.
         matrix: the weights [N, K], where one chunk holds them all; else None.
     """
@@ -75,7 +75,7 @@ class Pull(NamedTuple):
     weights: Tensor
     moments: Tensor
     squares: Tensor
-    centre: Tensor
+    center: Tensor
     indices: Tensor
     matrix: Tensor | None
 
@@ -161,7 +161,7 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
         if not self.training or not vectors.shape[0]:
             return super().select(vectors, codebook)
         sampled = super().select(vectors, codebook) if self.samples_now() else None
-        rows, tau, centre = chunk_rows(codebook.shape[0]), self.tau(), vectors.mean(dim=0)
+        rows, tau, center = chunk_rows(codebook.shape[0]), self.tau(), vectors.mean(dim=0)
         total, moments = vectors.new_zeros(codebook.shape[0]), torch.zeros_like(codebook)
         squares, weight, parts = vectors.new_zeros(()), None, list[Tensor]()
         for start in range(0, vectors.shape[0], rows):
@@ -170,10 +170,10 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
             parts.append(half.argmin(dim=1) if sampled is None else sampled[start : start + rows])
             weight = self.kernel.weights_of_scores(half, chunk, tau).scatter_(1, parts[-1][:, None], 0.0)
             total += weight.sum(dim=0)
-            moments.addmm_(weight.t(), chunk - centre)
-            squares += (weight.sum(dim=1) * (chunk - centre).square().sum(dim=1)).sum()
+            moments.addmm_(weight.t(), chunk - center)
+            squares += (weight.sum(dim=1) * (chunk - center).square().sum(dim=1)).sum()
         indices = torch.cat(parts)
-        self._pull = Pull(total, moments, squares, centre, indices, weight if len(parts) == 1 else None)
+        self._pull = Pull(total, moments, squares, center, indices, weight if len(parts) == 1 else None)
         return indices
 
     def codebook_terms(self, vectors: Tensor, chosen: Tensor, indices: Tensor, codebook: Tensor) -> Terms:
@@ -185,8 +185,8 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
 
     def _kernel_loss(self, pull: Pull, codebook: Tensor, vectors: Tensor) -> Tensor:
         # sum_i w_ik |z_i - c_k|^2 = W_k |c_k|^2 - 2 c_k . S_k + constant
-        centred = codebook - pull.centre
-        total = (pull.weights * centred.square().sum(dim=1)).sum() - 2 * (centred * pull.moments).sum()
+        centered = codebook - pull.center
+        total = (pull.weights * centered.square().sum(dim=1)).sum() - 2 * (centered * pull.moments).sum()
         return (total + pull.squares) / vectors.numel()
 
     def pass_gradient(self, vectors: Tensor, chosen: Tensor, codebook: Tensor) -> Tensor:

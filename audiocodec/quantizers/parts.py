@@ -1,4 +1,4 @@
-"""Choices that any method with a codebook takes: estimator, sampling, dead codes, regularisers."""
+"""Choices that any method with a codebook takes: estimator, sampling, dead codes, regularizers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from audiocodec.errors import ConfigError
 from audiocodec.quantizers.dead_codes import DeadCodePolicy
-from audiocodec.quantizers.estimators import rotation, straight_through, synchronised
+from audiocodec.quantizers.estimators import rotation, straight_through, synchronized
 from audiocodec.quantizers.regularizers import cosine_penalty, orthogonality, uniform_use
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ Estimator = Literal["straight_through", "rotation", "modified"]
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts of a quantiser that are independent of its method.
+    """Parts of a quantizer that are independent of its method.
 
     Attributes:
         estimator: how the gradient passes; "modified" also gives the chosen entry a share of it.
@@ -70,11 +70,11 @@ class Parts:
             # The factor in the gradient of the mean squared codebook loss: entries step as far as the latents
             # do.
             share = self.code_share or 2 * codebook_weight / max(vectors.numel(), 1)
-            return synchronised(vectors, chosen, share)
+            return synchronized(vectors, chosen, share)
         return straight_through(vectors, chosen)
 
     def penalties(self, vectors: Tensor, chosen: Tensor, codebook: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """Weights and values of the regularisers in use, by name."""
+        """Weights and values of the regularizers in use, by name."""
         terms: dict[str, tuple[float, Tensor]] = {}
         if self.orthogonality_weight:
             terms["orthogonality"] = (self.orthogonality_weight, orthogonality(codebook))

@@ -1,4 +1,4 @@
-"""Product quantisation: parts of the latent vector are coded apart. Jegou et al. 2011, https://doi.org/10.1109/TPAMI.2010.57."""
+"""Product quantization: parts of the latent vector are coded apart. Jegou et al. 2011, https://doi.org/10.1109/TPAMI.2010.57."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ProductQuantizer(Composition):
-    """Groups of channels, a quantiser for each; the only prefix is all rows."""
+    """Groups of channels, a quantizer for each; the only prefix is all rows."""
 
     def __init__(self, stages: Sequence[Quantizer]) -> None:
         """Give each of `stages` its own channels, as many as it is wide, in order."""
@@ -28,7 +28,7 @@ class ProductQuantizer(Composition):
 
     @classmethod
     def split(cls, dim: int, groups: int, make: Callable[[int], Quantizer]) -> ProductQuantizer:
-        """Split `dim` channels into `groups` equal ones, each quantised by a `make(dim // groups)`.
+        """Split `dim` channels into `groups` equal ones, each quantized by a `make(dim // groups)`.
 
         Raises:
             ConfigError: `groups` does not divide `dim`.
@@ -39,7 +39,7 @@ class ProductQuantizer(Composition):
         return cls([make(dim // groups) for _ in range(groups)])
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T] group by group."""
+        """Quantize latents [B, D, T] group by group."""
         self.check_prefix(num_quantizers)
         self.check_latents(latents)
         outputs = [stage(part) for part, stage in self._parts(latents)]
@@ -63,11 +63,11 @@ class ProductQuantizer(Composition):
         return torch.cat([stage.decode(codes[:, first:last]) for first, last, stage in self.spans()], dim=1)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Fit each group to its channels of latents [B, D, T]."""
         self.check_latents(latents)
         for part, stage in self._parts(latents):
-            stage.initialise(part)
+            stage.initialize(part)
 
     def _parts(self, latents: Tensor) -> list[tuple[Tensor, Quantizer]]:
         stages = [stage for _, _, stage in self.spans()]

@@ -1,4 +1,4 @@
-"""Linear maps between latents and a narrow space in which a method quantises."""
+"""Linear maps between latents and a narrow space in which a method quantizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Projection(nn.Module):
     """A map into a narrow space and one back; at first an orthogonal projection, or fitted to data."""
 
     def __init__(self, dim: int, inner_dim: int, *, weight_norm: bool = False) -> None:
-        """Maps between `dim` and `inner_dim` channels; DAC uses weight normalisation."""
+        """Maps between `dim` and `inner_dim` channels; DAC uses weight normalization."""
         super().__init__()
         self.into, self.back = nn.Linear(dim, inner_dim), nn.Linear(inner_dim, dim)
         basis = nn.init.orthogonal_(torch.empty(dim, inner_dim))
@@ -47,8 +47,8 @@ class Projection(nn.Module):
 def principal_axes(vectors: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean [D], `count` (or D) axes [D, count] of largest variance, and the deviations [count] along them."""
     mean = vectors.mean(dim=0)
-    centred = (vectors - mean).double()
-    variances, axes = torch.linalg.eigh(centred.t() @ centred / max(vectors.shape[0] - 1, 1))
+    centered = (vectors - mean).double()
+    variances, axes = torch.linalg.eigh(centered.t() @ centered / max(vectors.shape[0] - 1, 1))
     count = min(count, vectors.shape[1])
     deviation = variances.flip(0)[:count].clamp(min=1e-12).sqrt()
     return mean, axes.flip(1)[:, :count].to(vectors), deviation.to(vectors)

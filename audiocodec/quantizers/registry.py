@@ -1,4 +1,4 @@
-"""The names by which recipes ask for a quantisation method."""
+"""The names by which recipes ask for a quantization method."""
 
 from audiocodec.quantizers.affine import AffineVectorQuantizer
 from audiocodec.quantizers.base import Quantizer

@@ -25,7 +25,7 @@ def orthogonality(codebook: Tensor) -> Tensor:
 def cosine_penalty(vectors: Tensor, quantized: Tensor) -> Tensor:
     """Mean of 1 - cos between vectors [N, D] and their entries; pulls both into one direction.
 
-    Yu et al. 2021, https://arxiv.org/abs/2110.04627, as a penalty instead of a normalisation.
+    Yu et al. 2021, https://arxiv.org/abs/2110.04627, as a penalty instead of a normalization.
     """
     return (1 - F.cosine_similarity(vectors, quantized, dim=-1)).sum() / max(vectors.shape[0], 1)
 

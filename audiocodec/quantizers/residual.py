@@ -1,4 +1,4 @@
-"""Residual quantisation: each stage codes what the stages before it left over.
+"""Residual quantization: each stage codes what the stages before it left over.
 
 SoundStream, https://arxiv.org/abs/2107.03312, algorithm 1.
 """
@@ -28,7 +28,7 @@ MAX_SEARCH_WIDTH = 64
 
 
 class ResidualQuantizer(Composition):
-    """A stack of quantisers of one width; any prefix that ends at a stage is a legal, coarser description."""
+    """A stack of quantizers of one width; any prefix that ends at a stage is a legal, coarser description."""
 
     def __init__(self, stages: Sequence[Quantizer], search_width: int = 1) -> None:
         """Compose `stages`, coarsest first.
@@ -56,7 +56,7 @@ class ResidualQuantizer(Composition):
                     part.stages_after = stages_after
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T] with the first `num_quantizers` rows.
+        """Quantize latents [B, D, T] with the first `num_quantizers` rows.
 
         A tensor [B] of such numbers gives each example its own; the rows of the largest are returned, and
         `quantized` and `loss` leave out what an example does not use.
@@ -126,15 +126,15 @@ class ResidualQuantizer(Composition):
         return total
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Fit each stage in turn to what the stages before it leave of latents [B, D, T]."""
         residual = latents.float()
         for _, _, stage in self.spans():
-            stage.initialise(residual)
+            stage.initialize(residual)
             residual = residual - stage.decode(stage.encode(residual))
 
     def _forward_searched(self, latents: Tensor, num_quantizers: int | None) -> QuantizerOutput:
-        """What `encode` and `decode` give, in evaluation; the loss is the plain quantisation error."""
+        """What `encode` and `decode` give, in evaluation; the loss is the plain quantization error."""
         codes = self.encode(latents.detach(), num_quantizers)
         quantized = self.decode(codes).to(latents.dtype)
         loss = mean_square(latents.float() - quantized.float())

@@ -1,4 +1,4 @@
-"""Residual finite scalar quantisation: each stage rounds what is left, on a grid (L - 1) times finer.
+"""Residual finite scalar quantization: each stage rounds what is left, on a grid (L - 1) times finer.
 
 The stack of vector-quantize-pytorch (ResidualFSQ) with the rounding of https://arxiv.org/abs/2411.19842,
 section 3.2.
@@ -28,7 +28,7 @@ from audiocodec.quantizers.ranks import gather_rows, max_over_ranks, sum_over_ra
 
 
 class ResidualFiniteScalarQuantizer(Quantizer):
-    """A whole stack of scalar quantisers behind one projection; any number of stages is a legal prefix.
+    """A whole stack of scalar quantizers behind one projection; any number of stages is a legal prefix.
 
     Channels are bounded once to +-c, c = 1 + 1/(L - 1). Stage i rounds clamp(r (L - 1)^i, -1, 1) to the L
     levels from -1 to 1, which leaves at most 1/(L - 1) of a stage's range for the next. No codebook, no loss.
@@ -57,7 +57,7 @@ class ResidualFiniteScalarQuantizer(Quantizer):
         self.projection = Projection(dim, len(chosen)) if dim != len(chosen) else None
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantise latents [B, D, T] with the first `num_quantizers` stages, a number or one an example."""
+        """Quantize latents [B, D, T] with the first `num_quantizers` stages, a number or one an example."""
         self.check_latents(latents)
         if isinstance(num_quantizers, Tensor):
             for count in num_quantizers.unique().tolist():
@@ -104,7 +104,7 @@ class ResidualFiniteScalarQuantizer(Quantizer):
             return from_rows(self._outward(self._sum(grids)), codes)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Start the projection from principal components of latents [B, D, T], and least squares back."""
         self.check_latents(latents)
         vectors = gather_rows(to_rows(latents))

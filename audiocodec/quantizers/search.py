@@ -1,6 +1,6 @@
 """Joint choice of the codes of a residual stack: the nearest entry is not always the best start for the next.
 
-M-algorithm search of multi-stage vector quantisers: LeBlanc et al., "Efficient search and design
+M-algorithm search of multi-stage vector quantizers: LeBlanc et al., "Efficient search and design
 procedures for robust multi-stage VQ of LPC parameters", IEEE Transactions on Speech and Audio
 Processing 1(4), 1993.
 """

@@ -40,7 +40,7 @@ class SimVectorQuantizer(MappedQuantizer):
         return self.map(self.frozen)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Give the codebook mean and covariance of latents [B, D, T], so that it starts where they are."""
         self.check_latents(latents)
         vectors = gather_rows(to_rows(latents))

@@ -11,8 +11,8 @@ from audiocodec.quantizers.codebook import squared_distances
 def mean_and_covariance(points: Tensor) -> tuple[Tensor, Tensor]:
     """Mean [D] and unbiased covariance [D, D] of points [N, D]."""
     mean = points.mean(dim=0)
-    centred = points - mean
-    return mean, centred.t() @ centred / max(points.shape[0] - 1, 1)
+    centered = points - mean
+    return mean, centered.t() @ centered / max(points.shape[0] - 1, 1)
 
 
 def gaussian_wasserstein(mean: Tensor, covariance: Tensor, points: Tensor) -> Tensor:

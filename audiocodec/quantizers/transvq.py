@@ -87,7 +87,7 @@ class TransVectorQuantizer(MappedQuantizer):
         return entries + self.feed_forward(entries)
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor) -> None:
+    def initialize(self, latents: Tensor) -> None:
         """Give the codebook mean and covariance of latents [B, D, T] by the last layer and norm."""
         self.check_latents(latents)
         vectors = gather_rows(to_rows(latents))

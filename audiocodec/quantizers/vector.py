@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class VectorQuantizer(CodebookQuantizer):
     """L = codebook_weight |sg(z) - q|^2 + commitment_weight |z - sg(q)|^2, means over all elements.
 
-    Commitment 0.25 and the uniform start in +-1/K are the paper's. `initialise` replaces that start by
+    Commitment 0.25 and the uniform start in +-1/K are the paper's. `initialize` replaces that start by
     k-means. With a dead-code policy, `usage` averages how often each entry is chosen and unused entries move
     before they are used.
     """

@@ -120,7 +120,7 @@ class WassersteinVectorQuantizer(VectorQuantizer):
         return sliced_wasserstein(features / scale, codebook / scale, self.matching.projections)
 
     def _shrink(self, covariance: Tensor) -> Tensor:
-        """Map [D, D] of centred features to those that the codebook shall be like."""
+        """Map [D, D] of centered features to those that the codebook shall be like."""
         whole = self.matching.covariance_scale**0.5 * torch.eye(self.dim, device=covariance.device)
         if self.matching.target != "rate":
             return whole

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from audiocodec.errors import ConfigError
 from audiocodec.training.checks import check_least, check_names
 from audiocodec.training.data.resident import send
-from audiocodec.training.discriminators import DISCRIMINATORS, Judgement, build_discriminators
+from audiocodec.training.discriminators import DISCRIMINATORS, Judgment, build_discriminators
 from audiocodec.training.discriminators.config import DiscriminatorConfig
 from audiocodec.training.losses import energy_distance
 
@@ -172,7 +172,7 @@ def _take(wav: Tensor, places: Tensor) -> Tensor:
 
 
 def discriminator_loss(
-    real: Sequence[Judgement], fake: Sequence[Judgement], kind: Loss, reduction: Reduction = "mean"
+    real: Sequence[Judgment], fake: Sequence[Judgment], kind: Loss, reduction: Reduction = "mean"
 ) -> Tensor:
     """What the discriminators learn by: high scores for recordings, low ones for coded sound.
 
@@ -189,8 +189,8 @@ def discriminator_loss(
 
 
 def generator_losses(
-    real: Sequence[Judgement],
-    fake: Sequence[Judgement],
+    real: Sequence[Judgment],
+    fake: Sequence[Judgment],
     kind: Loss,
     feature: Feature = "relative",
     reduction: Reduction = "mean",

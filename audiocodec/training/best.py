@@ -23,7 +23,7 @@ def best_weights(
 ) -> dict[str, float]:
     """Weights of the scores by which checkpoints of a recipe are kept, by their names in a validation.
 
-    Without any in the recipe they are USUAL with the most quantisers, as far as they can be computed here.
+    Without any in the recipe they are USUAL with the most quantizers, as far as they can be computed here.
 
     Raises:
         ConfigError: a score is named that a validation of these prefixes and environments does not give.

@@ -203,17 +203,17 @@ class TrainConfig:
             else a pretrained model or model folder to fine-tune.
         frozen: parts that do not learn: encoder, quantizer, decoder, denoise (the denoising switch).
         accumulate: batches whose gradients make one step.
-        quantizer_inner_steps: further steps of the quantiser alone after each step, on the same latents: the
-            alternated optimisation of Huh et al. 2023, https://arxiv.org/abs/2305.08842.
+        quantizer_inner_steps: further steps of the quantizer alone after each step, on the same latents: the
+            alternated optimization of Huh et al. 2023, https://arxiv.org/abs/2305.08842.
         compile: whether encoder and decoder go through torch.compile.
-        prefix_choices: numbers of quantisers favoured by half of the examples; the others draw from all, and
+        prefix_choices: numbers of quantizers favored by half of the examples; the others draw from all, and
             all do when this is empty.
         log_every: steps between two lines of the log.
         checkpoint_minutes: minutes between two checkpoints.
         keep_best: checkpoints of the best validations that stay, beside the newest two.
         best_score: weights of the scores of a validation whose sum says which are best, such as
             `{distillmos/12: 1.0, frame_lock/12: -0.1}`, or one score's name; empty for `distillmos`,
-            `dnsmos_p808`, half of `pesq_wb` and a tenth less of `frame_lock`, with the most quantisers, as
+            `dnsmos_p808`, half of `pesq_wb` and a tenth less of `frame_lock`, with the most quantizers, as
             far as they are installed.
         judge_clips: clips of a validation, without noise, that are also scored by what no loss imitates:
             `frame_lock`, `distillmos`, `dnsmos_p808`; 0 for none. Each takes some seconds.

@@ -47,7 +47,7 @@ class Trainer:
         average: of its weights, what is validated and exported.
         objective: losses, discriminators and balancer.
         imitates: names of the scores that losses of this run, or of what it starts from, imitate.
-        prefixes: numbers of quantisers that are validated.
+        prefixes: numbers of quantizers that are validated.
         best_score: weights of the scores that say which checkpoints are best.
     """
 
@@ -162,7 +162,7 @@ class Trainer:
             self.processes.wait()  # what the first one writes is there when any of them returns
 
     def step(self, drawn: Sequence[Drawn] | None = None) -> dict[str, Tensor]:
-        """Take one optimisation step, with what is drawn for it, and return its scalars."""
+        """Take one optimization step, with what is drawn for it, and return its scalars."""
         if not self._started:
             self.start()
         drawn = drawn or self.feed(self.step_number)
@@ -212,7 +212,7 @@ class Trainer:
         return output, {name: value.detach() for name, value in (losses | output.metrics | told).items()}
 
     def _settle_quantizer(self, output: ModelOutput, drawn: Drawn) -> None:
-        """Let the quantiser alone learn on, from the latents of the step."""
+        """Let the quantizer alone learn on, from the latents of the step."""
         latents, weight = output.latents.detach().float(), self.config.loss.weights.get("commitment", 0.0)
         for _ in range(self.config.quantizer_inner_steps):
             self.optimizer.zero_grad(set_to_none=True)
@@ -251,4 +251,4 @@ def _means(passes: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def _check_prefixes(choices: tuple[int, ...], prefixes: tuple[int, ...]) -> None:
     wrong = sorted(set(choices) - set(prefixes))
     if wrong:
-        raise ConfigError(f"prefix_choices has {wrong}; this quantiser offers {list(prefixes)}")
+        raise ConfigError(f"prefix_choices has {wrong}; this quantizer offers {list(prefixes)}")

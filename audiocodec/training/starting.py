@@ -84,7 +84,7 @@ def _with_noise(model: CodecModel, found: ModelConfig, wanted: ModelConfig) -> t
 
 
 def _exchange_quantizer(model: CodecModel, found: ModelConfig, wanted: ModelConfig) -> bool:
-    """Whether `wanted` differs in how the quantiser learns and searches only; if so, it does as asked."""
+    """Whether `wanted` differs in how the quantizer learns and searches only; if so, it does as asked."""
     other = wanted.quantizer
     quantizer = replace(found.quantizer, options=other.options, search_width=other.search_width)
     if replace(found, quantizer=quantizer) != wanted:
@@ -116,9 +116,9 @@ def start(
         start_linear(model.encoder, model.decoder, wav)
     processes.share(model)
     model.eval()
-    mine = wav[processes.rank :: processes.world_size]  # quantisers put the rows of all processes together
+    mine = wav[processes.rank :: processes.world_size]  # quantizers put the rows of all processes together
     with torch.no_grad():
-        model.quantizer.initialise(torch.cat([model.encoder(part) for part in mine.split(CHUNK)]))
+        model.quantizer.initialize(torch.cat([model.encoder(part) for part in mine.split(CHUNK)]))
     processes.share(model)
 
 

@@ -58,10 +58,10 @@ class Validation:
     """What a validation found.
 
     Attributes:
-        scores: means over clips, named `metric/quantisers` or `metric/quantisers/environment`; of each stage
+        scores: means over clips, named `metric/quantizers` or `metric/quantizers/environment`; of each stage
             n `perplexity/n` and `usage/n`; and `unscored`, how many could not be computed.
         counts: how often each entry of each stage was chosen, [K] each, without noise.
-        sounds: to listen to, [L] each: `clip/input`, `clip/target` where it differs, `clip/quantisers`.
+        sounds: to listen to, [L] each: `clip/input`, `clip/target` where it differs, `clip/quantizers`.
     """
 
     scores: dict[str, float] = field(default_factory=dict[str, float])
@@ -97,7 +97,7 @@ def validation_clips(
 def score_names(
     prefixes: Sequence[int], environments: Sequence[str] = ("",), judged: bool = False
 ) -> list[str]:
-    """Names of the scores that `validate` gives, without environment also for 0 quantisers, and of JUDGES."""
+    """Names of the scores that `validate` gives, without environment also for 0 quantizers, and of JUDGES."""
     return [
         _score_name(metric, prefix, environment)
         for environment in environments
@@ -123,7 +123,7 @@ def validate(
     processes: Processes,
     judge_clips: int = 0,
 ) -> Validation:
-    """Mean PESQ-WB, STOI and SI-SDR in dB at each number of quantisers, and 0 for none at all (unquantised).
+    """Mean PESQ-WB, STOI and SI-SDR in dB at each number of quantizers, and 0 for none at all (unquantized).
 
     JUDGES that are installed hear the first `judge_clips` of the clips without environment too. A clip that a
     metric cannot score (silence) is left out of that mean and counted as `unscored`. Each process takes a
@@ -162,7 +162,7 @@ class _Tally:
         metrics: Mapping[str, Callable[..., float]],
         rate: int,
     ) -> None:
-        """Score what became of a clip, [L] by number of quantisers."""
+        """Score what became of a clip, [L] by number of quantizers."""
         for prefix, wav in decoded.items():
             for metric, score in metrics.items():
                 name = _score_name(metric, prefix, clip.environment)
@@ -203,7 +203,7 @@ class _Tally:
 def _pass(
     model: CodecModel, clip: Clip, prefixes: Sequence[int]
 ) -> tuple[dict[int, NDArray[np.float32]], NDArray[np.int64]]:
-    """Decoded wav [L] by number of quantisers, and the codes [N, T] of the most."""
+    """Decoded wav [L] by number of quantizers, and the codes [N, T] of the most."""
     wav = _padded(model, clip.wav)
     latents = model.encoder(wav, denoise=True) if clip.denoise else model.encoder(wav)
     wanted = [*prefixes] if clip.environment else [*prefixes, 0]

@@ -162,7 +162,7 @@ def test_what_is_not_there_is_skipped_with_its_reason(run, here, folder):
         (("--data", "nowhere"), 1, "nowhere: cannot be read"),
         (("--model", "nothing"), 1, "nothing"),
         (("--noise", "nowhere"), 1, "nowhere: no such folder"),
-        (("--asr", "nowhere"), 1, "nowhere: no recogniser"),
+        (("--asr", "nowhere"), 1, "nowhere: no recognizer"),
         (("--store", "nowhere"), 1, "nowhere: no store there"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audiocodec.evaluation.results import plain
-from audiocodec.evaluation.summary import summarise
+from audiocodec.evaluation.summary import summarize
 
 
 def find(entries, **wanted):
@@ -14,7 +14,7 @@ def find(entries, **wanted):
 
 @pytest.fixture
 def summary(made_rows):
-    return summarise(made_rows(), resamples=400, pesq_threshold=2.0, pesq_drop=0.3)
+    return summarize(made_rows(), resamples=400, pesq_threshold=2.0, pesq_drop=0.3)
 
 
 def test_means_are_those_of_pandas(made_rows, summary):
@@ -58,7 +58,7 @@ def test_a_pair_with_a_failure_is_left_out(made_rows):
             del row["pesq_wb_input"], row["pesq_wb_clean"]
             row["error"] = "crashed"
 
-    summary = summarise(made_rows(fail), resamples=100)
+    summary = summarize(made_rows(fail), resamples=100)
     entry = find(
         summary["differences"], scope="clean", score="pesq_wb_input", codec="model",
         nominal_bitrate=4000.0, against="late", against_bitrate=4000.0,
@@ -88,7 +88,7 @@ def test_lower_may_be_better(made_rows):
     def turn(row):
         row["mel_distance"] = 5 - row["pesq_wb_input"]
 
-    summary = summarise(made_rows(turn), resamples=50)
+    summary = summarize(made_rows(turn), resamples=50)
     for score in ("pesq_wb_input", "mel_distance"):
         entry = find(summary["bitrate_changes"], scope="all", score=score, codec="model", against="late")
         assert entry["percent"] == pytest.approx(-50)
@@ -109,7 +109,7 @@ def test_noises_are_taken_together_by_their_snr(made_rows):
     rows = pd.concat(
         [made_rows(), made_rows(other, (("hum_20db", 20.0), ("hum_0db", 0.0))), made_rows(room, one_each)]
     )
-    summary = summarise(rows, resamples=50)
+    summary = summarize(rows, resamples=50)
     scopes = {entry["scope"] for entry in summary["means"]}
     assert {"noises at 20 dB", "noises at 0 dB"} < scopes
     found = {
@@ -120,14 +120,14 @@ def test_noises_are_taken_together_by_their_snr(made_rows):
     }
     assert found["noises at 20 dB"]["n"] == 32  # not the room, which has no curve
     assert found["noises at 20 dB"]["value"] == pytest.approx(found["hum_20db"]["value"] - 0.25)
-    assert "noises at 20 dB" not in {entry["scope"] for entry in summarise(made_rows(), resamples=5)["means"]}
+    assert "noises at 20 dB" not in {entry["scope"] for entry in summarize(made_rows(), resamples=5)["means"]}
 
 
 def test_bits_that_were_not_counted_are_told(made_rows):
     def assume(row):
         row["nominal_bits"] = row["codec"] == "late"
 
-    codecs = summarise(made_rows(assume), resamples=5)["codecs"]
+    codecs = summarize(made_rows(assume), resamples=5)["codecs"]
     assert {name: {point["nominal_bits"] for point in one["points"]} for name, one in codecs.items()} == {
         "model": {False}, "late": {True}, "far": {False}
     }  # fmt: skip
@@ -158,7 +158,7 @@ def test_languages_and_missing_scores(made_rows):
             del row["pesq_wb_clean"]
             row["errors"] = {"pesq_wb_clean": "too short"}
 
-    summary = summarise(made_rows(lose), resamples=50)
+    summary = summarize(made_rows(lose), resamples=50)
     english = find(summary["languages"], language="en", codec="model", nominal_bitrate=2000.0)
     assert english["scores"]["pesq_wb_input"]["n"] == 6
     assert np.isnan(english["scores"]["pesq_wb_input"]["low"])  # one speaker
@@ -182,12 +182,12 @@ def test_all_rows_failed(made_rows):
             del row[name]
         row["error"] = "no"
 
-    summary = summarise(made_rows(fail), resamples=10)
+    summary = summarize(made_rows(fail), resamples=10)
     assert summary["scores"] == {}
     assert summary["about"]["failed_rows"] == summary["about"]["rows"] == 384
 
 
 def test_it_is_json_and_the_seed_decides(made_rows):
     rows = made_rows()
-    first, again, other = (json.dumps(plain(summarise(rows, resamples=50, seed=seed))) for seed in (1, 1, 2))
+    first, again, other = (json.dumps(plain(summarize(rows, resamples=50, seed=seed))) for seed in (1, 1, 2))
     assert first == again != other

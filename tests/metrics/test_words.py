@@ -42,7 +42,7 @@ def test_a_reference_without_words():
         word_error_rate(" ... ", "hello")
 
 
-def test_a_recogniser_makes_a_score_like_others():
+def test_a_recognizer_makes_a_score_like_others():
     pytest.importorskip("jiwer")
     metric = pickle.loads(pickle.dumps(word_error_metric(transcribe)))
     assert metric(LOUD, LOUD, RATE) == 0

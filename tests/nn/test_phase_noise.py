@@ -36,14 +36,14 @@ def test_low_frequencies_keep_their_phase_and_high_ones_lose_it():
 
 
 @pytest.mark.parametrize(("stages", "gain"), [(1, 0.5), (2, 1.0), (7, 1.0), (None, 1.0)])
-def test_the_gain_is_that_of_the_number_of_quantisers(stages, gain):
+def test_the_gain_is_that_of_the_number_of_quantizers(stages, gain):
     made = noise()(torch.ones(2, 400, 101, dtype=torch.complex64), stages=stages)
     mix = torch.tensor(3.0).sigmoid()
     expected = 1 - mix**2 + (gain * mix) ** 2
     torch.testing.assert_close(made[..., 70:].abs().square().mean(), expected, rtol=0.05, atol=0)
 
 
-def test_examples_may_have_different_numbers_of_quantisers():
+def test_examples_may_have_different_numbers_of_quantizers():
     spectrum = torch.randn(3, 5, 101, dtype=torch.complex64)
     made = noise()(spectrum, stages=torch.tensor([2, 1, 2]))
     for row, stages in enumerate((2, 1, 2)):
@@ -51,7 +51,7 @@ def test_examples_may_have_different_numbers_of_quantisers():
 
 
 def test_the_table_is_even_and_without_pattern():
-    """All angles alike, neighbours in time and frequency unlike; some values by a count of my own."""
+    """All angles alike, neighbors in time and frequency unlike; some values by a count of my own."""
     table = phase_table(256, 241)
     turns = torch.histc(table, 16, 0, 2 * torch.pi)
     assert float((turns / turns.mean() - 1).abs().max()) < 0.06

@@ -144,7 +144,7 @@ def test_sixteen_bit_features_are_computed_in_full():
 
 
 def test_a_linear_start_is_intelligible(voice):
-    """Unquantised, on a voice it was not fitted to and on real speech; a random start gives nothing."""
+    """Unquantized, on a voice it was not fitted to and on real speech; a random start gives nothing."""
     config = SpectralConfig(encoder_blocks=2, decoder_blocks=2)
     encoder, decoder = SpectralEncoder(config).eval(), SpectralDecoder(config).eval()
 
@@ -170,7 +170,7 @@ def test_a_linear_start_does_not_depend_on_how_much_is_held_at_once(monkeypatch)
     wav = torch.randn(7, 1, 20 * config.hop_length)
     weights = []
     for at_once in (1, 100):
-        monkeypatch.setattr("audiocodec.nn.spectral.ANALYSED_AT_ONCE", at_once)
+        monkeypatch.setattr("audiocodec.nn.spectral.ANALYZED_AT_ONCE", at_once)
         encoder, decoder = SpectralEncoder(config), SpectralDecoder(config)
         torch.manual_seed(0)
         start_linear(encoder, decoder, wav)

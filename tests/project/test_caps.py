@@ -1,12 +1,10 @@
-"""A function fits a screen. How long a file is and how many lie in a folder follows from what they are about.
+"""A function fits a screen; no count limits files, folders or the package.
 
 A comment `# cap: reason` on the line of a def lifts the limit.
 """
 
 import ast
 from pathlib import Path
-
-import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 MAX_FUNCTION_LINES = 60
@@ -34,9 +32,9 @@ def functions_over_caps(text):
             yield f"__init__ in line {node.lineno} has {count} parameters"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_functions(path):
-    assert list(functions_over_caps(path.read_text())) == []
+def test_functions():
+    over = {str(path.relative_to(REPOSITORY)): list(functions_over_caps(path.read_text())) for path in FILES}
+    assert {path: found for path, found in over.items() if found} == {}
 
 
 def test_the_test_counts():

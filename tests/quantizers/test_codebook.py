@@ -112,8 +112,8 @@ def test_sampled_rows_do_not_repeat_while_there_are_enough() -> None:
 
 def test_kmeans_finds_separated_clusters() -> None:
     rng = torch.Generator().manual_seed(0)
-    centres = 10 * torch.eye(4)
-    vectors = (centres[:, None] + 0.1 * torch.randn(4, 50, 4, generator=rng)).reshape(-1, 4)
+    centers = 10 * torch.eye(4)
+    vectors = (centers[:, None] + 0.1 * torch.randn(4, 50, 4, generator=rng)).reshape(-1, 4)
     found = kmeans(vectors, 4, rng=rng)
     error = (vectors - found[nearest(vectors, found)]).square().sum(1).mean()
     assert float(error) < 4 * 0.1**2 * 1.2  # the spread within clusters, not the distance between them

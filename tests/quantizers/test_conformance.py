@@ -53,7 +53,7 @@ def _latents(seed: int = 0, frames: int = FRAMES, batch: int = BATCH) -> Tensor:
 def _trained(method: str, shape: str) -> Quantizer:
     torch.manual_seed(1)
     quantizer = SHAPES[shape](method)
-    quantizer.initialise(_latents(seed=9, batch=20))
+    quantizer.initialize(_latents(seed=9, batch=20))
     optimizer = torch.optim.SGD([*quantizer.parameters(), torch.nn.Parameter(torch.zeros(1))], lr=1e-2)
     for seed in range(3):
         output = quantizer.train()(_latents(seed))
@@ -68,7 +68,7 @@ def _trained(method: str, shape: str) -> Quantizer:
 
 @pytest.fixture(params=[(method, shape) for method in sorted(QUANTIZERS) for shape in SHAPES], ids="-".join)
 def quantizer(request: pytest.FixtureRequest) -> Quantizer:
-    """A started quantiser that took three training steps, in evaluation mode."""
+    """A started quantizer that took three training steps, in evaluation mode."""
     return copy.deepcopy(_trained(*request.param))
 
 
@@ -181,7 +181,7 @@ def test_evaluation_changes_nothing(quantizer: Quantizer) -> None:
 def test_codebooks_travel_and_change_what_is_decoded(quantizer: Quantizer) -> None:
     codebooks = {name: codebook.clone() for name, codebook in quantizer.codebooks().items()}
     if not codebooks:
-        with pytest.raises(InputError, match="this quantiser has"):
+        with pytest.raises(InputError, match="this quantizer has"):
             quantizer.load_codebooks({"codebook": torch.zeros(3, 3)})
         return
     codes = quantizer.encode(_latents())

@@ -20,8 +20,8 @@ def test_buffers_keep_the_names_that_trained_weights_use() -> None:
 
 def test_first_training_step_starts_from_kmeans() -> None:
     torch.manual_seed(0)
-    centres = 10 * torch.eye(4)
-    latents = centres.repeat(1, 16).reshape(1, 4, 64) + 0.01 * torch.randn(1, 4, 64)
+    centers = 10 * torch.eye(4)
+    latents = centers.repeat(1, 16).reshape(1, 4, 64) + 0.01 * torch.randn(1, 4, 64)
     quantizer = EMAVectorQuantizer(4, 4)
     output = quantizer.train()(latents)
     assert float((output.quantized - latents).square().mean()) < 1e-3

@@ -11,7 +11,7 @@ from audiocodec.quantizers.estimators import (
     rotation,
     sample_near,
     straight_through,
-    synchronised,
+    synchronized,
 )
 
 
@@ -20,7 +20,7 @@ def _pair(seed: int = 0, count: int = 20, dim: int = 6) -> tuple[torch.Tensor, t
     return torch.randn(count, dim, generator=rng), 3 * torch.randn(count, dim, generator=rng)
 
 
-@pytest.mark.parametrize("estimator", [straight_through, rotation, lambda z, q: synchronised(z, q, 0.3)])
+@pytest.mark.parametrize("estimator", [straight_through, rotation, lambda z, q: synchronized(z, q, 0.3)])
 def test_forward_values_are_the_entries_to_the_bit(estimator) -> None:
     vectors, entries = _pair()
     assert torch.equal(estimator(vectors, entries), entries)
@@ -82,10 +82,10 @@ def test_rotation_stays_finite_where_it_is_not_defined(entry: list[float]) -> No
     assert float(vectors.grad.abs().max()) < 1e7
 
 
-def test_synchronised_gives_entries_their_share() -> None:
+def test_synchronized_gives_entries_their_share() -> None:
     vectors, entries = (tensor.requires_grad_() for tensor in _pair())
     direction = _pair(1)[0]
-    synchronised(vectors, entries, 0.3).backward(direction)
+    synchronized(vectors, entries, 0.3).backward(direction)
     torch.testing.assert_close(vectors.grad, direction)
     torch.testing.assert_close(entries.grad, 0.3 * direction)
 
@@ -107,7 +107,7 @@ def test_modified_estimator_lets_entries_step_with_the_encoder() -> None:
 def test_a_stack_passes_the_modified_gradient_to_the_entries_of_every_stage() -> None:
     torch.manual_seed(0)
     stack = build_stack(4, "vector", 8, 3, options={"estimator": "modified", "code_share": 0.5})
-    stack.initialise(torch.randn(8, 4, 20))
+    stack.initialize(torch.randn(8, 4, 20))
     latents = torch.randn(2, 4, 5).requires_grad_()
     direction = torch.randn(2, 4, 5)
     output = stack(latents)
@@ -123,7 +123,7 @@ def test_a_stack_of_rotations_is_differentiated_as_a_chain() -> None:
     """With J_i the Jacobian of stage i, the stack's is I - (I - J_n) ... (I - J_1)."""
     torch.manual_seed(0)
     stack = build_stack(4, "vector", 8, 3, options={"estimator": "rotation"})
-    stack.initialise(torch.randn(8, 4, 20))
+    stack.initialize(torch.randn(8, 4, 20))
     z = torch.randn(4)
     left, residual = torch.eye(4), z
     for stage in stack.stages:
@@ -163,7 +163,7 @@ def test_sampling_happens_in_training_only_and_not_where_it_is_switched_off() ->
     torch.manual_seed(0)
     stack = build_stack(4, "ema", 16, 2, options={"sample_top_k": 8, "sample_temperature": 10.0})
     latents = torch.randn(4, 4, 50)
-    stack.initialise(latents)
+    stack.initialize(latents)
     greedy = stack.eval()(latents).codes
     assert torch.equal(stack.encode(latents), greedy)
     for stage in stack.stages:

@@ -41,7 +41,7 @@ def test_step_of_dac_written_out() -> None:
         torch.testing.assert_close(mine, expected, atol=1e-4, rtol=1e-3)
 
 
-def test_maps_are_weight_normalised() -> None:
+def test_maps_are_weight_normalized() -> None:
     names = set(_quantizer().state_dict())
     assert {
         f"projection.{m}.parametrizations.weight.original{i}" for m in ("into", "back") for i in (0, 1)
@@ -62,11 +62,11 @@ def test_codebook_is_never_wider_than_the_latents() -> None:
     assert build_method(4, "factorized", 32, {}).codebooks()["codebook"].shape == (32, 4)
 
 
-def test_initialise_cuts_the_error() -> None:
+def test_initialize_cuts_the_error() -> None:
     plain, fitted = _quantizer(), _quantizer()
     few = torch.randn(8, 4, 100)
     latents = torch.einsum("dc,bct->bdt", torch.randn(16, 4), few)
-    fitted.initialise(latents)
+    fitted.initialize(latents)
     errors = [(q.decode(q.encode(latents)) - latents).square().mean().item() for q in (fitted, plain)]
     assert errors[0] < 0.5 * latents.var().item()
     assert errors[0] < 0.7 * errors[1]
@@ -75,7 +75,7 @@ def test_initialise_cuts_the_error() -> None:
 @pytest.mark.parametrize("policy", ["random", "anchor"])
 def test_dead_entries_are_replaced_in_the_narrow_space(policy: str) -> None:
     quantizer = _quantizer(dead_codes=policy).train()
-    quantizer.initialise(_latents(9))
+    quantizer.initialize(_latents(9))
     quantizer.usage.fill_(1.0)
     quantizer.usage[5] = 0.0
     quantizer.steps.fill_(4)

@@ -65,13 +65,13 @@ def test_other_sizes_get_close_from_below_with_five_levels_or_more(size: int) ->
     assert 0.6 * size <= math.prod(levels) <= size
 
 
-def test_initialise_finds_the_directions_that_matter() -> None:
+def test_initialize_finds_the_directions_that_matter() -> None:
     torch.manual_seed(0)
     few = torch.randn(4, 4, 500)
     mixing = torch.linalg.qr(torch.randn(12, 12)).Q[:, :4]
     latents = torch.einsum("dc,bct->bdt", mixing, few) * 3 + 1
     fitted, plain = build_method(12, "fsq", 1024, {}), build_method(12, "fsq", 1024, {})
-    fitted.initialise(latents)
+    fitted.initialize(latents)
     errors = [(q.decode(q.encode(latents)) - latents).square().mean().item() for q in (fitted, plain)]
     assert errors[0] < 0.15 * latents.var().item()
     assert errors[0] < 0.3 * errors[1]

@@ -98,7 +98,7 @@ def test_temperature_falls_by_equal_factors_to_its_last() -> None:
 
 def test_starts_as_the_nearest_entry_of_kmeans() -> None:
     quantizer = _quantizer().eval()
-    quantizer.initialise(_latents(1))
+    quantizer.initialize(_latents(1))
     rows = _latents().transpose(1, 2).reshape(-1, 5)
     nearest = torch.cdist(rows, quantizer.codebook.detach()).argmin(1)
     assert torch.equal(quantizer.encode(_latents()).flatten(), nearest)

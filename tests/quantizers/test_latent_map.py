@@ -10,7 +10,7 @@ from audiocodec.quantizers.latent_map import LatentMap
 def inner():
     torch.manual_seed(0)
     stack = build_stack(6, "vector", 16, 3)
-    stack.initialise(torch.randn(1, 6, 500))
+    stack.initialize(torch.randn(1, 6, 500))
     return stack.eval()
 
 

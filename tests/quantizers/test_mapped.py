@@ -39,7 +39,7 @@ def test_codebook_is_kept_in_evaluation_and_made_anew_when_a_weight_changes(
 def test_baked_codebooks_decode_alike_and_are_the_stored_tensor_itself(method: str) -> None:
     torch.manual_seed(0)
     stack = build_stack(6, method, 16, 2)
-    stack.initialise(_latents())
+    stack.initialize(_latents())
     stack.eval()
     codes = stack.encode(_latents())
     before = stack.decode(codes)

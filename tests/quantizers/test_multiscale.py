@@ -15,7 +15,7 @@ def _quantizer() -> MultiScaleQuantizer:
     torch.manual_seed(0)
     quantizer = build_stack(4, "vector", 16, 3, strides=(4, 2, 1))
     assert isinstance(quantizer, MultiScaleQuantizer)
-    quantizer.initialise(_latents(200, 9))
+    quantizer.initialize(_latents(200, 9))
     return quantizer.eval()
 
 

@@ -15,7 +15,7 @@ def _quantizer(**options) -> NonStationaryVectorQuantizer:
     torch.manual_seed(0)
     quantizer = build_method(3, "nsvq", 14, {"tau": 2.0, "strength": 0.05, **options})
     assert isinstance(quantizer, NonStationaryVectorQuantizer)
-    quantizer.initialise(_latents(9, batch=20))
+    quantizer.initialize(_latents(9, batch=20))
     return quantizer.train()
 
 
@@ -112,7 +112,7 @@ def test_entries_follow_a_drift_that_leaves_plain_entries_behind() -> None:
     for method, options in (("vector", {}), ("nsvq", {"strength": 0.1, "tau": 4.0, "tau_every": 50})):
         torch.manual_seed(0)
         quantizer = build_method(3, method, 32, options)
-        quantizer.initialise(_latents(99, batch=20))
+        quantizer.initialize(_latents(99, batch=20))
         optimizer = torch.optim.SGD(quantizer.train().parameters(), lr=5.0)
         for step in range(200):
             optimizer.zero_grad()

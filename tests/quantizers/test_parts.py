@@ -31,7 +31,7 @@ def test_part_and_method(method: str, options: dict) -> None:
     torch.manual_seed(0)
     quantizer = build_stack(8, method, 32, 3, options=options)
     latents = torch.randn(4, 8, 40)
-    quantizer.initialise(latents)
+    quantizer.initialize(latents)
     optimizer = torch.optim.SGD([*quantizer.parameters(), torch.zeros(1, requires_grad=True)], lr=0.01)
     for step in range(6):
         z = torch.randn(4, 8, 40, generator=torch.Generator().manual_seed(step)).requires_grad_()

@@ -69,7 +69,7 @@ def _run(rank: int, port: int) -> None:
         method = name if name == "residual_fsq" else name.split("_")[0]
         quantizer = build_stack(DIM, method, 16, 2, options=options).train()
         torch.manual_seed(rank)  # random choices differ by rank unless shared
-        quantizer.initialise(torch.randn(4, DIM, 30) + rank)
+        quantizer.initialize(torch.randn(4, DIM, 30) + rank)
         _train(quantizer, rank)
         own = dict(quantizer.codebooks()) | dict(quantizer.named_parameters())
         for key, tensor in own.items():

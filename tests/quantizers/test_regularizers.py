@@ -71,11 +71,11 @@ def test_uniform_use_is_least_for_certain_and_even_choices() -> None:
     assert float(uniform_use(c[:1].repeat(4, 1), c, 0.1)) == pytest.approx(0, abs=1e-4)
 
 
-def test_weights_of_regularisers_reach_the_loss() -> None:
+def test_weights_of_regularizers_reach_the_loss() -> None:
     torch.manual_seed(0)
     plain = build_method(4, "vector", 8, {})
     latents = torch.randn(2, 4, 30)
-    plain.initialise(latents)
+    plain.initialize(latents)
     options = {"orthogonality_weight": 10.0, "cosine_weight": 2.0, "entropy_weight": 0.5}
     regular = build_method(4, "vector", 8, options)
     regular.load_state_dict(plain.state_dict())

@@ -21,7 +21,7 @@ def _latents(seed: int = 0, batch: int = 6, frames: int = 30) -> torch.Tensor:
 def _stack(method: type[Quantizer] = EMAVectorQuantizer, stages: int = 4) -> ResidualQuantizer:
     torch.manual_seed(0)
     quantizer = ResidualQuantizer([method(DIM, 32) for _ in range(stages)])
-    quantizer.initialise(_latents(99, batch=30))
+    quantizer.initialize(_latents(99, batch=30))
     return quantizer.eval()
 
 
@@ -30,7 +30,7 @@ def _of_products() -> ResidualQuantizer:
     product = ProductQuantizer.split(DIM, 2, lambda dim: EMAVectorQuantizer(dim, 16))
     inner = ResidualQuantizer([EMAVectorQuantizer(DIM, 16) for _ in range(3)])
     quantizer = ResidualQuantizer([product, EMAVectorQuantizer(DIM, 16), inner])
-    quantizer.initialise(_latents(99, batch=30))
+    quantizer.initialize(_latents(99, batch=30))
     return quantizer.eval()
 
 
@@ -153,7 +153,7 @@ def test_stages_begin_to_sample_from_the_last_to_the_first() -> None:
     options = {"sample_top_k": 8, "sample_interval": 2, "sample_temperature": 5.0}
     stack = build_stack(4, "vector", 32, 3, options=options)
     latents = torch.randn(2, 4, 100)
-    stack.initialise(latents)
+    stack.initialize(latents)
     drawn = []
     for _ in range(5):
         residual, differs = latents, []

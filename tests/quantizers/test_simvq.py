@@ -45,13 +45,13 @@ def test_frozen_entries_never_change_and_all_entries_move_with_one_step() -> Non
 
 
 @pytest.mark.parametrize("method", ["simvq", "transvq"])
-def test_initialise_gives_the_codebook_the_latents_mean_and_what_of_their_covariance_8_bits_can_tell(
+def test_initialize_gives_the_codebook_the_latents_mean_and_what_of_their_covariance_8_bits_can_tell(
     method: str,
 ) -> None:
     torch.manual_seed(0)
     quantizer = build_method(6, method, 256, {})
     latents = torch.einsum("de,bet->bdt", torch.randn(6, 6), _latents()) + 4
-    quantizer.initialise(latents)
+    quantizer.initialize(latents)
     rows, entries = latents.transpose(1, 2).reshape(-1, 6), quantizer.codebooks()["codebook"]
     torch.testing.assert_close(entries.mean(0), rows.mean(0), atol=1e-3, rtol=1e-3)
     variances, axes = torch.linalg.eigh(rows.t().cov())
@@ -65,7 +65,7 @@ def test_a_start_in_many_dimensions_leaves_less_than_there_was(method: str) -> N
     torch.manual_seed(0)
     latents = torch.randn(8, 64, 200)
     stack = build_stack(64, method, 256, 4)
-    stack.initialise(latents)
+    stack.initialize(latents)
     residual, left = latents, []
     for stage in stack.eval().stages:
         residual = residual - stage.decode(stage.encode(residual))

@@ -70,7 +70,7 @@ def test_learns_a_moved_and_scaled_cloud_with_every_entry_in_use() -> None:
     for kind in ("attention", "mlp"):
         torch.manual_seed(0)
         quantizer = build_method(4, "transvq", 32, {"map": kind, "width": 32}).train()
-        quantizer.initialise(torch.randn(8, 4, 50))
+        quantizer.initialize(torch.randn(8, 4, 50))
         optimizer = torch.optim.Adam(quantizer.parameters(), lr=3e-3)
         for step in range(300):
             latents = torch.randn(4, 4, 50, generator=torch.Generator().manual_seed(step))

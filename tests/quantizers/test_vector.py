@@ -12,7 +12,7 @@ def _latents(seed: int = 0) -> torch.Tensor:
 def test_loss_and_gradients_are_those_of_the_paper() -> None:
     torch.manual_seed(0)
     quantizer = VectorQuantizer(4, 8, commitment_weight=0.25, codebook_weight=1.0)
-    quantizer.initialise(_latents(1))
+    quantizer.initialize(_latents(1))
     z = _latents().requires_grad_()
     output = quantizer(z)
     c = quantizer.codebook.detach().clone().requires_grad_()
@@ -30,7 +30,7 @@ def test_against_vector_quantize_pytorch() -> None:
     peer_module = pytest.importorskip("vector_quantize_pytorch")
     torch.manual_seed(0)
     ours = VectorQuantizer(4, 8)
-    ours.initialise(_latents(1))
+    ours.initialize(_latents(1))
     peer = peer_module.VectorQuantize(
         dim=4,
         codebook_size=8,
@@ -47,7 +47,7 @@ def test_against_vector_quantize_pytorch() -> None:
     torch.testing.assert_close(output.quantized.transpose(1, 2), quantized)
 
 
-def test_starts_uniform_until_initialised() -> None:
+def test_starts_uniform_until_initialized() -> None:
     torch.manual_seed(0)
     quantizer = VectorQuantizer(4, 64)
     assert 0.9 / 64 < float(quantizer.codebook.detach().abs().max()) <= 1 / 64

@@ -93,7 +93,7 @@ def test_evaluation_needs_and_fills_no_queue() -> None:
 def test_every_stage_has_its_own_queue() -> None:
     torch.manual_seed(0)
     stack = build_stack(4, "wasserstein", 16, 3, options={"queue_size": 512})
-    stack.initialise(_latents(0))
+    stack.initialize(_latents(0))
     stack.train()(_latents(0))
     spreads = [float(stage.queue.moments()[1].trace()) for stage in stack.stages]
     assert spreads[0] > 1.5 * spreads[1] > 0

@@ -26,7 +26,7 @@ def rows(monkeypatch):
 
 
 @pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)
-def test_a_recipe_changes_the_quantiser_alone(path):
+def test_a_recipe_changes_the_quantizer_alone(path):
     config, base = (load_config(TrainConfig, p) for p in (path, path.parent / "base.yaml"))
     assert config.name == f"quantizers-{path.stem}"
     same = dataclasses.replace(config.model, quantizer=base.model.quantizer)
@@ -42,7 +42,7 @@ def test_a_recipe_gives_eight_rows_that_learn(path):
     )
     assert quantizer.prefixes[-1] == len(quantizer.codebook_sizes) == 8
     latents = torch.einsum("dc,bct->bdt", torch.linalg.qr(torch.randn(16, 3))[0], torch.randn(2, 3, 40))
-    quantizer.initialise(latents)
+    quantizer.initialize(latents)
     quantized = quantizer.eval()(latents).quantized.detach()
     error = (quantized - latents).square().mean()
     assert float(error) < 0.5 * float(latents.square().mean())

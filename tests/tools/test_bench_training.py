@@ -39,7 +39,7 @@ def test_it_prints_where_the_time_goes_without_and_with_discriminators(tmp_path,
     assert done.returncode == 0, done.stderr
     plain, against, losses = done.stdout.split("┓")[1:]
     rows = {line.split("│")[1].strip(): line.split("│")[2:-1] for line in plain.splitlines() if "│" in line}
-    for part in ("encoder", "quantiser", "decoder", "losses"):
+    for part in ("encoder", "quantizer", "decoder", "losses"):
         assert float(rows[part][0]) > 0
         assert float(rows[f"{part}, backward"][0]) > 0
     assert float(rows["augmentation"][0]) > 0

@@ -13,24 +13,24 @@ from audiocodec.training.adversarial import (
     discriminator_loss,
     generator_losses,
 )
-from audiocodec.training.discriminators import Judgement
+from audiocodec.training.discriminators import Judgment
 from audiocodec.training.discriminators.config import DiscriminatorConfig, LightConfig
 
 LIGHT = DiscriminatorConfig(("light",), light=LightConfig((256, 128), channels=4))
 
 
-def judgements(seed):
+def judgments(seed):
     """Two discriminators with two layers each."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
         return 2 * torch.randn(*shape, generator=generator)
 
-    return [Judgement(normal(3, 1, 5), [normal(3, 4, 6), normal(3, 2, 5)]) for _ in range(2)]
+    return [Judgment(normal(3, 1, 5), [normal(3, 4, 6), normal(3, 2, 5)]) for _ in range(2)]
 
 
 def test_hinge_and_least_squares_by_hand():
-    real, fake = judgements(0), judgements(1)
+    real, fake = judgments(0), judgments(1)
     scores = [[j.score.numpy() for j in side] for side in (real, fake)]
     hinge = [np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean() for r, f in zip(*scores, strict=True)]
     squares = [((1 - r) ** 2).mean() + (f**2).mean() for r, f in zip(*scores, strict=True)]
@@ -46,7 +46,7 @@ def test_hinge_and_least_squares_by_hand():
 
 
 def test_feature_matching_by_hand():
-    real, fake = judgements(0), judgements(1)
+    real, fake = judgments(0), judgments(1)
     pairs = [
         (a.numpy(), b.numpy())
         for r, f in zip(real, fake, strict=True)
@@ -60,8 +60,8 @@ def test_feature_matching_by_hand():
 
 
 def test_relative_matching_forgets_the_scale_of_a_layer():
-    real, fake = judgements(0), judgements(1)
-    larger = [[Judgement(j.score, [9 * f for f in j.features]) for j in side] for side in (real, fake)]
+    real, fake = judgments(0), judgments(1)
+    larger = [[Judgment(j.score, [9 * f for f in j.features]) for j in side] for side in (real, fake)]
     assert float(generator_losses(*larger, "hinge")["feature"]) == pytest.approx(
         float(generator_losses(real, fake, "hinge")["feature"])
     )
@@ -69,11 +69,11 @@ def test_relative_matching_forgets_the_scale_of_a_layer():
 
 def test_features_of_two_renderings_are_compared_by_energy_distances():
     """Two that are alike count as one; two that differ count half of their distance less."""
-    real, fake, other = judgements(0), judgements(1), judgements(2)
+    real, fake, other = judgments(0), judgments(1), judgments(2)
 
     def matched(*renderings):
         both = [
-            Judgement(
+            Judgment(
                 torch.cat([j.score for j in parts]),
                 [torch.cat(layers) for layers in zip(*(j.features for j in parts), strict=True)],
             )
@@ -93,9 +93,9 @@ def test_features_of_two_renderings_are_compared_by_energy_distances():
 
 
 def test_recordings_are_targets_without_a_gradient():
-    real = [Judgement(j.score, [f.requires_grad_() for f in j.features]) for j in judgements(0)]
+    real = [Judgment(j.score, [f.requires_grad_() for f in j.features]) for j in judgments(0)]
     fake = [
-        Judgement(j.score.requires_grad_(), [f.requires_grad_() for f in j.features]) for j in judgements(1)
+        Judgment(j.score.requires_grad_(), [f.requires_grad_() for f in j.features]) for j in judgments(1)
     ]
     sum(generator_losses(real, fake, "hinge").values()).backward()
     assert all(feature.grad is None for j in real for feature in j.features)

@@ -226,11 +226,11 @@ def test_the_best_model_stands_beside_the_newest(recipe, tmp_path, monkeypatch):
 def test_number_of_quantizers_is_drawn_for_each_example(recipe, tmp_path):
     trainer = Trainer(recipe, tmp_path)
     counts = trainer.feed.draw_prefixes(np.random.default_rng(0), 40_000).bincount(minlength=5) / 40_000
-    # Half from 1, 2, 3, 4 and half from the favoured 2, 4.
+    # Half from 1, 2, 3, 4 and half from the favored 2, 4.
     assert counts.tolist() == pytest.approx([0, 0.125, 0.375, 0.125, 0.375], abs=0.015)
 
 
-def test_favouring_none_draws_from_all(recipe, tmp_path):
+def test_favoring_none_draws_from_all(recipe, tmp_path):
     trainer = Trainer(replace(recipe, prefix_choices=()), tmp_path)
     counts = trainer.feed.draw_prefixes(np.random.default_rng(0), 40_000).bincount(minlength=5) / 40_000
     assert counts.tolist() == pytest.approx([0, 0.25, 0.25, 0.25, 0.25], abs=0.015)

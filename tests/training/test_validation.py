@@ -22,7 +22,7 @@ def model(tiny_config, voice):
     wav = torch.from_numpy(np.stack([voice(4.0, seed=seed) for seed in range(4)]))
     with torch.no_grad():
         start_linear(model.encoder, model.decoder, wav)
-        model.quantizer.initialise(model.encoder(wav))
+        model.quantizer.initialize(model.encoder(wav))
     return model.eval()
 
 
@@ -126,5 +126,5 @@ def test_judges_hear_a_few_plain_clips(model, voice, monkeypatch):
 
 def test_silence_is_counted_not_scored(model, voice):
     scores = validate(model, plain(np.zeros(32000, np.float32), voice(2.0)[0]), [8], ALONE).scores
-    assert scores["unscored"] == 2 * 3  # PESQ, STOI and SI-SDR, each with 8 quantisers and with none
+    assert scores["unscored"] == 2 * 3  # PESQ, STOI and SI-SDR, each with 8 quantizers and with none
     assert scores["pesq_wb/8"] > 1

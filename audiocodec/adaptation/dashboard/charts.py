@@ -70,7 +70,7 @@ def line_chart(
 
 
 def state_strip(windows: Sequence[Window], marks: Sequence[Mark]) -> str:
-    """States as colours, the environment below, changes of codebooks above, time at the bottom."""
+    """States as colors, the environment below, changes of codebooks above, time at the bottom."""
     count, parts = len(windows), list[str]()
     for i, window in enumerate(windows):
         kind = "silent" if window.silent else window.state
@@ -92,9 +92,9 @@ def state_strip(windows: Sequence[Window], marks: Sequence[Mark]) -> str:
             f'<path class="flag {mark.kind}" d="M{x:.1f} 38 l-5 -9 h10 z">'
             f"<title>{escape(_mark_tip(mark))}</title></path>"
         )
-    labelled = [mark for mark in marks if mark.kind in ("activate", "rollback")]
+    labeled = [mark for mark in marks if mark.kind in ("activate", "rollback")]
     last = -1e9
-    for mark in labelled:
+    for mark in labeled:
         x = place(mark.position, count)
         if x - last > 96:
             told = escape(f"{mark.kind} {mark.codebook_id[:8]}")
@@ -198,7 +198,7 @@ def _short(time: str) -> str:
 
 
 def _runs(names: Sequence[str]) -> list[tuple[int, int, str]]:
-    """(start, stop, name) of equal neighbours that have a name."""
+    """(start, stop, name) of equal neighbors that have a name."""
     runs: list[tuple[int, int, str]] = []
     for i, name in enumerate(names):
         if runs and runs[-1][2] == name:

@@ -13,7 +13,7 @@ from audiocodec.storage import new_file
 
 CHARTS: tuple[tuple[str, dict[str, str], float | None], ...] = (
     (
-        "Quantisation error, times the baseline's",
+        "Quantization error, times the baseline's",
         {"relative to the latents": "relative_error", "absolute": "error"},
         1.0,
     ),

@@ -1,4 +1,4 @@
-"""Style of the page: one column, colours for states, light or dark as the reader's system."""
+"""Style of the page: one column, colors for states, light or dark as the reader's system."""
 
 STYLE = """
 :root{--back:#fbfbfa;--card:#fff;--text:#20242a;--soft:#68707c;--line:#e3e5e8;--ok:#3a8f5d;--warning:#d19a1d;

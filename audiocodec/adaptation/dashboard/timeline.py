@@ -41,7 +41,7 @@ class Window:
         decisive: measure that made the score.
         measures: overall values by name.
         stages: values by stage.
-        environment: name of the one recognised, "unknown", or "" where none was looked for.
+        environment: name of the one recognized, "unknown", or "" where none was looked for.
         sources: where its audio came from.
         codebook_id: of the codebooks in use.
         baseline: what it was compared with.

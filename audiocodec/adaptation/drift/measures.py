@@ -30,7 +30,7 @@ MEASURES: Mapping[str, str] = {
     "psi": "population stability index of the use of entries",
     "bigram_js": "Jensen-Shannon divergence of pairs of consecutive codes (hashed), bits",
     "repeats": "change of the share of frames that repeat the code before",
-    "error": "squared quantisation error, over the baseline's",
+    "error": "squared quantization error, over the baseline's",
     "relative_error": "the same as shares of the variance of the latents",
     "error_share": "share of its input that a stage leaves, over the baseline's",
     "w2": "Gaussian 2-Wasserstein distance of the latents, in their standard deviations",

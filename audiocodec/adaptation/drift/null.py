@@ -65,10 +65,10 @@ class NullDistribution:
         low, high = np.log(self.lengths[upper - 1]), np.log(self.lengths[upper])
         share = float((np.log(frames) - low) / (high - low))
         nearest = grid[upper - 1] if share < 0.5 else grid[upper]
-        centre, spread = (
+        center, spread = (
             (1 - share) * part(grid[upper - 1]) + share * part(grid[upper]) for part in (_median, _spread)
         )
-        return centre + (nearest - _median(nearest)) * (spread / np.maximum(_spread(nearest), 1e-12))
+        return center + (nearest - _median(nearest)) * (spread / np.maximum(_spread(nearest), 1e-12))
 
     def overall_at(self, name: str, frames: int, stages: int) -> NDArray[np.float64]:
         """Samples [windows] of the overall measure over the first `stages`."""

@@ -27,7 +27,7 @@ class TwoSampleTest:
 
     Attributes:
         accuracy: share of held-out vectors whose origin was told rightly; 0.5 by chance.
-        p_value: of an accuracy this high by chance, were vectors independent. Neighbouring frames are
+        p_value: of an accuracy this high by chance, were vectors independent. Neighboring frames are
             not: draw the samples far apart, or read it as a score.
         held_out: vectors that were judged.
     """

@@ -67,7 +67,7 @@ def to_arrays(codebooks: Mapping[str, Tensor]) -> dict[str, Array]:
     """
     if not codebooks:
         raise RegistryError(
-            "there are no codebooks: this model's quantiser has none, so nothing can be adapted"
+            "there are no codebooks: this model's quantizer has none, so nothing can be adapted"
         )
     arrays: dict[str, Array] = {}
     for name, codebook in codebooks.items():

@@ -138,7 +138,7 @@ def decide(
 ) -> Verdict:
     """Accept what gains in the environment and does not cost clean speech more than the tolerance.
 
-    A gain is an interval of the mean change of PESQ above zero, with no more quantisation error; where PESQ
+    A gain is an interval of the mean change of PESQ above zero, with no more quantization error; where PESQ
     hears no speech in most pieces, the mel distance takes its place. Clean speech is judged by the mean
     change of its PESQ.
     """
@@ -219,7 +219,7 @@ def _no_gain(criterion: str, found: Mapping[str, Comparison]) -> str:
     if worst <= 0:
         return f"no certain gain in the environment: {criterion} {_signed(score.change)} ({_interval(score)})"
     if error.change is not None and error.change > 0:
-        return f"the quantisation error of the environment grows by {error.change:.4f}"
+        return f"the quantization error of the environment grows by {error.change:.4f}"
     return ""
 
 

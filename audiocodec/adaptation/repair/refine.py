@@ -139,9 +139,9 @@ def fit_map(stack: Stack, rows: Tensor, clean: Tensor, iterations: int = 4) -> S
         codes = stack.search(both)
         plain = (stack.sums(codes) - stack.shift) / stack.scale
         mean_in, mean_out = ((weights[:, None] * part).sum(dim=0) / total for part in (plain, both))
-        centred = plain - mean_in
-        spread = (weights[:, None] * centred.square()).sum(dim=0)
-        slope = (weights[:, None] * centred * (both - mean_out)).sum(dim=0) / spread.clamp(min=1e-9)
+        centered = plain - mean_in
+        spread = (weights[:, None] * centered.square()).sum(dim=0)
+        slope = (weights[:, None] * centered * (both - mean_out)).sum(dim=0) / spread.clamp(min=1e-9)
         slope = slope.clamp(0.25, 4.0)
         stack = replace(stack, scale=slope, shift=mean_out - slope * mean_in)
     return stack

@@ -36,7 +36,7 @@ class RefreshOptions:
 
     Attributes:
         method: "kmeans" moves entries to where the latents are; "gradient" does that and then follows the
-            gradient of the decoded sound; "affine" leaves the entries and fits a map around the quantiser;
+            gradient of the decoded sound; "affine" leaves the entries and fits a map around the quantizer;
             "online" lets entries follow the sound piece by piece, in bounded steps; "none" leaves the
             codebooks to an adapter alone.
         stages: first and last stage, counted from 1; None: all.

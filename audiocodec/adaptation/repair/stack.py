@@ -1,4 +1,4 @@
-"""The codebooks of a quantiser as a plain stack that can be fitted: nearest entries, summed."""
+"""The codebooks of a quantizer as a plain stack that can be fitted: nearest entries, summed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Stack:
 
     Attributes:
         entries: codebook [K, D] of each stage.
-        names: what the quantiser calls each.
+        names: what the quantizer calls each.
         width: paths that the encoder's search keeps.
         scale: [D] of the map around the stack; ones without a map.
         shift: [D] likewise; zeros.
@@ -58,7 +58,7 @@ class Stack:
         entries = tuple(entry.detach().clone() for entry in found if entry is not None)
         if not found or len(entries) < len(found) or set(names) != set(inner.codebooks()):
             raise InputError(
-                "the codebooks of this model cannot be refreshed: its quantiser is no residual stack that"
+                "the codebooks of this model cannot be refreshed: its quantizer is no residual stack that"
                 " sums nearest entries; take a model of method ema, vector, online, wasserstein or the like"
             )
         assert isinstance(inner, ResidualQuantizer)

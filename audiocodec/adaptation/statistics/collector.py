@@ -32,7 +32,7 @@ class Collecting:
 
     Attributes:
         reservoir_size: latents kept as a sample.
-        sample_every: latents are looked at in every so many-th frame only, codes in all. Neighbouring
+        sample_every: latents are looked at in every so many-th frame only, codes in all. Neighboring
             frames are alike, so 4 loses little and costs a live encoder little.
         residual_moments: also gather the moments of what later stages take in, most of the work.
     """
@@ -63,7 +63,7 @@ class StatisticsCollector:
         `identity` are model_id and codebook_id. The codebooks are read once, here.
 
         Raises:
-            InputError: the quantiser has no such number of rows.
+            InputError: the quantizer has no such number of rows.
         """
         self._rows = quantizer.check_prefix(num_quantizers)
         self._reconstruction = Reconstruction(quantizer, self._rows)
@@ -208,9 +208,9 @@ class StatisticsCollector:
         later = left[:-1] if self._options.residual_moments else left[:0]
         inputs = torch.cat([latents[None], later])
         mean = inputs.mean(dim=1)
-        centred = inputs - mean[:, None]
+        centered = inputs - mean[:, None]
         # Of so few rows, about their mean, single precision is enough; sums over all chunks are double.
-        scatter = (centred.transpose(1, 2) @ centred).double().cpu().numpy()
+        scatter = (centered.transpose(1, 2) @ centered).double().cpu().numpy()
         means = mean.double().cpu().numpy()
         errors = left.square().sum(dim=2).cpu().numpy()
         count = len(latents)

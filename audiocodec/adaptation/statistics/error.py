@@ -1,4 +1,4 @@
-"""What quantisation leaves over: mean and distribution of squared errors, of bounded size."""
+"""What quantization leaves over: mean and distribution of squared errors, of bounded size."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ class Moments:
         if not len(rows):
             return Moments.empty(rows.shape[1])
         mean = rows.mean(axis=0)
-        centred = rows - mean
-        return Moments(len(rows), mean, centred.T @ centred)
+        centered = rows - mean
+        return Moments(len(rows), mean, centered.T @ centered)
 
     @property
     def dim(self) -> int:

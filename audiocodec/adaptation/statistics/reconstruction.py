@@ -1,4 +1,4 @@
-"""What codes stand for after each stage, whatever the quantiser is made of."""
+"""What codes stand for after each stage, whatever the quantizer is made of."""
 
 from __future__ import annotations
 

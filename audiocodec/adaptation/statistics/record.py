@@ -136,7 +136,7 @@ class Statistics:
     def prefix(self, num_quantizers: int) -> Statistics:
         """The first stages only, as if no more had been asked for.
 
-        Where codes are searched jointly (`search_width` above 1), those of fewer quantisers differ a little:
+        Where codes are searched jointly (`search_width` above 1), those of fewer quantizers differ a little:
         in `speech-16k` by 1 % of the error and 5 % of the perplexity of the last stage kept.
 
         Raises:

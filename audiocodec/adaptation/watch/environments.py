@@ -143,7 +143,7 @@ class EnvironmentBook:
         self._known[baseline.name] = Environment(baseline.name, baseline)
         return self._known[baseline.name]
 
-    def recognise(self, window: Statistics) -> Recognition:
+    def recognize(self, window: Statistics) -> Recognition:
         """Find the environment nearest to a window of latents, and whether it is near enough.
 
         Raises:

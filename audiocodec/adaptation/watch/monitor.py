@@ -191,7 +191,7 @@ class Monitor:
         changed = self._detect(measures, score.value)
         self._states.update(score, changed)
         null = self.baseline.null
-        recognised = self.book.recognise(window) if self.book and not window.codes_only else None
+        recognized = self.book.recognize(window) if self.book and not window.codes_only else None
         return {
             "score": score.value,
             "warning_threshold": score.warning,
@@ -204,7 +204,7 @@ class Monitor:
                 name: null.p_value(name, measures) for name in measures.values if name in null.samples
             },
             "stages": {name: part.tolist() for name, part in measures.values.items() if len(part) > 1},
-            "environment": recognised.as_json() if recognised else None,
+            "environment": recognized.as_json() if recognized else None,
         }
 
     def _detect(self, measures: Measures, score: float) -> bool:

@@ -25,7 +25,7 @@ Listener = Callable[[Tensor, Tensor], None]
 
 
 class Tap(Quantizer):
-    """A quantiser that tells a listener the latents [B, D, T] and codes [B, N, T] of all it encodes."""
+    """A quantizer that tells a listener the latents [B, D, T] and codes [B, N, T] of all it encodes."""
 
     def __init__(self, inner: Quantizer, listener: Listener) -> None:
         """Stand before `inner`, which does the work."""

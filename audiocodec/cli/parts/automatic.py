@@ -17,7 +17,7 @@ LISTENED_SECONDS = 30.0
 """From the start of a file, by which its environment is told."""
 
 
-def recognise_file(codec: Codec, model: str | None, store: Path | None, path: Path) -> Recognition:
+def recognize_file(codec: Codec, model: str | None, store: Path | None, path: Path) -> Recognition:
     """Which known environment the start of a sound file belongs to.
 
     Raises:
@@ -33,4 +33,4 @@ def recognise_file(codec: Codec, model: str | None, store: Path | None, path: Pa
     book = environment_book(codec, find_named_baseline(None, codec, model, store), store)
     found = audio.info(path)
     wav = next(audio.blocks(path, round(LISTENED_SECONDS * found.sample_rate)))
-    return book.recognise(collect(codec, [(wav, found.sample_rate)], rng=np.random.default_rng(0)))
+    return book.recognize(collect(codec, [(wav, found.sample_rate)], rng=np.random.default_rng(0)))

@@ -49,7 +49,7 @@ class Request:
     bitrates: tuple[float, ...]
     peers: tuple[PeerCoder, ...]
     metrics: tuple[str, ...] | None
-    recogniser: str | None
+    recognizer: str | None
     language: str | None
     noise: Path | None
     rooms: Path | None
@@ -157,14 +157,14 @@ def _models(request: Request) -> list[Coder]:
 
 def _metrics(request: Request) -> tuple[Metric, ...]:
     from audiocodec.evaluation.plan import DEFAULT_METRICS
-    from audiocodec.evaluation.recogniser import recogniser_metric
+    from audiocodec.evaluation.recognizer import recognizer_metric
     from audiocodec.metrics import choose_metrics
 
     named = DEFAULT_METRICS if request.metrics is None else request.metrics
-    if request.recogniser is None:
+    if request.recognizer is None:
         return choose_metrics(named)
     seconds = min(request.timeout_seconds, LONGEST_PROGRAM_SECONDS)
-    return choose_metrics([*named, recogniser_metric(request.recogniser, request.language, seconds)])
+    return choose_metrics([*named, recognizer_metric(request.recognizer, request.language, seconds)])
 
 
 def _with_rooms(

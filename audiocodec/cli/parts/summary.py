@@ -11,7 +11,7 @@ NOTE = "* a loss of this model imitates this score; judge by the others"
 _SPEEDS = ("encode_rtf", "decode_rtf")
 
 
-def summarise(
+def summarize(
     rows: Sequence[dict[str, Any]], failed: int, metrics: Sequence[str], imitated: Sequence[str]
 ) -> dict[str, Any]:
     """Means over all rows, and for each number of quantizers; a missing score is left out of its mean.

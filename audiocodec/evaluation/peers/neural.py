@@ -59,7 +59,7 @@ class NeuralPeer:
         return round(config.sampling_rate / config.frame_rate)
 
     def ladder(self, config: Any) -> tuple[float, ...]:
-        """Bitrates in bit/s: one for each number of quantisers."""
+        """Bitrates in bit/s: one for each number of quantizers."""
         one = self.sample_rate / self.hop_length * math.log2(self.codebook_size)
         return tuple(one * count for count in range(1, self.num_quantizers(config) + 1))
 

@@ -1,4 +1,4 @@
-"""Curves with intervals as inline SVG: no program, no network, colours from the page's style sheet."""
+"""Curves with intervals as inline SVG: no program, no network, colors from the page's style sheet."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Curve:
 
     Attributes:
         name: beside its end.
-        color: number of its colour and shape; None for a reference, drawn grey and dotted.
+        color: number of its color and shape; None for a reference, drawn gray and dotted.
         dots: in order of x.
     """
 
@@ -45,7 +45,7 @@ class Curve:
 
     @property
     def style(self) -> str:
-        """Class that gives it its colour."""
+        """Class that gives it its color."""
         return "none" if self.color is None else f"s{self.color % COLORS}"
 
 
@@ -120,7 +120,7 @@ def chart(curves: Sequence[Curve], x_axis: Axis, y_axis: Axis, label: str, bands
 
 
 def legend(names: Sequence[tuple[str, int | None]]) -> str:
-    """Colour and shape of each codec."""
+    """Color and shape of each codec."""
     keys: list[str] = []
     for name, color in names:
         curve = Curve(name, color, ())
@@ -261,7 +261,7 @@ def spread(heights: Sequence[float], top: float, bottom: float) -> list[float]:
 
 
 def _shape(color: int, x: float, y: float) -> str:
-    """A dot, square, diamond or triangle: curves are told apart without colour as well."""
+    """A dot, square, diamond or triangle: curves are told apart without color as well."""
     shapes = (
         f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
         f'<path class="dot" d="M{x - 3.6:.1f} {y - 3.6:.1f}h7.2v7.2h-7.2z"/>',

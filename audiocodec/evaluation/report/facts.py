@@ -13,7 +13,7 @@ Point = tuple[str, float]
 
 
 class Facts:
-    """A summary, as `summarise` makes it, with its entries by name.
+    """A summary, as `summarize` makes it, with its entries by name.
 
     Attributes:
         summary: all of it.
@@ -65,7 +65,7 @@ class Facts:
             self.scopes[ALL] = f"Mean of {others} conditions" if others > 1 else "All recordings"
 
     def color(self, codec: str) -> int:
-        """Number of the colour of a codec."""
+        """Number of the color of a codec."""
         return self.codecs.index(codec)
 
     def points_of(self, codec: str) -> list[Point]:

@@ -188,7 +188,7 @@ def _care(facts: Facts) -> Iterator[str]:
         yield f"Bitrates marked ≈ are those asked for: how many bits were used is not said by {names}."
     speakers = facts.summary["about"]["speakers"]
     if speakers < 2:
-        yield "One speaker only: there are no intervals, and nothing here can be generalised."
+        yield "One speaker only: there are no intervals, and nothing here can be generalized."
     elif speakers < FEW_SPEAKERS:
         yield f"Intervals rest on {speakers} speakers: read them as too narrow."
 

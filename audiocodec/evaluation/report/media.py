@@ -47,7 +47,7 @@ def spectrogram_uri(wav: Wav, sample_rate: int, loudest_db: float) -> str:
 
 
 def spectrogram_png(wav: Wav, sample_rate: int, loudest_db: float) -> bytes:
-    """Spectrogram of wav [L] as PNG, low frequencies at the bottom; `loudest_db` is the brightest colour."""
+    """Spectrogram of wav [L] as PNG, low frequencies at the bottom; `loudest_db` is the brightest color."""
     image = _pillow()
     share = np.clip((level_db(wav, sample_rate)[::-1] - loudest_db) / RANGE_DB + 1, 0, 1)
     rows = np.linspace(0, len(share) - 1, HEIGHT).round().astype(int)
@@ -80,7 +80,7 @@ def _pillow() -> Any:
 
 @cache
 def _palette() -> list[int]:
-    """64 colours from black over violet and orange to pale yellow, each lighter than the one before."""
+    """64 colors from black over violet and orange to pale yellow, each lighter than the one before."""
     anchors = np.array(COLORS)
     places = np.linspace(0, len(anchors) - 1, 64)
     columns = [np.interp(places, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]

@@ -17,7 +17,7 @@ def write_report(summary: Entry, meta: Entry, examples: Iterable[Example], path:
     """Write the page, complete or not at all.
 
     Args:
-        summary: of the rows, as `summarise` makes it.
+        summary: of the rows, as `summarize` makes it.
         meta: of the run, as `describe_run` makes it; what is missing is left out.
         examples: the worst rows with their sounds, as `examples` makes them; taken until the page is large.
         path: of the page.
@@ -44,7 +44,7 @@ def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str
         (
             "Bits for the same quality",
             f"How many more (+) or fewer ({text.MINUS}) bits the model needs for the quality of another,"
-            " over the range of quality that both reach; coloured where the interval excludes 0. Where little"
+            " over the range of quality that both reach; colored where the interval excludes 0. Where little"
             " is shared, little is known.",
             rates.equal_quality(facts) + rates.differences(facts),
         ),
@@ -55,7 +55,7 @@ def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str
         ),
         (
             "Every condition",
-            "Means, the stronger the colour the higher; intervals on hovering.",
+            "Means, the stronger the color the higher; intervals on hovering.",
             noise.heat_maps(facts),
         ),
         ("Languages", "", closing.languages(facts)),

@@ -6,7 +6,7 @@ COLORS = len(LIGHT)
 
 _COLORS = "".join(
     f".s{at}{{--own:var(--c{at})}}" for at in range(COLORS)
-)  # what a chart or key draws in the colour of its codec
+)  # what a chart or key draws in the color of its codec
 
 STYLE = (
     ":root{--back:#f7f7f5;--card:#fff;--text:#1c2128;--soft:#5b6470;--line:#dfe2e6;--heat:11,99,181;"
@@ -113,7 +113,7 @@ def table(heads: str, lines: str, kind: str = "") -> str:
 
 
 def codec_cell(label: str, color: int) -> str:
-    """First cell of a row: a codec with its colour; `label` must be escaped."""
+    """First cell of a row: a codec with its color; `label` must be escaped."""
     return f'<td class="s{color % COLORS}"><i class="key"></i>{label}</td>'
 
 

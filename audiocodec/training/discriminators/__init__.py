@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from audiocodec.training.checks import check_names
 from audiocodec.training.discriminators import bands, light, period, scale, stft
-from audiocodec.training.discriminators.layers import Judgement
+from audiocodec.training.discriminators.layers import Judgment
 
 if TYPE_CHECKING:
     from audiocodec.training.discriminators.config import DiscriminatorConfig
 
-__all__ = ["DISCRIMINATORS", "Discriminators", "Judgement", "build_discriminators"]
+__all__ = ["DISCRIMINATORS", "Discriminators", "Judgment", "build_discriminators"]
 
 DISCRIMINATORS = {
     "stft": stft.build,
@@ -35,8 +35,8 @@ class Discriminators(nn.Module):
         super().__init__()
         self.parts, self.normalize = nn.ModuleList(parts), normalize
 
-    def forward(self, wav: Tensor) -> list[Judgement]:
-        """Wav [B, 1, L] -> one judgement from each sub-discriminator; the gradient reaches `wav`."""
+    def forward(self, wav: Tensor) -> list[Judgment]:
+        """Wav [B, 1, L] -> one judgment from each sub-discriminator; the gradient reaches `wav`."""
         if self.normalize:
             wav = wav - wav.mean(dim=-1, keepdim=True)
             wav = wav * (PEAK / wav.abs().amax(dim=-1, keepdim=True).clamp(min=LEAST_PEAK))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from audiocodec.training.discriminators.layers import Judgement, Spectrum, convolution, run
+from audiocodec.training.discriminators.layers import Judgment, Spectrum, convolution, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ class BandsDiscriminator(nn.Module):
         self.stacks = nn.ModuleList(_layers(channels) for _ in bands)
         self.last = convolution(channels, 1, (3, 3))
 
-    def forward(self, wav: Tensor) -> Judgement:
+    def forward(self, wav: Tensor) -> Judgment:
         """[B, 1, L] -> score [B, 1, T, F / 8], the bands side by side, and the features of all bands."""
         spectrum = self.spectrum(wav)
         features = [
@@ -37,7 +37,7 @@ class BandsDiscriminator(nn.Module):
             for stack, band in zip(self.stacks, self.slices, strict=True)
         ]
         score = self.last(torch.cat([band[-1] for band in features], dim=-1))
-        return Judgement(score, [feature for band in features for feature in band])
+        return Judgment(score, [feature for band in features for feature in band])
 
 
 def _layers(channels: int) -> nn.ModuleList:

@@ -45,7 +45,7 @@ class PeriodConfig:
     """The multi-period discriminator of HiFi-GAN and DAC.
 
     Attributes:
-        periods: samples between two neighbours of a column, one sub-discriminator each.
+        periods: samples between two neighbors of a column, one sub-discriminator each.
         channels: widths of the layers; all but the last divide the rate by 3.
     """
 

@@ -1,4 +1,4 @@
-"""What the discriminators share: a judgement, normalised convolutions, complex spectra as two channels."""
+"""What the discriminators share: a judgment, normalized convolutions, complex spectra as two channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=nn.Module)
 
 
-class Judgement(NamedTuple):
+class Judgment(NamedTuple):
     """What one sub-discriminator says of a batch.
 
     Attributes:
@@ -43,7 +43,7 @@ def convolution(
     stride: tuple[int, int] = (1, 1),
     dilation: tuple[int, int] = (1, 1),
 ) -> nn.Conv2d:
-    """Weight-normalised convolution over (time, frequency); without stride it keeps an odd kernel's sizes."""
+    """Weight-normalized convolution over (time, frequency); without stride it keeps an odd kernel's sizes."""
     padding = tuple((k - 1) * d // 2 for k, d in zip(kernel_size, dilation, strict=True))
     return weight_norm(
         nn.Conv2d(channels_in, channels_out, kernel_size, stride, (padding[0], padding[1]), dilation)

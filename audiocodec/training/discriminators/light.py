@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from audiocodec.training.discriminators.layers import Judgement, Spectrum, convolution, run, weight_norm
+from audiocodec.training.discriminators.layers import Judgment, Spectrum, convolution, run, weight_norm
 
 if TYPE_CHECKING:
     from audiocodec.training.discriminators.config import DiscriminatorConfig, LightConfig
@@ -40,12 +40,12 @@ class LightDiscriminator(nn.Module):
         )
         self.last = convolution(width, 1, (3, 3))
 
-    def forward(self, wav: Tensor) -> Judgement:
+    def forward(self, wav: Tensor) -> Judgment:
         """[B, 1, L] -> score [B, 1, T / 2, F / (4 * patch)] and features."""
         spectrum = self.spectrum(wav)
         power = spectrum.square().sum(dim=1, keepdim=True) + FLOOR
         features = run(self.layers, spectrum * power ** ((self.exponent - 1) / 2), SLOPE)
-        return Judgement(self.last(features[-1]), features)
+        return Judgment(self.last(features[-1]), features)
 
 
 def build(config: DiscriminatorConfig) -> list[nn.Module]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audiocodec.training.discriminators.layers import Judgement, convolution, run
+from audiocodec.training.discriminators.layers import Judgment, convolution, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,13 +33,13 @@ class PeriodDiscriminator(nn.Module):
         )
         self.last = convolution(channels[-1], 1, (3, 1))
 
-    def forward(self, wav: Tensor) -> Judgement:
+    def forward(self, wav: Tensor) -> Judgment:
         """[B, 1, L] -> score [B, 1, L / (period * 81), period] and features of falling length."""
         missing = -wav.shape[-1] % self.period
         # Mirrored as in the papers, unless there is too little to mirror.
         wav = F.pad(wav.float(), (0, missing), "reflect" if missing < wav.shape[-1] else "constant")
         features = run(self.layers, wav.unflatten(-1, (-1, self.period)), SLOPE)
-        return Judgement(self.last(features[-1]), features)
+        return Judgment(self.last(features[-1]), features)
 
 
 def build(config: DiscriminatorConfig) -> list[nn.Module]:

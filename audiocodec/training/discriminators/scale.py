@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audiocodec.training.discriminators.layers import Judgement, run, weight_norm
+from audiocodec.training.discriminators.layers import Judgment, run, weight_norm
 
 if TYPE_CHECKING:
     from audiocodec.training.discriminators.config import DiscriminatorConfig
@@ -40,13 +40,13 @@ class ScaleDiscriminator(nn.Module):
         self.layers = nn.ModuleList(weight_norm(layer) for layer in (first, *strided, second_last))
         self.last = weight_norm(nn.Conv1d(widths[-1], 1, 3, 1, 1))
 
-    def forward(self, wav: Tensor) -> Judgement:
+    def forward(self, wav: Tensor) -> Judgment:
         """[B, 1, L] -> score [B, 1, L / (256 * 2 ** halvings)] and features of falling length."""
         wav = F.pad(wav.float(), (0, max(0, SHORTEST - wav.shape[-1])))
         for _ in range(self.halvings):
             wav = F.avg_pool1d(wav, 4, 2, 1, count_include_pad=False)
         features = run(self.layers, wav, SLOPE)
-        return Judgement(self.last(features[-1]), features)
+        return Judgment(self.last(features[-1]), features)
 
 
 def build(config: DiscriminatorConfig) -> list[nn.Module]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from audiocodec.training.discriminators.layers import Judgement, Spectrum, convolution, run
+from audiocodec.training.discriminators.layers import Judgment, Spectrum, convolution, run
 
 if TYPE_CHECKING:
     from audiocodec.training.discriminators.config import DiscriminatorConfig
@@ -31,10 +31,10 @@ class STFTDiscriminator(nn.Module):
         )
         self.last = convolution(channels, 1, (3, 3))
 
-    def forward(self, wav: Tensor) -> Judgement:
+    def forward(self, wav: Tensor) -> Judgment:
         """[B, 1, L] -> score [B, 1, T, F / 8] and features [B, C, T, F], then F / 2, F / 4, F / 8, F / 8."""
         features = run(self.layers, self.spectrum(wav), SLOPE)
-        return Judgement(self.last(features[-1]), features)
+        return Judgment(self.last(features[-1]), features)
 
 
 def build(config: DiscriminatorConfig) -> list[nn.Module]:

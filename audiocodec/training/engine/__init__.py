@@ -1,1 +1,1 @@
-"""What a training step is made of: what it draws, what it minimises, how it moves and with whom."""
+"""What a training step is made of: what it draws, what it minimizes, how it moves and with whom."""

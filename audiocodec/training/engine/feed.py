@@ -51,10 +51,10 @@ class Feed:
         rank: int = 0,
         augmenter: Augmenter | None = None,
     ) -> None:
-        """For a quantiser that offers `prefixes`; ranks draw different batches."""
+        """For a quantizer that offers `prefixes`; ranks draw different batches."""
         self.config, self.sampler, self.rank, self.augmenter = config, sampler, rank, augmenter
         self.prefixes = np.array(prefixes)
-        self.favoured = np.array(config.prefix_choices or prefixes)
+        self.favored = np.array(config.prefix_choices or prefixes)
 
     def __call__(self, step: int) -> list[Drawn]:
         """Draw step `step`: one item for each batch whose gradients are accumulated."""
@@ -73,7 +73,7 @@ class Feed:
         return Drawn(seed, self.augmenter(batch, rng, step), num_quantizers, chance)
 
     def draw_prefixes(self, rng: np.random.Generator, batch_size: int) -> Tensor:
-        """Numbers of quantisers [B], one an example: quantiser dropout as in DAC, section 3.2."""
+        """Numbers of quantizers [B], one an example: quantizer dropout as in DAC, section 3.2."""
         anywhere = rng.choice(self.prefixes, batch_size)
-        favoured = rng.choice(self.favoured, batch_size)
-        return torch.from_numpy(np.where(rng.random(batch_size) < 0.5, anywhere, favoured))
+        favored = rng.choice(self.favored, batch_size)
+        return torch.from_numpy(np.where(rng.random(batch_size) < 0.5, anywhere, favored))

@@ -33,7 +33,7 @@ class Watched(NamedTuple):
 class Guard:
     """Looks at each step at once, or, where that would be waiting for a device, when it is asked to.
 
-    Until then the device itself leaves out the steps that are not finite: the optimisers, which are fused,
+    Until then the device itself leaves out the steps that are not finite: the optimizers, which are fused,
     take a flag.
     """
 
@@ -45,7 +45,7 @@ class Guard:
         self.waiting: list[Watched] = []
 
     def watch(self, step: int, scalars: Mapping[str, Tensor], drawn: Sequence[Drawn]) -> None:
-        """Look at the scalars of a step, before the optimisers take it.
+        """Look at the scalars of a step, before the optimizers take it.
 
         Raises:
             AudioCodecError: one is not finite.

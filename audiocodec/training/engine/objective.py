@@ -1,4 +1,4 @@
-"""What a step minimises: from an output of the model to losses, and from losses to gradients."""
+"""What a step minimizes: from an output of the model to losses, and from losses to gradients."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Opponent:
-    """Discriminators with an optimiser of their own; they learn in the same pass that judges the codec.
+    """Discriminators with an optimizer of their own; they learn in the same pass that judges the codec.
 
     Attributes:
         adversary: the discriminators.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def build_optimizer(parameters: Sequence[nn.Parameter], config: OptimConfig) -> torch.optim.AdamW:
-    """Build the optimiser of a recipe.
+    """Build the optimizer of a recipe.
 
     Raises:
         ConfigError: nothing learns by gradient.

@@ -1,7 +1,7 @@
 """The processes of one training, behind one interface: one alone, or all that torchrun or Accelerate started.
 
 Gradients are averaged here, once a step, rather than by DistributedDataParallel: a step has several backward
-passes (the balancer, discriminators), and quantiser dropout leaves stages without a gradient on some ranks.
+passes (the balancer, discriminators), and quantizer dropout leaves stages without a gradient on some ranks.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Processes:
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Give every process the mean gradient; one that a process does not have counts as zero there.
 
-        A parameter that has no gradient on any process is left without one: its optimiser must not move it.
+        A parameter that has no gradient on any process is left without one: its optimizer must not move it.
         """
         if self.world_size == 1:
             return

@@ -1,4 +1,4 @@
-"""Line charts and heat maps as inline SVG: no program, no network, colours from the page's style sheet."""
+"""Line charts and heat maps as inline SVG: no program, no network, colors from the page's style sheet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_POINTS = 240
 """Of a line; more are averaged in groups."""
 HOVERED = 60
 """Places along a chart where the numbers can be read off."""
-COLOURS = 6
+COLORS = 6
 
 
 class Line(NamedTuple):
@@ -81,8 +81,8 @@ class _Frame:
 
 
 def line_chart(lines: Sequence[Line], label: str, log: bool = False) -> str:
-    """One chart of up to COLOURS lines over steps; `label` is what a screen reader says."""
-    lines = [Line(line.name, thinned(line.points)) for line in lines][:COLOURS]
+    """One chart of up to COLORS lines over steps; `label` is what a screen reader says."""
+    lines = [Line(line.name, thinned(line.points)) for line in lines][:COLORS]
     lines = [line for line in lines if line.points]
     if not lines:
         return ""
@@ -92,8 +92,8 @@ def line_chart(lines: Sequence[Line], label: str, log: bool = False) -> str:
 
 
 def legend(names: Sequence[str]) -> str:
-    """What the colours of a chart mean."""
-    keys = (f'<span><i class="key{at}"></i>{escape(name)}</span>' for at, name in enumerate(names[:COLOURS]))
+    """What the colors of a chart mean."""
+    keys = (f'<span><i class="key{at}"></i>{escape(name)}</span>' for at, name in enumerate(names[:COLORS]))
     return f'<p class="legend">{"".join(keys)}</p>'
 
 
@@ -142,7 +142,7 @@ def sparkline(points: Sequence[tuple[float, float]]) -> str:
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most MAX_POINTS points: means of neighbours."""
+    """At most MAX_POINTS points: means of neighbors."""
     finite = [point for point in points if math.isfinite(point[1])]
     size = -(-len(finite) // MAX_POINTS) or 1
     groups = [finite[start : start + size] for start in range(0, len(finite), size)]

@@ -16,7 +16,7 @@ import torch
 from audiocodec.config import dump_yaml
 from audiocodec.outside import MALFORMED, lines, parse_json
 from audiocodec.storage import new_file
-from audiocodec.training.run.charts import COLOURS, Line, heat_map, legend, line_chart, number, sparkline
+from audiocodec.training.run.charts import COLORS, Line, heat_map, legend, line_chart, number, sparkline
 from audiocodec.training.run.folder import LOG_NAME, REPORT_NAME
 from audiocodec.training.run.page import page
 
@@ -32,7 +32,7 @@ MAX_STEP = 1 << 53
 LARGEST = 1e30
 """Of what can be drawn."""
 LOSSES = {
-    "total": "total: what is minimised",
+    "total": "total: what is minimized",
     "mel": "mel: log-mel difference",
     "spectrum": "spectrum: compressed STFT",
     "waveform": "waveform",
@@ -163,11 +163,11 @@ def _scores(curves: Curves) -> str:
         found = _of_metric(curves, metric, "")
         if not found:
             continue
-        lines = [Line("unquantised" if name == "0" else f"{name} quantisers", c) for name, c in found.items()]
-        lines.sort(key=lambda line: line.name == "unquantised")
+        lines = [Line("unquantized" if name == "0" else f"{name} quantizers", c) for name, c in found.items()]
+        lines.sort(key=lambda line: line.name == "unquantized")
         cards.append(_card(title, legend([line.name for line in lines]) + line_chart(lines, title)))
     note = (
-        "Averaged weights, held-out clips without noise, by number of quantisers. Losses may imitate PESQ and"
+        "Averaged weights, held-out clips without noise, by number of quantizers. Losses may imitate PESQ and"
         " STOI, so look at the others, of fewer clips, too."
     )
     return _section("Validation", note, cards if curves.valid else [])
@@ -191,7 +191,7 @@ def _environments(curves: Curves) -> str:
     below = "".join(f"<th>{prefix}</th>" for prefix in prefixes) * len(METRICS)
     head = (
         f"<tr><th></th><th>share of</th>{above}<th>PESQ-WB</th></tr>"
-        f"<tr><th>quantisers</th><th>examples</th>{below}<th>{prefixes[-1]}, over time</th></tr>"
+        f"<tr><th>quantizers</th><th>examples</th>{below}<th>{prefixes[-1]}, over time</th></tr>"
     )
     table = f"<table>{head}<tr>{'</tr><tr>'.join(rows)}</tr></table>"
     note = "The latest validation, against what the model is to give back there."
@@ -260,14 +260,14 @@ def _card(title: str, body: str) -> str:
 
 
 def _of_metric(curves: Curves, metric: str, environment: str) -> dict[str, Curve]:
-    """Curves of a metric by number of quantisers, as text; at most as many as there are colours."""
+    """Curves of a metric by number of quantizers, as text; at most as many as there are colors."""
     found: dict[str, Curve] = {}
     for name, curve in curves.valid.items():
         head, *rest = name.split("/")
         if head == metric and rest[1:] == ([environment] if environment else []):
             found[rest[0]] = curve
     kept = sorted(found, key=int)
-    return {name: found[name] for name in kept[-COLOURS:]}
+    return {name: found[name] for name in kept[-COLORS:]}
 
 
 def _stages(group: Mapping[str, Curve], name: str) -> int:

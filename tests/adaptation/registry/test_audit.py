@@ -55,7 +55,7 @@ def test_an_empty_log(log):
     assert log.read().events == []
 
 
-def test_every_cut_of_the_last_line_is_recognised_and_mended(log):
+def test_every_cut_of_the_last_line_is_recognized_and_mended(log):
     whole = filled(log)
     before = whole.rfind(b"\n", 0, len(whole) - 1) + 1
     for end in range(before, len(whole)):

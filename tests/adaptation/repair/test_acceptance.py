@@ -48,7 +48,7 @@ def test_a_certain_gain_without_loss_of_clean_speech_is_accepted():
     [
         ({"gain": 0.0005}, "no certain gain"),
         ({"gain": -0.1}, "no certain gain"),
-        ({"error": 0.05}, "quantisation error of the environment grows"),
+        ({"error": 0.05}, "quantization error of the environment grows"),
         ({"clean": -0.03}, "clean speech loses 0.030 PESQ, tolerated are 0.02"),
     ],
 )

@@ -94,7 +94,7 @@ def test_the_map_of_scaled_and_shifted_latents_is_found():
     assert torch.allclose(found.shift, shift, atol=0.08)
 
 
-def test_a_stack_searches_and_sums_as_the_quantiser_does(codec, make_sound):
+def test_a_stack_searches_and_sums_as_the_quantizer_does(codec, make_sound):
     quantizer = codec.model.quantizer
     rows = lessons(codec.model, make_sound(1).clips)[0].latents
     mapped = LatentMap(quantizer)
@@ -108,7 +108,7 @@ def test_a_stack_searches_and_sums_as_the_quantiser_does(codec, make_sound):
     assert Stack.of(quantizer).depths == (2, 4, 6, 8)
 
 
-def test_quantisers_without_such_a_stack_are_refused():
+def test_quantizers_without_such_a_stack_are_refused():
     for quantizer in (build_stack(8, "fsq", 64, 2), build_stack(8, "ema", 16, 2, groups=2)):
         with pytest.raises(InputError, match="cannot be refreshed"):
             Stack.of(quantizer)

@@ -14,7 +14,7 @@ def quantizer():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         stack = build_stack(8, "ema", 32, 3, search_width=2)
-        stack.initialise(torch.randn(1, 8, 600))
+        stack.initialize(torch.randn(1, 8, 600))
     return stack.eval()
 
 

@@ -14,7 +14,7 @@ def stacks():
         grouped = build_stack(8, "ema", 16, 2, groups=2)
         factorized = build_stack(8, "factorized", 16, 3)
         for stack in (plain, grouped, factorized):
-            stack.initialise(torch.randn(1, 8, 300))
+            stack.initialize(torch.randn(1, 8, 300))
         mapped = LatentMap(plain)
         mapped.scale.uniform_(0.5, 2)
         mapped.shift.normal_()

@@ -24,13 +24,13 @@ def test_known_ones_are_named_and_others_are_unknown(codec, voice, noisy, baseli
     assert {environment.name for environment in again.environments} == {"clean", "hall"}
     rng = np.random.default_rng(0)
 
-    def recognise(wav):
-        return again.recognise(collect(codec, [(wav, 16000)], rng=rng))
+    def recognize(wav):
+        return again.recognize(collect(codec, [(wav, 16000)], rng=rng))
 
-    clean, noise = recognise(voice(4.0, seed=40)), recognise(noisy(4.0, seed=41))
+    clean, noise = recognize(voice(4.0, seed=40)), recognize(noisy(4.0, seed=41))
     assert (clean.name, clean.codebook_id) == ("clean", codec.codebook_id)
     assert (noise.name, noise.codebook_id) == ("hall", "f" * 64)
-    loud = recognise(rng.uniform(-0.9, 0.9, (1, 64000)).astype(np.float32))
+    loud = recognize(rng.uniform(-0.9, 0.9, (1, 64000)).astype(np.float32))
     assert (loud.name, loud.codebook_id) == (None, None)
     assert loud.nearest in loud.distances
 
@@ -38,7 +38,7 @@ def test_known_ones_are_named_and_others_are_unknown(codec, voice, noisy, baseli
 def test_names_are_of_files_and_taken_once(codec, hall, tmp_path):
     book = EnvironmentBook(codec.model_id, tmp_path)
     with pytest.raises(InputError, match="no environment is known"):
-        book.recognise(hall.statistics)
+        book.recognize(hall.statistics)
     with pytest.raises(InputError, match="up to 64 letters"):
         book.add(replace(hall, name="../hall"))
     book.add(hall)

@@ -3,7 +3,7 @@ import pytest
 
 from audiocodec.evaluation.report.markdown import render, write_markdown
 from audiocodec.evaluation.results import plain
-from audiocodec.evaluation.summary import summarise
+from audiocodec.evaluation.summary import summarize
 
 META = {"command": ["audiocodec", "evaluate", "--data", "a b"], "data": "a b", "created": "2026-11-21T10:00"}
 NOISES = (("hum_20db", 20.0), ("hum_0db", 0.0))
@@ -20,7 +20,7 @@ def summary(made_rows):
         row["condition"], row["group"] = row["condition"].replace("hum", "hiss"), "hiss"
         row["pesq_wb_input"] -= 0.5
 
-    return plain(summarise(pd.concat([made_rows(rename), made_rows(worse, NOISES)]), resamples=50))
+    return plain(summarize(pd.concat([made_rows(rename), made_rows(worse, NOISES)]), resamples=50))
 
 
 def tables(text):
@@ -88,7 +88,7 @@ def test_bits_for_the_same_quality(summary):
 
 
 def test_one_condition_has_no_table_of_conditions(made_rows):
-    text = render(plain(summarise(made_rows(conditions=(("clean", None),)), resamples=10)), {})
+    text = render(plain(summarize(made_rows(conditions=(("clean", None),)), resamples=10)), {})
     assert list(tables(text)) == ["Clean speech, against what went in", "Bits for the same quality"]
 
 
@@ -96,7 +96,7 @@ def test_scores_that_a_loss_imitates_are_marked(made_rows):
     def judged(row):
         row["distillmos"] = 2.5
 
-    summary = plain(summarise(made_rows(judged, metrics=("distillmos",)), resamples=10))
+    summary = plain(summarize(made_rows(judged, metrics=("distillmos",)), resamples=10))
     text = render(summary, {"codecs": [{"name": "model", "imitates": ["pesq_wb"]}, {"name": "late"}]})
     assert "\\* Losses that model was trained by imitate PESQ-WB: these say too much of it" in text
     found = tables(text)

@@ -7,7 +7,7 @@ import pytest
 from audiocodec.evaluation.report.examples import Example, Sound, Worst
 from audiocodec.evaluation.report.page import render, write_report
 from audiocodec.evaluation.results import plain
-from audiocodec.evaluation.summary import summarise
+from audiocodec.evaluation.summary import summarize
 
 VOID = {"meta", "img", "input", "br", "path", "circle", "rect"}
 META = {
@@ -67,7 +67,7 @@ def example():
 
 
 def test_a_page_says_what_was_found_and_how(made_rows, example):
-    text, found = read(render(plain(summarise(made_rows(), resamples=100)), META, [example]))
+    text, found = read(render(plain(summarize(made_rows(), resamples=100)), META, [example]))
     assert "How model holds up" in text
     assert "16 files" in text
     assert "no failed" in text
@@ -84,7 +84,7 @@ def test_a_page_says_what_was_found_and_how(made_rows, example):
 
 
 def test_the_table_holds_the_means(made_rows):
-    summary = plain(summarise(made_rows(), resamples=50))
+    summary = plain(summarize(made_rows(), resamples=50))
     page = render(summary, META)
     lines = re.findall(r"<tr><td class=\"s0\"><i class=\"key\"></i>model</td><td>4\.0</td>.*?</tr>", page)
     numbers = [re.findall(r"<td title=[^>]*>([\d.]+)<small>", line) for line in lines]
@@ -99,7 +99,7 @@ def test_bitrates_that_were_not_measured_are_marked(made_rows):
     def assume(row):
         row["nominal_bits"] = row["codec"] == "late"
 
-    text, _ = read(render(plain(summarise(made_rows(assume), resamples=10)), META))
+    text, _ = read(render(plain(summarize(made_rows(assume), resamples=10)), META))
     assert "Bitrates marked ≈ are those asked for: how many bits were used is not said by late." in text
     assert "late ≈16.0 kbit/s" in text
     assert "model ≈" not in text
@@ -108,13 +108,13 @@ def test_bitrates_that_were_not_measured_are_marked(made_rows):
 def test_one_speaker_one_condition_one_bitrate(made_rows):
     rows = made_rows(conditions=(("clean", None),))
     rows = rows[(rows["file"] == "s0_0.wav") & (rows["codec"] == "model") & (rows["nominal_bitrate"] == 2000)]
-    text, _ = read(render(plain(summarise(rows, resamples=20)), {}))
+    text, _ = read(render(plain(summarize(rows, resamples=20)), {}))
     assert "One speaker only" in text
 
 
 def test_no_clean_speech_and_no_models(made_rows):
     rows = made_rows(conditions=(("hum_20db", 20.0), ("hum_0db", 0.0)))
-    text, _ = read(render(plain(summarise(rows[rows["peer"]], resamples=20)), {}))
+    text, _ = read(render(plain(summarize(rows[rows["peer"]], resamples=20)), {}))
     assert "How late, far holds up" in text
     assert "Mean of 2 conditions" in text
 
@@ -132,7 +132,7 @@ def test_when_all_failed_the_page_says_why(made_rows):
             del row[name]
         row["error"] = "the <disk> is full"
 
-    text, _ = read(render(plain(summarise(made_rows(fail), resamples=10)), {}))
+    text, _ = read(render(plain(summarize(made_rows(fail), resamples=10)), {}))
     assert "384 failed" in text
     assert "the <disk> is full" in text
 
@@ -145,11 +145,11 @@ def test_hostile_names_stay_text(made_rows):
             row["group"] = "<b>hum"
             row["condition"] = row["condition"].replace("hum", "<b>hum")
 
-    read(render(plain(summarise(made_rows(rename), resamples=20)), META))
+    read(render(plain(summarize(made_rows(rename), resamples=20)), META))
 
 
 def test_a_page_does_not_grow_without_end(made_rows, example, monkeypatch):
-    summary = plain(summarise(made_rows(), resamples=10))
+    summary = plain(summarize(made_rows(), resamples=10))
     one = len(render(summary, META, [example])) - len(render(summary, META))
     monkeypatch.setattr("audiocodec.evaluation.report.closing.MAX_BYTES", round(2.5 * one))
     _, found = read(render(summary, META, [example] * 5))
@@ -157,7 +157,7 @@ def test_a_page_does_not_grow_without_end(made_rows, example, monkeypatch):
 
 
 def test_a_page_is_written_whole_or_not_at_all(made_rows, tmp_path):
-    summary = plain(summarise(made_rows(), resamples=10))
+    summary = plain(summarize(made_rows(), resamples=10))
 
     def break_off():
         yield from ()
@@ -181,7 +181,7 @@ FLATTERY = {**META, "codecs": [{**META["codecs"][0], "imitates": ["pesq_wb", "st
 
 
 def test_a_score_that_a_loss_imitates_is_marked_and_does_not_lead(made_rows):
-    summary = plain(summarise(made_rows(flattered, metrics=("distillmos",)), resamples=50))
+    summary = plain(summarize(made_rows(flattered, metrics=("distillmos",)), resamples=50))
     text, _ = read(render(summary, FLATTERY))
     assert "On clean speech, model reaches Distill-MOS 1.50" in text
     assert "* Losses that model was trained by imitate PESQ-WB: these say too much of it" in text
@@ -197,6 +197,6 @@ def test_a_score_that_a_loss_imitates_is_marked_and_does_not_lead(made_rows):
 
 
 def test_an_imitated_score_leads_where_there_is_no_other(made_rows):
-    text, _ = read(render(plain(summarise(made_rows(), resamples=20)), FLATTERY))
+    text, _ = read(render(plain(summarize(made_rows(), resamples=20)), FLATTERY))
     assert "On clean speech, model reaches PESQ-WB" in text
     assert "* Losses that model was trained by imitate PESQ-WB" in text

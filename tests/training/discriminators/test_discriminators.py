@@ -49,7 +49,7 @@ def test_encodec_sizes():
         assert weights(part) == [(32, 2, 3, 9), *[(32, 32, 3, 9)] * 3, (32, 32, 3, 3), (1, 32, 3, 3)]
         strided = [m for m in part.layers if m.stride == (1, 2)]
         assert [m.dilation for m in strided] == [(1, 1), (2, 1), (4, 1)]
-    # A weight-normalised convolution has its weight, a length for each output and a bias.
+    # A weight-normalized convolution has its weight, a length for each output and a bias.
     one = 2 * 32 * 27 + 64 + 3 * (32 * 32 * 27 + 64) + 32 * 32 * 9 + 64 + 32 * 9 + 2
     assert sum(p.numel() for p in discriminators.parameters()) == 5 * one == 472_490
 
@@ -94,9 +94,9 @@ def test_equals_the_code_of_the_authors():
         b.weight, b.bias.data = a.weight.detach(), a.bias.data
     wav = torch.randn(2, 1, 2000)
     scores, features = theirs(wav)
-    for score, layers, judgement in zip(scores, features, ours(wav), strict=True):
-        torch.testing.assert_close(judgement.score, score, rtol=1e-3, atol=1e-5)
-        torch.testing.assert_close(judgement.features, layers, rtol=1e-3, atol=1e-5)
+    for score, layers, judgment in zip(scores, features, ours(wav), strict=True):
+        torch.testing.assert_close(judgment.score, score, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(judgment.features, layers, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", DISCRIMINATORS)
@@ -104,19 +104,19 @@ class TestEveryKind:
     def test_the_gradient_reaches_all_of_the_sound_and_every_weight(self, kind):
         discriminators = small(kind)
         wav = torch.randn(2, 1, 2048, requires_grad=True)
-        judgements = discriminators(wav)
-        sum(j.score.sum() + sum(f.square().sum() for f in j.features) for j in judgements).backward()
+        judgments = discriminators(wav)
+        sum(j.score.sum() + sum(f.square().sum() for f in j.features) for j in judgments).backward()
         assert bool((wav.grad.abs().sum(dim=(0, 1)) > 0).float().mean() > 0.98)
         assert all(bool(p.grad.any()) for p in discriminators.parameters())
 
     @pytest.mark.parametrize("length", [1, 2, 7, 100, 255, 1000])
     @pytest.mark.parametrize("level", [0.0, 1.0])
-    def test_short_or_silent_sound_gives_finite_judgements_and_gradients(self, kind, length, level):
+    def test_short_or_silent_sound_gives_finite_judgments_and_gradients(self, kind, length, level):
         for normalize in (False, True):
             wav = (level * torch.ones(1, 1, length)).requires_grad_()
-            judgements = small(kind, normalize)(wav)
-            assert all(j.score.numel() > 0 for j in judgements)
-            sum(j.score.sum() for j in judgements).backward()
+            judgments = small(kind, normalize)(wav)
+            assert all(j.score.numel() > 0 for j in judgments)
+            sum(j.score.sum() for j in judgments).backward()
             assert bool(wav.grad.isfinite().all())
 
     def test_examples_are_judged_apart(self, kind):
@@ -134,14 +134,14 @@ class TestEveryKind:
             torch.testing.assert_close(a.score.float(), b.score, rtol=0.1, atol=0.05)
 
 
-def test_normalised_sound_has_no_offset_and_no_level():
+def test_normalized_sound_has_no_offset_and_no_level():
     discriminators, wav = small("stft", normalize=True), torch.randn(1, 1, 1000)
     for one, other in zip(discriminators(wav), discriminators(5 * wav + 0.3), strict=True):
         torch.testing.assert_close(one.score, other.score, rtol=1e-3, atol=1e-5)
 
 
 def test_period_sees_samples_a_period_apart():
-    """A click moves the judgement of its own column alone."""
+    """A click moves the judgment of its own column alone."""
     discriminators = small("period")
     quiet, click = torch.zeros(1, 1, 600), torch.zeros(1, 1, 600)
     click[..., 300] = 1.0

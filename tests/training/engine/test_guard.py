@@ -56,7 +56,7 @@ class Waiting(TorchDispatchMode):
 
 
 def test_a_step_waits_for_no_device(adversarial, tmp_path):
-    """Only for the numbers of quantisers, which are drawn on the CPU and stay there.
+    """Only for the numbers of quantizers, which are drawn on the CPU and stay there.
 
     Every fifth step looks for dead entries, which is left out here.
     """

@@ -40,7 +40,7 @@ def _free_port() -> int:
 
 
 def _assert_equal_on_all(trainer: Trainer) -> None:
-    """Weights, codebooks and statistics, discriminators and both optimisers."""
+    """Weights, codebooks and statistics, discriminators and both optimizers."""
     tensors = [*trainer.model.parameters(), *trainer.model.buffers()]
     optimizers = [trainer.optimizer]
     if trainer.objective.opponent is not None:

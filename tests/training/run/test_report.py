@@ -69,7 +69,7 @@ def test_what_the_page_says(folder, recipe):
         "1.0 % of the time waiting",
     ):
         assert part in text
-    assert "2.35 PESQ-WB now" in text  # with the most quantisers, not unquantised
+    assert "2.35 PESQ-WB now" in text  # with the most quantizers, not unquantized
     assert "as recorded 1.50 2.35" in text
     assert "street 25 % 0.75 1.17" in text
     assert "from 0.75 in the first stage to 0.5 in the last" in text

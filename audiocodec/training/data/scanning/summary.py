@@ -19,7 +19,7 @@ CLIPPED_SHARE = 1e-3
 MOSTLY_SILENT = 0.8
 
 
-def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Hours, files and speakers for each split, kind and source, rates, and a histogram of levels."""
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:

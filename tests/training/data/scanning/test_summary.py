@@ -1,4 +1,4 @@
-from audiocodec.training.data.scanning.summary import summarise, warnings
+from audiocodec.training.data.scanning.summary import summarize, warnings
 
 
 def row(n, split="train", speaker="s", **changes):
@@ -15,7 +15,7 @@ def test_hours_speakers_and_rates_by_part():
         row(2, "valid", "u", sample_rate=8000),
         row(3, speaker="", source="d"),
     ]
-    found = summarise(rows)
+    found = summarize(rows)
     assert (found["files"], found["hours"], found["speakers"]) == (4, 0.4, 3)
     assert [(p["split"], p["source"], p["files"], p["hours"], p["speakers"]) for p in found["parts"]] == [
         ("train", "c", 2, 0.2, 2), ("train", "d", 1, 0.1, 0), ("valid", "c", 1, 0.1, 1),
@@ -25,7 +25,7 @@ def test_hours_speakers_and_rates_by_part():
 
 def test_levels_are_counted():
     rows = [row(n, level_db=level) for n, level in enumerate([-70, -60, -59, -45, -25, -20, -5, 0])]
-    counts = {entry["level_db"]: entry["files"] for entry in summarise(rows)["levels"]}
+    counts = {entry["level_db"]: entry["files"] for entry in summarize(rows)["levels"]}
     assert counts == {
         "below -60": 1, "-60 to -50": 2, "-50 to -40": 1, "-40 to -30": 0, "-30 to -20": 1, "-20 to -10": 1,
         "from -10": 2,

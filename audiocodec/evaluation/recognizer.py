@@ -1,4 +1,4 @@
-"""Speech recognisers as a user names them: the folder of a Whisper model, or a command that prints words."""
+"""Speech recognizers as a user names them: the folder of a Whisper model, or a command that prints words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audiocodec.errors import InputError, MetricError, PeerError, PeerUnavailabl
 from audiocodec.evaluation.peers.program import run_program, split_command, write_wav
 from audiocodec.metrics import Metric, WhisperTranscriber, word_error_metric
 
-_NAME = "the recogniser"
+_NAME = "the recognizer"
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class CommandTranscriber:
                 raise MetricError(str(error)) from error
 
 
-def recogniser_metric(named: str, language: str | None = None, timeout_seconds: float = 120.0) -> Metric:
-    """The word error rate by a recogniser: a command with `{in}`, or the folder of a Whisper model.
+def recognizer_metric(named: str, language: str | None = None, timeout_seconds: float = 120.0) -> Metric:
+    """The word error rate by a recognizer: a command with `{in}`, or the folder of a Whisper model.
 
     `language`, such as "en", spares Whisper guessing it. Whisper's models are those of CTranslate2.
 
@@ -64,7 +64,7 @@ def recogniser_metric(named: str, language: str | None = None, timeout_seconds: 
     folder = Path(named).resolve()
     if not (folder / "model.bin").is_file():
         raise InputError(
-            f"{named}: no recogniser; name a folder with a Whisper model of CTranslate2 (model.bin),"
+            f"{named}: no recognizer; name a folder with a Whisper model of CTranslate2 (model.bin),"
             " or a command with {in} that prints what it hears"
         )
     require("faster_whisper", "the word error rate", "faster-whisper")

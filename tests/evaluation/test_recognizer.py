@@ -9,10 +9,10 @@ import pytest
 from audiocodec.errors import InputError, MetricError, MissingPackageError
 from audiocodec.evaluation.conditions import Condition
 from audiocodec.evaluation.plan import plan
-from audiocodec.evaluation.recogniser import recogniser_metric
+from audiocodec.evaluation.recognizer import recognizer_metric
 from audiocodec.evaluation.recordings import read_recordings
 from audiocodec.evaluation.rows import to_frame
-from audiocodec.evaluation.summary import summarise
+from audiocodec.evaluation.summary import summarize
 from audiocodec.evaluation.tasks import score_unit
 
 LISTENER = """
@@ -23,7 +23,7 @@ print("one two three four" if abs(soundfile.read(sys.argv[1])[0]).max() > 0.5 el
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """A recogniser that misses the last word of quiet speech; its script is named from this folder."""
+    """A recognizer that misses the last word of quiet speech; its script is named from this folder."""
     pytest.importorskip("jiwer")
     (tmp_path / "listen.py").write_text(LISTENER)
     monkeypatch.chdir(tmp_path)
@@ -31,41 +31,41 @@ def command(tmp_path, monkeypatch):
 
 
 def test_a_command_reads_what_is_said(command):
-    metric = pickle.loads(pickle.dumps(recogniser_metric(command)))
+    metric = pickle.loads(pickle.dumps(recognizer_metric(command)))
     loud = np.sin(np.arange(1600)).astype(np.float32)
     assert metric(loud, loud, 16000) == 0
     assert metric(loud, 0.1 * loud, 16000) == 0.25
-    with pytest.raises(MetricError, match="recogniser"):
-        recogniser_metric(f"'{sys.executable}' gone.py {{in}}")(loud, loud, 16000)
+    with pytest.raises(MetricError, match="recognizer"):
+        recognizer_metric(f"'{sys.executable}' gone.py {{in}}")(loud, loud, 16000)
 
 
-def test_word_errors_are_columns_and_belong_to_their_recogniser(command, setup_with, double, speech_folder):
-    metric = recogniser_metric(command)
+def test_word_errors_are_columns_and_belong_to_their_recognizer(command, setup_with, double, speech_folder):
+    metric = recognizer_metric(command)
     setup = replace(setup_with(double()), metrics=(metric,))
     work = plan(setup, read_recordings(speech_folder), [Condition("clean")], [1000.0])
     frame = to_frame([row for unit in work.units for row in score_unit(setup, unit)], setup.metrics)
     assert frame["word_error_rate"].tolist() == [0, 0]
-    score = summarise(frame, resamples=10)["means"][0]["scores"]["word_error_rate"]
+    score = summarize(frame, resamples=10)["means"][0]["scores"]["word_error_rate"]
     assert (score["value"], score["n"]) == (0, 2)
-    other = replace(setup, metrics=(recogniser_metric(command + " --fast"),))
+    other = replace(setup, metrics=(recognizer_metric(command + " --fast"),))
     again = plan(other, read_recordings(speech_folder), [Condition("clean")], [1000.0])
     assert not set(work.keys.values()) & set(again.keys.values())
-    slower = replace(setup, metrics=(recogniser_metric(command, timeout_seconds=7),))
+    slower = replace(setup, metrics=(recognizer_metric(command, timeout_seconds=7),))
     assert plan(slower, read_recordings(speech_folder), [Condition("clean")], [1000.0]).keys == work.keys
 
 
-def test_a_recogniser_written_anew_is_another(tmp_path, monkeypatch):
+def test_a_recognizer_written_anew_is_another(tmp_path, monkeypatch):
     (tmp_path / "listen.py").write_text(LISTENER)
     command = f"'{sys.executable}' '{tmp_path / 'listen.py'}' {{in}}"
-    before = recogniser_metric(command).setting
-    assert recogniser_metric(command).setting == before
+    before = recognizer_metric(command).setting
+    assert recognizer_metric(command).setting == before
     (tmp_path / "listen.py").write_text(LISTENER.replace("three", "seven"))
-    assert recogniser_metric(command).setting != before
+    assert recognizer_metric(command).setting != before
     monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace())
     (tmp_path / "model.bin").write_bytes(b"1234")
-    before = recogniser_metric(str(tmp_path)).setting
+    before = recognizer_metric(str(tmp_path)).setting
     (tmp_path / "model.bin").write_bytes(b"4321")
-    assert recogniser_metric(str(tmp_path)).setting != before
+    assert recognizer_metric(str(tmp_path)).setting != before
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,21 @@ def test_a_recogniser_written_anew_is_another(tmp_path, monkeypatch):
     [
         ("no-such-program {in}", "no-such-program, which is not on the path"),
         ("'echo {in}", "cannot be read"),
-        ("whisper-large", "whisper-large: no recogniser; name a folder with a Whisper model"),
+        ("whisper-large", "whisper-large: no recognizer; name a folder with a Whisper model"),
     ],
 )
-def test_what_is_no_recogniser(named, message, tmp_path, monkeypatch):
+def test_what_is_no_recognizer(named, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
-        recogniser_metric(named)
+        recognizer_metric(named)
 
 
 def test_a_folder_is_a_model_of_whisper(tmp_path, monkeypatch):
     (tmp_path / "model.bin").touch()
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     with pytest.raises(MissingPackageError, match="faster-whisper"):
-        recogniser_metric(str(tmp_path), "de")
+        recognizer_metric(str(tmp_path), "de")
     monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace())
-    metric = recogniser_metric(str(tmp_path), "de")
+    metric = recognizer_metric(str(tmp_path), "de")
     assert str(tmp_path) in metric.setting
     assert "'de'" in metric.setting
