@@ -167,7 +167,7 @@ def test_what_is_wrong_with_an_mp3_is_said_by_us_alone(save, capfd):
 
 def test_what_is_called_mp3_and_is_none(save, capfd):
     path = save("a.mp3", np.random.default_rng(0).bytes(20_000))
-    with pytest.raises(InputError, match=r"not a sound file that can be read \(Format not recognized\)"):
+    with pytest.raises(InputError, match=r"not a sound file that can be read \(Format not recognised\)"):
         info(path)
     assert capfd.readouterr() == ("", "")
 
