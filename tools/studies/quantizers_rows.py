@@ -1,0 +1,104 @@
+"""What the studies of quantizers share: rows that survive a kill, and what a sequence of codes tells.
+
+Used by quantizers.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec.metrics import entropy, perplexity, usage
+
+Row = dict[str, Any]
+Indices = NDArray[np.int64]
+
+STRENGTHS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
+"""Tried for the bigram model: frames that the unigram distribution counts for in every context."""
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The last row of each finished run; a line cut short by a kill is left out."""
+    rows: dict[tuple[str, str], Row] = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        rows[row["study"], row["run"]] = row
+    return list(rows.values())
+
+
+def run_missing(path: Path, study: str, names: Sequence[str], run: Callable[[str], Row]) -> None:
+    """Run what has no row in `path` yet, and append a row as each run ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if any((row["study"], row["run"]) == (study, name) for row in read_rows(path)):
+            continue
+        print(f"{study} {name}", flush=True)
+        row = {"study": study, "run": name, **run(name)}
+        with path.open("a") as file:
+            file.write("\n" * _is_cut(path) + json.dumps(row) + "\n")
+        print("  " + ", ".join(f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float)), flush=True)
+
+
+def _is_cut(path: Path) -> bool:
+    return path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+
+
+def code_statistics(fit: Sequence[Indices], held_out: Sequence[Indices], codebook_size: int) -> Row:
+    """Use of one row of codes, on the clips [T] of `held_out`, in bits where it is an entropy.
+
+    `given_previous` is what a coder that knows the previous code pays on `held_out`, with counts from `fit`:
+    no less than the entropy of a code given the previous one, however few frames there are. `given_nothing`
+    is the same without the previous code. Counting pairs in `held_out` itself would give far too little: most
+    pairs of 1,024 codes occur once.
+    """
+    indices = np.concatenate(held_out)
+    nothing, previous = coding_costs(fit, held_out, codebook_size)
+    return {
+        "usage": usage(indices, codebook_size),
+        "usage_fit": usage(np.concatenate(fit), codebook_size),
+        "perplexity": perplexity(indices, codebook_size),
+        "entropy": entropy(indices, codebook_size),
+        "given_nothing": nothing,
+        "given_previous": previous,
+    }
+
+
+def coding_costs(
+    fit: Sequence[Indices], held_out: Sequence[Indices], codebook_size: int
+) -> tuple[float, float]:
+    """Bits per code on `held_out` of a unigram and of a bigram model with counts from `fit`.
+
+    p(c | b) = (n(b, c) + s p(c)) / (n(b) + s), p(c) = (n(c) + 1/2) / (n + K/2); s is what suits the last
+    quarter of `fit` best when the counts are from the rest.
+    """
+    cut = max(1, 3 * len(fit) // 4)
+    costs = [_bits(fit[:cut], fit[cut:] or fit, codebook_size, s)[1] for s in STRENGTHS]
+    return _bits(fit, held_out, codebook_size, STRENGTHS[int(np.argmin(costs))])
+
+
+def _bits(
+    fit: Sequence[Indices], held_out: Sequence[Indices], size: int, strength: float
+) -> tuple[float, float]:
+    counts = np.bincount(np.concatenate(fit), minlength=size)
+    shares = (counts + 0.5) / (counts.sum() + 0.5 * size)
+    before, after = _pairs(fit)
+    pairs, pair_counts = np.unique(before * size + after, return_counts=True)
+    contexts = np.bincount(before, minlength=size)
+    before, after = _pairs(held_out)
+    wanted = before * size + after
+    found = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+    seen = np.where(pairs[found] == wanted, pair_counts[found], 0)
+    bigram = (seen + strength * shares[after]) / (contexts[before] + strength)
+    return float(-np.log2(shares[after]).mean()), float(-np.log2(bigram).mean())
+
+
+def _pairs(clips: Sequence[Indices]) -> tuple[Indices, Indices]:
+    return np.concatenate([clip[:-1] for clip in clips]), np.concatenate([clip[1:] for clip in clips])
