@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import errno
+import json
+import logging
 import os
 import secrets
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from audiocodec.errors import InputError
+from audiocodec.outside import MALFORMED, lines, parse_json
 
 PART_SUFFIX = ".part"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 _NAME_BYTES = 100
+MAX_LINE_BYTES = 1 << 20
+"""Longest line of a journal that is read."""
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -104,6 +113,62 @@ def try_lock(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+class Journal(Generic[T]):
+    """JSON values, one a line, in a file that only grows: what a run had done before it was killed.
+
+    A line that is damaged or too long, or that `parse` refuses by raising ValueError or the like, is named in
+    a warning and left out.
+
+    Attributes:
+        entries: what `parse` made of the lines that were there.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[Any], T], finite: bool = True) -> None:
+        """Read the file; one that does not exist has no entries. `finite` False accepts NaN and infinity.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        self.path, self.entries = path, list[T]()
+        self._cut_off = False
+        try:
+            with path.open("rb") as file:
+                self._read(file, parse, finite)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); choose another place") from error
+
+    def append(self, value: Any) -> None:
+        """Add a line; it stays when this process ends, in whatever way.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        line = ("\n" if self._cut_off else "") + json.dumps(value) + "\n"
+        try:
+            with self.path.open("ab") as file:
+                file.write(line.encode())
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); choose another place"
+            ) from error
+        self._cut_off = False
+
+    def _read(self, file: BinaryIO, parse: Callable[[Any], T], finite: bool) -> None:
+        line: bytes | None = b"\n"
+        for number, line in enumerate(lines(file, MAX_LINE_BYTES), 1):
+            if line is not None and not line.strip():
+                continue
+            try:
+                if line is None:
+                    raise ValueError(f"more than {MAX_LINE_BYTES} bytes")
+                self.entries.append(parse(parse_json(line, finite)))
+            except MALFORMED as error:
+                logger.warning("%s, line %d: left out (%s)", self.path, number, error)
+        self._cut_off = line is None or not line.endswith(b"\n")
 
 
 def already_there(path: Path) -> InputError:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from audiocodec.errors import InputError
-from audiocodec.storage import hidden_beside, new_file, replacing
+from audiocodec.storage import Journal, hidden_beside, new_file, replacing
 
 PACKAGE = Path(__file__).parents[1] / "audiocodec"
 
@@ -107,3 +107,33 @@ def test_nothing_else_gives_files_their_names():
         if any(renames(ast.parse(path.read_text())))
     }
     assert found == {"storage.py", "adaptation/registry/audit.py", "effects/rooms.py"}
+
+
+def test_a_journal_gives_back_what_was_appended(tmp_path):
+    path = tmp_path / "j.jsonl"
+    assert Journal(path, int).entries == []
+    Journal(path, int).append(1)
+    journal = Journal(path, int)
+    journal.append("2")
+    assert (journal.entries, Journal(path, int).entries) == ([1], [1, 2])
+
+
+@pytest.mark.parametrize(
+    "damage", [b'{"a"', b"[1, 2", b"[" * 100_000, b" " * (2 << 20), b"Infinity", b"null", b'"x"']
+)
+def test_a_damaged_line_of_a_journal_is_named_and_costs_no_other(tmp_path, caplog, damage):
+    path = tmp_path / "j.jsonl"
+    for end in (b"", b"\n"):
+        caplog.clear()
+        path.write_bytes(b"1\n\n" + damage + end)
+        journal = Journal(path, int)
+        journal.append(3)
+        assert Journal(path, int).entries == [1, 3]
+        assert "j.jsonl, line 3: left out" in caplog.text
+
+
+def test_a_journal_that_cannot_be_used_is_said(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        Journal(tmp_path, int)
+    with pytest.raises(InputError, match="cannot be written"):
+        Journal(tmp_path / "none" / "j.jsonl", int).append(1)

@@ -7,16 +7,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2] / "audiocodec"
 LAYERS = {
     "errors": 0, "printing": 0,
-    "storage": 1, "outside": 1,
-    "config": 2, "audio": 2, "devices": 2, "shipped": 2, "work": 2,
-    "nn": 3, "quantizers": 3, "bitstream": 3, "metrics": 3, "corpus": 3, "cluster": 3,
-    "effects": 4, "losses": 4, "model": 4,
-    "checkpoint": 5, "coding": 5,
-    "pretrained": 6, "streaming": 6, "files": 6, "revisions": 6, "report": 6,
-    "codec": 7,
-    "training": 8, "evaluation": 8, "adaptation": 8, "tokens": 8,
-    "cli": 9,
-    "__init__": 10, "__main__": 10,
+    "outside": 1,
+    "storage": 2,
+    "config": 3, "audio": 3, "devices": 3, "shipped": 3, "work": 3,
+    "nn": 4, "quantizers": 4, "bitstream": 4, "metrics": 4, "corpus": 4, "cluster": 4,
+    "effects": 5, "losses": 5, "model": 5,
+    "checkpoint": 6, "coding": 6,
+    "pretrained": 7, "streaming": 7, "files": 7, "revisions": 7, "report": 7,
+    "codec": 8,
+    "training": 9, "evaluation": 9, "adaptation": 9, "tokens": 9,
+    "cli": 10,
+    "__init__": 11, "__main__": 11,
 }  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))
 
