@@ -17,7 +17,7 @@ from audiocodec.audio.arrays import as_array, as_channels, as_samples
 from audiocodec.bitstream import ContainerReader, Header
 from audiocodec.bitstream.header import MAX_NAME_BYTES, printable
 from audiocodec.checkpoint import WEIGHTS_NAME, identify_codebooks, load_model, model_id, weights_file
-from audiocodec.coding import PacketDecoder, PacketEncoder
+from audiocodec.coding import PacketDecoder, PacketEncoder, packet_frames
 from audiocodec.devices import device_of, resolve_device
 from audiocodec.errors import InputError, RegistryError
 from audiocodec.revisions import CodebookStore, Revisions
@@ -93,7 +93,7 @@ class Codec:
     @property
     def packet_frames(self) -> int:
         """Frames in a packet of about a second."""
-        return round(self.model.frame_rate)
+        return packet_frames(self.model)
 
     def encode(
         self, wav: Any, sample_rate: int, bitrate: float | None = None, *, denoise: bool = False
@@ -285,8 +285,8 @@ class Codec:
 
     def _codes(self, samples: Samples, header: Header, denoise: bool) -> NDArray[np.int64]:
         encoder = PacketEncoder(self.model, header, denoise)
-        parts = [codes for block in files.split_blocks(samples) for codes in encoder.push(block)]
-        return np.ascontiguousarray(np.concatenate([*parts, *encoder.flush()], axis=2))
+        packets = list(encoder.packets(files.split_blocks(samples)))
+        return np.ascontiguousarray(np.concatenate(packets, axis=2))
 
 
 def load(

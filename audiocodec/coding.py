@@ -1,4 +1,4 @@
-"""Samples to packets of codes and back, with the state of one stream.
+"""Samples to latents and to packets of codes, and back, with the state of one stream.
 
 The model always runs over packets of one shape: matrix products round differently for different shapes, and
 equal audio shall give equal codes whether it comes from a file, from memory or in blocks of any size.
@@ -6,15 +6,16 @@ equal audio shall give equal codes whether it comes from a file, from memory or 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audiocodec.audio import Resampler
+from audiocodec.audio.arrays import as_channels
 from audiocodec.audio.concealment import Concealer
 from audiocodec.devices import device_of, undisturbed
 from audiocodec.errors import InputError
@@ -33,61 +34,73 @@ CHANNEL_SECONDS = 16.0
 
 Codes = NDArray[np.int64]
 Samples = NDArray[np.float32]
+Listener = Callable[[Tensor, Tensor], None]
 
 
-class PacketEncoder:
-    """One recording on its way to codes: push samples [C, L], get codes [C, N, T] of whole packets.
+def frames_for(model: CodecModel | Header, length: int) -> int:
+    """Frames of codes for `length` samples at the model's rate, those that bring out the delay included."""
+    return -(-(length + model.delay) // model.hop_length) if length else 0
 
-    Attributes:
-        denoise: the denoising switch, for samples that are pushed from now on; a frame of codes takes what
-            was set when its first sample was pushed. To switch it on is an InputError without such a switch.
+
+def packet_frames(model: CodecModel) -> int:
+    """Frames in a packet of about a second."""
+    return max(1, round(model.frame_rate))
+
+
+class LatentEncoder:
+    """One recording on its way to latents: push samples [C, L] at any rate, get the encoder's output.
+
+    Each packet is latents [C, D, packet_frames] and the number of frames of it that belong to the recording:
+    all of them but in the last, which is filled up with silence.
     """
 
-    def __init__(self, model: CodecModel, header: Header, denoise: bool = False) -> None:
-        """`header` gives rates, channels, number of quantizers and size of a packet."""
-        self._model, self._header = model, header
-        self._resampler = Resampler(header.sample_rate, model.sample_rate, header.channels)
+    def __init__(
+        self, model: CodecModel, sample_rate: int, channels: int, packet_frames: int, denoise: bool = False
+    ) -> None:
+        self._model, self._sample_rate, self._channels = model, sample_rate, channels
+        self._resampler = Resampler(sample_rate, model.sample_rate, channels)
         self._state = StreamState()
-        self._packet_length = header.packet_frames * model.hop_length
+        self._packet_frames = packet_frames
+        self._packet_length = packet_frames * model.hop_length
         self._waiting: list[Samples] = []
         self._waiting_length = 0
         self._coded_frames = 0
         self._model_length = 0
-        self._switch = Timeline(model.can_denoise)
+        self._schedule = DenoiseSchedule(model.can_denoise)
         self.length = 0
         """Samples pushed so far."""
         self.denoise = denoise
 
     @property
     def denoise(self) -> bool:
-        """See above."""
-        return self._switch.on
+        """The denoising switch, for samples that are pushed from now on.
+
+        A frame takes what was set when its first sample was pushed. To switch it on is an InputError for
+        models without a switch.
+        """
+        return self._schedule.on
 
     @denoise.setter
     def denoise(self, on: bool) -> None:
-        per_frame = self._model.hop_length * self._header.sample_rate
-        self._switch.set(on, -(-self.length * self._model.sample_rate // per_frame))
+        per_frame = self._model.hop_length * self._sample_rate
+        self._schedule.set(on, -(-self.length * self._model.sample_rate // per_frame))
 
-    def push(self, block: Samples) -> list[Codes]:
+    def push(self, block: Samples) -> list[tuple[Tensor, int]]:
         """Take samples [C, L], any number of them; give the packets that are full now."""
         self.length += block.shape[1]
         return self._queue(self._resampler.push(block))
 
-    def flush(self) -> list[Codes]:
-        """End the recording: give what is left, the last packet as short as can be."""
+    def flush(self) -> list[tuple[Tensor, int]]:
+        """End the recording: give what is left."""
         packets = self._queue(self._resampler.flush())
-        if not self._model_length:
-            return packets
-        frames = math.ceil((self._model_length + self._model.delay) / self._model.hop_length)
-        while (missing := frames - self._coded_frames) > 0:
-            silence = np.zeros(
-                (self._header.channels, self._packet_length - self._waiting_length), np.float32
-            )
+        while (missing := frames_for(self._model, self._model_length) - self._coded_frames) > 0:
+            silence = np.zeros((self._channels, self._packet_length - self._waiting_length), np.float32)
             self._add(silence)
-            packets.append(self._encode(self._take()[0])[..., :missing])
+            latents, count = self._encode(self._take()[0])
+            packets.append((latents, min(missing, count)))
         return packets
 
-    def _queue(self, samples: Samples) -> list[Codes]:
+    def _queue(self, samples: Samples) -> list[tuple[Tensor, int]]:
         self._model_length += samples.shape[1]
         self._add(samples)
         return [self._encode(packet) for packet in self._take()]
@@ -108,20 +121,21 @@ class PacketEncoder:
         self._waiting, self._waiting_length = [samples[:, used:].copy()], samples.shape[1] - used
         return np.split(samples[:, :used], count, axis=1)
 
-    def _encode(self, samples: Samples) -> Codes:
+    def _encode(self, samples: Samples) -> tuple[Tensor, int]:
         device = device_of(self._model)
         with torch.inference_mode(), undisturbed(device):
             wav = torch.from_numpy(np.ascontiguousarray(samples)).to(device)
-            on = self._switch.take(self._header.packet_frames)
-            if isinstance(on, torch.Tensor):
+            on = self._schedule.take(self._packet_frames)
+            if isinstance(on, Tensor):
                 on = on.to(device).expand(len(wav), -1)
-            codes = self._model.encode(wav[:, None], self._header.num_quantizers, self._state, on)
-            self._coded_frames += codes.shape[2]
-            return codes.cpu().numpy()
+            switch = {} if on is False else {"denoise": on}  # encoders need not know of switches
+            latents = self._model.encoder(wav[:, None], self._state, **switch)
+        self._coded_frames += self._packet_frames
+        return latents, self._packet_frames
 
 
-class Timeline:
-    """A switch over the frames of one stream: set for frames to come, taken packet by packet."""
+class DenoiseSchedule:
+    """The denoising switch over the frames of one stream: set for frames to come, taken packet by packet."""
 
     def __init__(self, allowed: bool) -> None:
         """Start off; `allowed` says whether it may be on."""
@@ -130,7 +144,7 @@ class Timeline:
         self._before, self._start = False, 0
 
     def set(self, on: bool, frame: int) -> None:
-        """Put it to `on` from `frame` on, which is none before the last change.
+        """Turn it on or off from `frame` on, which is not before the frame of the last change.
 
         Raises:
             InputError: it may not be on.
@@ -150,6 +164,80 @@ class Timeline:
         self._before = bool(frames[0, -1])
         self._changes = [change for change in self._changes if change[0] >= self._start]
         return self._before if bool((frames == self._before).all()) else frames
+
+
+@torch.inference_mode()
+def encode_latents(model: CodecModel, wav: Any, sample_rate: int, denoise: bool = False) -> Tensor:
+    """The encoder's output [C, D, T] for samples [L] or [C, L] of any rate, exactly as coding computes it.
+
+    Raises:
+        InputError: the samples cannot be used, or there are none; SampleRateError likewise.
+    """
+    samples = as_channels(wav, sample_rate)
+    if not samples.shape[1]:
+        raise InputError("there is no sample; give at least 1")
+    encoder = LatentEncoder(model, sample_rate, samples.shape[0], packet_frames(model), denoise)
+    packets = encoder.push(samples) + encoder.flush()
+    return torch.cat([latents[..., :count] for latents, count in packets], dim=2)
+
+
+class PacketEncoder:
+    """One recording on its way to codes: push samples [C, L], get codes [C, N, T] of whole packets.
+
+    The last packet is as short as can be.
+    """
+
+    def __init__(
+        self, model: CodecModel, header: Header, denoise: bool = False, listener: Listener | None = None
+    ) -> None:
+        """`header` gives rates, channels, number of quantizers and size of a packet.
+
+        `listener` is called with the latents [C, D, T] and codes [C, N, T] of each packet.
+        """
+        self._quantizer, self._num_quantizers, self._listener = (
+            model.quantizer,
+            header.num_quantizers,
+            listener,
+        )
+        self._encoder = LatentEncoder(
+            model, header.sample_rate, header.channels, header.packet_frames, denoise
+        )
+
+    @property
+    def length(self) -> int:
+        """Samples pushed so far."""
+        return self._encoder.length
+
+    @property
+    def denoise(self) -> bool:
+        """As `LatentEncoder.denoise`; may be set."""
+        return self._encoder.denoise
+
+    @denoise.setter
+    def denoise(self, on: bool) -> None:
+        self._encoder.denoise = on
+
+    def push(self, block: Samples) -> list[Codes]:
+        """Take samples [C, L], any number of them; give the packets that are full now."""
+        return [self._quantize(*packet) for packet in self._encoder.push(block)]
+
+    def flush(self) -> list[Codes]:
+        """End the recording: give what is left."""
+        return [self._quantize(*packet) for packet in self._encoder.flush()]
+
+    def packets(self, blocks: Iterable[Samples]) -> Iterator[Codes]:
+        """The packets of a whole recording that comes in blocks [C, L]."""
+        for block in blocks:
+            yield from self.push(block)
+        yield from self.flush()
+
+    def _quantize(self, latents: Tensor, count: int) -> Codes:
+        with torch.inference_mode(), undisturbed(latents.device):
+            # The whole packet, so that products have one shape, and frames share codes, up to the end.
+            codes = self._quantizer.encode(latents, self._num_quantizers)[..., :count]
+            if self._listener is not None:
+                self._listener(latents[..., :count], codes)
+            return codes.cpu().numpy()
 
 
 class PacketDecoder:

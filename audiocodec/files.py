@@ -14,7 +14,7 @@ import numpy as np
 from audiocodec import audio
 from audiocodec.bitstream import ContainerReader, ContainerWriter
 from audiocodec.bitstream.opening import open_container
-from audiocodec.coding import Codes, PacketDecoder, PacketEncoder, Samples
+from audiocodec.coding import Codes, PacketDecoder, PacketEncoder, Samples, frames_for
 from audiocodec.errors import BitstreamError, InputError
 from audiocodec.storage import new_file
 
@@ -85,10 +85,7 @@ def write_blocks(
 ) -> int:
     """Encode blocks [C, L] of one recording into a container; gives the number of samples."""
     encoder, writer = PacketEncoder(model, header, denoise), ContainerWriter(file, header)
-    for block in blocks:
-        for codes in encoder.push(block):
-            writer.write_packet(codes)
-    for codes in encoder.flush():
+    for codes in encoder.packets(blocks):
         writer.write_packet(codes)
     writer.close(encoder.length)
     return encoder.length
@@ -279,10 +276,7 @@ def num_packets(header: Header, length: int) -> int:
 
 
 def _frames(header: Header, length: int) -> int:
-    if not length:
-        return 0
-    model_length = -(-length * header.model_sample_rate // header.sample_rate)
-    return -(-(model_length + header.delay) // header.hop_length)
+    return frames_for(header, -(-length * header.model_sample_rate // header.sample_rate))
 
 
 def split_blocks(samples: Samples) -> Iterator[Samples]:

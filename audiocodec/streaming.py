@@ -14,7 +14,7 @@ from audiocodec.bitstream.frame import CRC_BYTES, END_KIND, read_frame
 from audiocodec.bitstream.header_bytes import MAGIC, PREFIX_BYTES, header_size, pack_header, unpack_header
 from audiocodec.bitstream.index import TRAILER_BYTES, Index, unpack_end
 from audiocodec.bitstream.packet import Packet, unpack_packet
-from audiocodec.coding import Codes, PacketDecoder, PacketEncoder, Samples
+from audiocodec.coding import Codes, Listener, PacketDecoder, PacketEncoder, Samples
 from audiocodec.errors import BitstreamError, InputError, Truncated
 
 if TYPE_CHECKING:
@@ -37,11 +37,13 @@ class StreamEncoder:
             is an InputError for models without a denoising switch.
     """
 
-    def __init__(self, model: CodecModel, header: Header, denoise: bool = False) -> None:
-        """Start a stream as `header` describes it."""
+    def __init__(
+        self, model: CodecModel, header: Header, denoise: bool = False, listener: Listener | None = None
+    ) -> None:
+        """Start a stream as `header` describes it; `listener` is that of `PacketEncoder`."""
         self.header = header
         self._model = model
-        self._encoder = PacketEncoder(model, header, denoise)
+        self._encoder = PacketEncoder(model, header, denoise, listener)
         self._outbox = io.BytesIO()
         self._writer = ContainerWriter(self._outbox, header)
         self._flushed = False

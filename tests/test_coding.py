@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from audiocodec.audio.concealment import FADE_SECONDS
-from audiocodec.coding import PacketDecoder, PacketEncoder
+from audiocodec.coding import PacketDecoder, PacketEncoder, encode_latents, frames_for
+from audiocodec.errors import InputError
 
 PACKET = 16000  # samples of a packet of the tiny model
 
@@ -36,6 +37,7 @@ def test_as_few_frames_as_hold_the_recording_and_the_delay(codec, voice, length)
     encoder = PacketEncoder(codec.model, header)
     packets = [*encoder.push(voice(3.0)[:, :length]), *encoder.flush()]
     assert sum(packet.shape[2] for packet in packets) == -(-(length + 320) // 320)
+    assert frames_for(codec.model, length) == frames_for(header, length) == -(-(length + 320) // 320)
     assert decode(codec, header, packets).shape == (1, length)
 
 
@@ -47,6 +49,26 @@ def test_packets_agree_with_the_model_run_over_everything_at_once(codec, coded):
     with torch.inference_mode():
         whole = codec.model.encode(torch.from_numpy(padded)[:, None]).numpy()
     assert np.mean(np.concatenate(packets, axis=2) != whole) < 0.01
+
+
+@pytest.mark.parametrize("sample_rate", [16000, 24000])
+def test_latents_are_those_that_are_coded(codec, voice, sample_rate):
+    wav = voice(2.3, sample_rate, channels=2)
+    heard = []
+    header = codec.header(sample_rate, 2)
+    encoder = PacketEncoder(codec.model, header, listener=lambda *packet: heard.append(packet))
+    codes = np.concatenate(list(encoder.packets(np.array_split(wav, 7, axis=1))), axis=2)
+    latents = encode_latents(codec.model, wav, sample_rate)
+    assert torch.equal(latents, torch.cat([part for part, _ in heard], dim=2))
+    assert torch.equal(codec.model.quantizer.encode(latents), torch.from_numpy(codes))
+    assert np.array_equal(codes, torch.cat([part for _, part in heard], dim=2).numpy())
+
+
+def test_latents_of_what_is_no_sound(codec):
+    with pytest.raises(InputError, match="no sample"):
+        encode_latents(codec.model, np.zeros((1, 0), np.float32), 16000)
+    with pytest.raises(InputError, match=r"not finite|NaN"):
+        encode_latents(codec.model, np.full((1, 9000), np.nan, np.float32), 16000)
 
 
 def test_a_lost_packet_fades_out_and_back_in(codec, coded):

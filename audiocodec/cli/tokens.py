@@ -131,8 +131,7 @@ def _encode(source: Path, task: TokensTask, progress: Callable[[float], None]) -
     header = codec.header(found.sample_rate, found.channels, task.bitrate)
     encoder = PacketEncoder(codec.model, header, task.denoise)
     blocks = watched(audio.blocks(source, BLOCK_LENGTH), found.length, progress)
-    packets = [codes for block in blocks for codes in encoder.push(block)]
-    codes = np.concatenate([*packets, *encoder.flush()], axis=2)
+    codes = np.concatenate(list(encoder.packets(blocks)), axis=2)
     return EncodedAudio(codes, replace(header, length=encoder.length))
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec import audio
 from audiocodec.bitstream import ContainerReader
 from audiocodec.errors import InputError
 from audiocodec.evaluation.peers import Peer, PeerOptions, open_peer
@@ -30,7 +29,6 @@ PEER_BITRATES = {"opus": (6000.0, 9000.0, 12000.0)}
 """Of peers that take any bitrate but are of no use at the lowest ones."""
 REACH = 2.0
 """Of a ladder, steps up to this factor beyond the bitrates that were asked for are taken."""
-_ENCODE_SECONDS = 10.0
 _REMEMBERED = 64
 
 
@@ -175,21 +173,10 @@ class ModelCoder:
         return self._remembered[key]
 
     def latents(self, wav: Wav, sample_rate: int) -> NDArray[np.float32]:
-        """Latents [D, T] of wav [L], before quantization; the last frame as far as the sound fills it."""
-        import torch
+        """Latents [D, T] of wav [L], before quantization."""
+        from audiocodec.coding import encode_latents
 
-        from audiocodec.nn.streaming import StreamState
-
-        model, state = self.codec.model, StreamState()
-        mono = audio.resample(wav[None], sample_rate, model.sample_rate)
-        frames = math.ceil((mono.shape[1] + model.delay) / model.hop_length)
-        padded = np.pad(mono, ((0, 0), (0, frames * model.hop_length - mono.shape[1])))
-        block = max(1, round(_ENCODE_SECONDS * model.frame_rate)) * model.hop_length
-        with torch.inference_mode():
-            tensor = torch.from_numpy(padded)[None].to(self.codec.device)
-            switch = {"denoise": True} if self.denoise else {}
-            parts = [model.encoder(part, state, **switch) for part in tensor.split(block, dim=2)]
-            return torch.cat(parts, dim=2)[0].float().cpu().numpy()
+        return encode_latents(self.codec.model, wav, sample_rate, self.denoise)[0].float().cpu().numpy()
 
     def quantized(self, codes: Codes) -> NDArray[np.float32]:
         """Latents [D, T] that codes [N, T] stand for."""

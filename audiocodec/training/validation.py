@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from audiocodec.coding import encode_latents
 from audiocodec.errors import MetricError, MissingPackageError
 from audiocodec.metrics.codebook import perplexity, usage
 from audiocodec.metrics.intelligibility import stoi
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from audiocodec.model import CodecModel
     from audiocodec.training.augment import Augmenter
@@ -204,8 +204,7 @@ def _pass(
     model: CodecModel, clip: Clip, prefixes: Sequence[int]
 ) -> tuple[dict[int, NDArray[np.float32]], NDArray[np.int64]]:
     """Decoded wav [L] by number of quantizers, and the codes [N, T] of the most."""
-    wav = _padded(model, clip.wav)
-    latents = model.encoder(wav, denoise=True) if clip.denoise else model.encoder(wav)
+    latents = encode_latents(model, clip.wav, model.sample_rate, clip.denoise)
     wanted = [*prefixes] if clip.environment else [*prefixes, 0]
     decoded: dict[int, NDArray[np.float32]] = {}
     codes = model.quantizer.encode(latents, max(prefixes))
@@ -227,11 +226,3 @@ def _sounds(
 
 def _score_name(metric: str, prefix: int, environment: str) -> str:
     return f"{metric}/{prefix}/{environment}" if environment else f"{metric}/{prefix}"
-
-
-def _padded(model: CodecModel, clip: NDArray[np.float32]) -> Tensor:
-    """Whole frames [1, 1, T * hop_length] that also hold what the delay pushes out."""
-    frames = -(-(len(clip) + model.delay) // model.hop_length)
-    wav = torch.zeros(1, 1, frames * model.hop_length)
-    wav[0, 0, : len(clip)] = torch.from_numpy(clip)
-    return wav.to(next(model.parameters()).device)

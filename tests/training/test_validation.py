@@ -79,7 +79,7 @@ class Frames(nn.Module):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(()))
 
-    def forward(self, wav):
+    def forward(self, wav, state=None):
         return self.gain * wav.reshape(wav.shape[0], -1, 16).transpose(1, 2)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from audiocodec.adaptation.repair.loss import ADAPTER_LOUDNESS_WEIGHT, SoundLoss
-from audiocodec.adaptation.statistics import encode_latents
+from audiocodec.coding import encode_latents
 from audiocodec.devices import device_of
 from audiocodec.nn.adapter import adapter_parameters
 

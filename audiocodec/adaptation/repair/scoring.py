@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from audiocodec.adaptation.statistics import encode_latents
 from audiocodec.bitstream import ContainerReader
 from audiocodec.checkpoint import identify_codebooks
 from audiocodec.codec import Codec, EncodedAudio
+from audiocodec.coding import encode_latents
 from audiocodec.errors import MetricError, RegistryError
 from audiocodec.metrics import mel_distance, pesq_wb, stage_perplexity, stage_usage, stoi
 

@@ -11,7 +11,7 @@ import torch
 from audiocodec.adaptation.repair.refit import thin
 from audiocodec.adaptation.repair.service import Drift
 from audiocodec.adaptation.repair.stack import Stack
-from audiocodec.adaptation.statistics import encode_latents
+from audiocodec.coding import encode_latents
 
 if TYPE_CHECKING:
     from torch import Tensor

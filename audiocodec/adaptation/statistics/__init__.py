@@ -1,7 +1,7 @@
 """What audio looks like to a codec: latents and codes of each stage, in sums of bounded size."""
 
 from audiocodec.adaptation.statistics.code_use import CodeUse
-from audiocodec.adaptation.statistics.collecting import collect, collect_files, encode_latents, recordings
+from audiocodec.adaptation.statistics.collecting import collect, collect_files, recordings
 from audiocodec.adaptation.statistics.collector import StatisticsCollector
 from audiocodec.adaptation.statistics.error import ErrorStatistics
 from audiocodec.adaptation.statistics.moments import Moments
@@ -19,7 +19,6 @@ __all__ = [
     "StatisticsCollector",
     "collect",
     "collect_files",
-    "encode_latents",
     "load_statistics",
     "recordings",
     "save_statistics",

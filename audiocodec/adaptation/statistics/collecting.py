@@ -2,57 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from audiocodec import audio
 from audiocodec.adaptation.statistics.collector import Collecting, StatisticsCollector
-from audiocodec.audio.arrays import as_channels
-from audiocodec.devices import device_of
-from audiocodec.errors import InputError
-from audiocodec.nn.streaming import StreamState
+from audiocodec.coding import encode_latents
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from audiocodec.adaptation.statistics.record import Statistics
     from audiocodec.codec import Codec
-    from audiocodec.model import CodecModel
 
 Recording = tuple[Any, int]
 """Samples [L] or [C, L], and their sample rate in Hz."""
-
-
-@torch.inference_mode()
-def encode_latents(model: CodecModel, wav: Any, sample_rate: int) -> Tensor:
-    """The encoder's output [C, D, T] for samples [L] or [C, L] of any rate, as encoding a file computes it.
-
-    Runs in packets of a second, so memory grows with the latents only.
-
-    Raises:
-        InputError: the samples cannot be used, or there are none; SampleRateError likewise.
-    """
-    samples = as_channels(wav, sample_rate)
-    if not samples.shape[1]:
-        raise InputError("there is no sample; give at least 1")
-    samples = audio.resample(samples, sample_rate, model.sample_rate)
-    frames = math.ceil((samples.shape[1] + model.delay) / model.hop_length)
-    packet = round(model.frame_rate) * model.hop_length
-    padded = np.pad(
-        samples,
-        ((0, 0), (0, -frames * model.hop_length % packet + frames * model.hop_length - samples.shape[1])),
-    )
-    state, device = StreamState(), device_of(model)
-    parts = [
-        model.encoder(torch.from_numpy(np.ascontiguousarray(part))[:, None].to(device), state)
-        for part in np.split(padded, padded.shape[1] // packet, axis=1)
-    ]
-    return torch.cat(parts, dim=2)[..., :frames]
 
 
 def collect(

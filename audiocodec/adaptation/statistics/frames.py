@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiocodec.adaptation.statistics.collecting import Recording, encode_latents
+from audiocodec.adaptation.statistics.collecting import Recording
 from audiocodec.adaptation.statistics.collector import Collecting, StatisticsCollector
 from audiocodec.audio.arrays import as_channels
+from audiocodec.coding import encode_latents
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.statistics.record import Statistics

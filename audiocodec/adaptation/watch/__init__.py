@@ -7,7 +7,7 @@ from audiocodec.adaptation.watch.report import WindowReport
 from audiocodec.adaptation.watch.scoring import Scorer
 from audiocodec.adaptation.watch.sources import monitor_file
 from audiocodec.adaptation.watch.states import STATES, StateMachine
-from audiocodec.adaptation.watch.stream import MonitoredStream, tapped
+from audiocodec.adaptation.watch.stream import MonitoredStream
 
 __all__ = [
     "STATES",
@@ -23,5 +23,4 @@ __all__ = [
     "WindowReport",
     "monitor_file",
     "read_log",
-    "tapped",
 ]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from audiocodec.adaptation.statistics import encode_latents
 from audiocodec.adaptation.watch import Monitor, MonitorOptions
+from audiocodec.coding import encode_latents
 from audiocodec.errors import InputError
 
 OPTIONS = MonitorOptions(window_seconds=2.0, false_alarm_rate=0.02, sequential="none")
