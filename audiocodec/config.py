@@ -9,7 +9,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
@@ -67,6 +67,30 @@ def to_mapping(obj: Any) -> dict[str, Any]:
 def dump_yaml(obj: Any) -> str:
     """Write a dataclass as YAML, keys in the order of its fields."""
     return yaml.safe_dump(to_mapping(obj), sort_keys=False, allow_unicode=True, width=100)
+
+
+def check_names(what: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse a name of field `what` that is not in `known`.
+
+    Raises:
+        ConfigError: gives the wrong name, the nearest known one and all known names.
+    """
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"{what} names {name!r}; {hint}known are {', '.join(sorted(known)) or 'none'}")
+
+
+def check_least(**numbers: tuple[float, float]) -> None:
+    """Refuse numbers below their least value, given as name=(number, least).
+
+    Raises:
+        ConfigError: gives the number and its least value.
+    """
+    for name, (number, least) in numbers.items():
+        if number < least:
+            raise ConfigError(f"{name} is {number:g}; give {least:g} or more")
 
 
 def _plain(value: Any) -> Any:

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from audiocodec.config import check_least, check_names
 from audiocodec.errors import ConfigError
-from audiocodec.training.checks import check_least, check_names
+from audiocodec.losses.reconstruction import energy_distance
 from audiocodec.training.data.resident import send
 from audiocodec.training.discriminators import DISCRIMINATORS, Judgment, build_discriminators
 from audiocodec.training.discriminators.config import DiscriminatorConfig
-from audiocodec.training.losses import energy_distance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audiocodec.config import check_names
 from audiocodec.errors import ConfigError
-from audiocodec.training.checks import check_names
 from audiocodec.training.validation import JUDGES, METRICS, score_names
 
 if TYPE_CHECKING:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from audiocodec.config import check_least, check_names
 from audiocodec.errors import ConfigError
+from audiocodec.losses.reconstruction import LossConfig
 from audiocodec.model import ModelConfig
 from audiocodec.training.adversarial import AdversarialConfig
 from audiocodec.training.augment import AugmentConfig
-from audiocodec.training.checks import check_least, check_names
-from audiocodec.training.losses import RECONSTRUCTION_LOSSES
 
-LOSSES = (*RECONSTRUCTION_LOSSES, "commitment")
-"""Names that `loss.weights` may hold."""
 PARTS = ("encoder", "quantizer", "decoder", "denoise")
 """Names that `frozen` may hold; denoise is the denoising switch, which the encoder does not include."""
 
@@ -68,59 +66,6 @@ class DataConfig:
         check_least(shuffle_segments=(self.shuffle_segments, 1), workers=(self.workers, 1))
         check_least(prefetch=(self.prefetch, 0))
         check_least(**{f"source_weights.{name}": (w, 0) for name, w in self.source_weights.items()})
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Resolutions and weights of the losses.
-
-    Attributes:
-        window_lengths: STFT windows in samples.
-        mel_bins: mel bands for each window.
-        compressed_windows: those of `window_lengths` on which the compressed spectrum is compared too.
-        log_windows: STFT windows in samples of the log spectrum.
-        log_from_hz: the log spectrum is compared from here on.
-        complex_share: share of the compressed-spectrum loss on complex values, the rest on magnitudes.
-        complex_below_hz: complex values are compared below; above, codes say nothing of the phase.
-        weights: by name: mel, spectrum, logspectrum, waveform, loudness, intelligibility, commitment; one
-            that is not named counts nothing.
-        renderings: 2 compares two renderings with different random phases, where the nets have any, so that
-            losses do not mind that phases are random; 1 takes half the time.
-    """
-
-    window_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)
-    mel_bins: tuple[int, ...] = (20, 40, 64, 96, 128)
-    compressed_windows: tuple[int, ...] = (256, 512, 1024)
-    log_windows: tuple[int, ...] = (128, 256, 512, 1024)
-    log_from_hz: float = 0.0
-    complex_share: float = 0.3
-    complex_below_hz: float = 1e6
-    renderings: int = 1
-    weights: dict[str, float] = field(
-        default_factory=lambda: {"mel": 4.0, "spectrum": 20.0, "commitment": 0.5}
-    )
-
-    def __post_init__(self) -> None:
-        """Check that every window has its mel bands.
-
-        Raises:
-            ConfigError: the lists do not fit together.
-        """
-        if len(self.window_lengths) != len(self.mel_bins):
-            raise ConfigError(f"{len(self.window_lengths)} window_lengths but {len(self.mel_bins)} mel_bins")
-        if not set(self.compressed_windows) <= set(self.window_lengths):
-            raise ConfigError(
-                f"compressed_windows {list(self.compressed_windows)} are not all in window_lengths"
-            )
-        lengths = (*self.window_lengths, *self.log_windows)
-        if not self.window_lengths or any(length < 4 or length % 4 for length in lengths):
-            raise ConfigError(f"window_lengths and log_windows are {list(lengths)}; give multiples of 4")
-        if self.renderings not in (1, 2):
-            raise ConfigError(f"renderings is {self.renderings}; give 1 or 2")
-        if not 0 <= self.complex_share <= 1:
-            raise ConfigError(f"complex_share is {self.complex_share}; give a share from 0 to 1")
-        check_names("weights", self.weights, LOSSES)
-        check_least(**{f"weights.{name}": (weight, 0) for name, weight in self.weights.items()})
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,12 @@
-"""The one property every streaming module has, chunks give what the whole signal gives; and real speech."""
+"""The one property every streaming module has: chunks give what the whole signal gives."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import torch
 
-from audiocodec import audio
 from audiocodec.nn.streaming import StreamState
 
 if TYPE_CHECKING:
@@ -94,10 +91,3 @@ def fresh_compiler() -> Iterator[None]:
         torch._dynamo.reset()
         yield
     torch._dynamo.reset()
-
-
-@pytest.fixture(scope="session")
-def speech() -> list[np.ndarray]:
-    """Real clips [48000]: 3 s at 16 kHz, each from its first second on."""
-    data = Path(__file__).parents[1] / "data"
-    return [audio.read(path)[0][0, 16000:64000] for path in sorted(data.glob("*.flac"))]

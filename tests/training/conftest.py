@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import soundfile
 
+from audiocodec.losses.reconstruction import LossConfig
 from audiocodec.model import ModelConfig, QuantizerConfig
 from audiocodec.nn.spectral import SpectralConfig
 from audiocodec.training.adversarial import AdversarialConfig
-from audiocodec.training.config import BalancerConfig, DataConfig, LossConfig, OptimConfig, TrainConfig
+from audiocodec.training.config import BalancerConfig, DataConfig, OptimConfig, TrainConfig
 from audiocodec.training.discriminators.config import DiscriminatorConfig, LightConfig
 
 NET = SpectralConfig(dim=16, encoder_channels=32, encoder_blocks=1, decoder_channels=32, decoder_blocks=1)

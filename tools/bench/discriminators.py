@@ -20,12 +20,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from audiocodec.losses.loudness import LoudnessLoss
+from audiocodec.losses.reconstruction import ReconstructionLoss, weighted_sum
 from audiocodec.model import build_model
-from audiocodec.nn.loudness import LoudnessLoss
 from audiocodec.training.adversarial import AdversarialConfig, Adversary, crop
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.discriminators import DISCRIMINATORS
-from audiocodec.training.losses import build_loss, weighted_sum
 from audiocodec.training.recipes import load_recipe
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def milliseconds(work: Callable[[], object], audio_seconds: float, repeats: int 
 
 def codec_step(config: TrainConfig, wav: Tensor, bfloat16: bool) -> Callable[[], None]:
     """Forward and backward of the codec and its reconstruction losses."""
-    model, loss = build_model(config.model).train(), build_loss(config)
+    model, loss = build_model(config.model).train(), ReconstructionLoss(config.loss, config.model.sample_rate)
     model(wav)  # codebooks take their first values
 
     def work() -> None:

@@ -189,7 +189,7 @@ def show_losses(config: TrainConfig) -> None:
     """Print what each reconstruction loss of a recipe costs, forward and backward."""
     import torch
 
-    from audiocodec.training.losses import RECONSTRUCTION_LOSSES, ReconstructionLoss
+    from audiocodec.losses.reconstruction import RECONSTRUCTION_LOSSES, ReconstructionLoss
 
     length = round(config.data.segment_seconds * config.model.sample_rate)
     generator = torch.Generator().manual_seed(0)

@@ -33,7 +33,6 @@ from audiocodec.adaptation.drift import Baseline, find_baseline, make_baseline
 from audiocodec.adaptation.drift.baseline import NullPlan
 from audiocodec.adaptation.registry import round_changes
 from audiocodec.adaptation.registry.revision_file import Base, identify, pack, to_arrays
-from audiocodec.adaptation.repair.loss import SoundLoss
 from audiocodec.adaptation.repair.reference import clean_reservoir
 from audiocodec.adaptation.repair.refine import Refining, lessons
 from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh
@@ -45,6 +44,7 @@ from audiocodec.codec import Codec
 from audiocodec.effects import Sources, build_chain
 from audiocodec.effects.clips import Clip as Recording
 from audiocodec.errors import InputError
+from audiocodec.losses.reconstruction import RefreshLoss
 
 RATE = 16000
 PIECE_SECONDS = 6.0
@@ -211,7 +211,7 @@ def retrain_decoder(
     """The upper bound: the decoder learns the environment too, and must be sent (16 bits a weight)."""
     model = codec.model
     model.decoder = copy.deepcopy(model.decoder)
-    loss, rng = SoundLoss(model.sample_rate), torch.Generator().manual_seed(0)
+    loss, rng = RefreshLoss(model.sample_rate), torch.Generator().manual_seed(0)
     heard, stages = lessons(model, sound.clips), model.num_quantizers_for(bitrate)
     frames = round(options.excerpt_seconds * model.frame_rate)
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=rate)

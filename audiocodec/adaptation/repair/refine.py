@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from audiocodec.adaptation.repair.loss import ADAPTER_LOUDNESS_WEIGHT, SoundLoss
 from audiocodec.coding import encode_latents
 from audiocodec.devices import device_of
+from audiocodec.losses.reconstruction import ADAPTER_LOUDNESS_WEIGHT, RefreshLoss
 from audiocodec.nn.adapter import adapter_parameters
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def refine_entries(
         return fit.stack.with_entries([e + size * mask * delta for e, delta, size, mask in parts])
 
     decoder = copy.deepcopy(model.decoder).requires_grad_(False)
-    loss = SoundLoss(model.sample_rate)
+    loss = RefreshLoss(model.sample_rate)
     learner = _Learner(model, decoder, loss, current, deltas, options.entry_rate)
     learner.fit(environment, clean, options, rng, progress)
     with torch.no_grad():
@@ -119,7 +119,7 @@ def fit_adapter(
     moved = adapter_parameters(decoder)
     for parameter in moved.values():
         parameter.requires_grad_(True)
-    loss = SoundLoss(model.sample_rate, ADAPTER_LOUDNESS_WEIGHT)
+    loss = RefreshLoss(model.sample_rate, ADAPTER_LOUDNESS_WEIGHT)
     learner = _Learner(model, decoder, loss, lambda: stack, list(moved.values()), options.adapter_rate)
     learner.fit(environment, clean, options, rng, progress)
     return {name: parameter.detach().cpu() for name, parameter in moved.items()}
@@ -154,7 +154,7 @@ class _Learner:
         self,
         model: CodecModel,
         decoder: nn.Module,
-        loss: SoundLoss,
+        loss: RefreshLoss,
         current: Callable[[], Stack],
         parameters: Sequence[Tensor],
         rate: float,

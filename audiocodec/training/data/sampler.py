@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from audiocodec.config import check_names
 from audiocodec.errors import ConfigError
-from audiocodec.training.checks import check_names
 from audiocodec.training.data.batch import Batch, Example
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from audiocodec.training.checks import check_names
+from audiocodec.config import check_names
 from audiocodec.training.discriminators import bands, light, period, scale, stft
 from audiocodec.training.discriminators.layers import Judgment
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from audiocodec.config import check_least
 from audiocodec.errors import ConfigError
-from audiocodec.training.checks import check_least
 
 BANDS = ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 """Shares of the band up to half the sample rate, in DAC's multi-band discriminator."""

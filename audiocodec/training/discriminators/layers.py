@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from audiocodec.nn.spectra import spectrum
+from audiocodec.losses.spectra import spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from audiocodec.losses.reconstruction import ReconstructionLoss, weighted_sum
 from audiocodec.training.adversarial import ADVERSARIAL_LOSSES
 from audiocodec.training.balancer import Balancer
 from audiocodec.training.engine.opponent import Opponent
-from audiocodec.training.losses import build_loss, weighted_sum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ class Objective:
         """Build what a recipe says."""
         self.config, self.device = config, processes.device
         self.weights = config.loss.weights
-        self.reconstruction = build_loss(config).to(processes.device)
+        self.reconstruction = ReconstructionLoss(config.loss, config.model.sample_rate).to(processes.device)
         self.opponent = Opponent(config, processes) if config.adversarial.enabled else None
         self.balancer = build_balancer(config)
         self.names = (*config.loss.weights, *ADVERSARIAL_LOSSES, "discriminator", "total")

@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from audiocodec.adaptation.repair.loss import SoundLoss
 from audiocodec.adaptation.repair.refine import Refining, fit_map, lessons, refine_entries
 from audiocodec.adaptation.repair.refit import Fit
 from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh, seconds_needed
 from audiocodec.adaptation.repair.scoring import ERROR, score, with_codebooks
 from audiocodec.adaptation.repair.stack import Stack
 from audiocodec.errors import InputError
+from audiocodec.losses.reconstruction import RefreshLoss
 from audiocodec.nn.adapter import adapter_parameters
 from audiocodec.quantizers import build_stack
 from audiocodec.quantizers.latent_map import LatentMap
@@ -55,7 +55,7 @@ def test_an_adapter_lets_the_decoder_follow(codec, make_sound, method):
     unchanged = [torch.equal(codebooks[name], tensor) for name, tensor in found.codebooks.items()]
     assert all(unchanged) if method == "none" else not any(unchanged)
     refreshed = with_codebooks(codec, found.tensors)
-    loss = SoundLoss(codec.sample_rate)
+    loss = RefreshLoss(codec.sample_rate)
 
     def error(other):
         found = [(other.decompress(other.compress(c.wav, 16000))[0], c.wav[None]) for c in elsewhere.clips]

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from audiocodec.errors import AudioCodecError
+from audiocodec.losses.reconstruction import weighted_sum
 from audiocodec.training.engine.objective import Objective
 from audiocodec.training.loop import Trainer
-from audiocodec.training.losses import weighted_sum
 from audiocodec.training.run.state import save_state
 
 

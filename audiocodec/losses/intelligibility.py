@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError
-from audiocodec.nn.spectra import spectrum
+from audiocodec.losses.spectra import spectrum
 
 WINDOW_SECONDS = 0.0256
 """Hann windows, overlapping by half."""

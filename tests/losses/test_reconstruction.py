@@ -6,14 +6,15 @@ import pytest
 import torch
 
 from audiocodec.errors import ConfigError
-from audiocodec.nn.intelligibility import IntelligibilityLoss
-from audiocodec.nn.loudness import LoudnessLoss
-from audiocodec.training.config import LossConfig
-from audiocodec.training.losses import (
+from audiocodec.losses.intelligibility import IntelligibilityLoss
+from audiocodec.losses.loudness import LoudnessLoss
+from audiocodec.losses.reconstruction import (
     EXPONENT,
     MEL_FLOOR,
     RECONSTRUCTION_LOSSES,
+    LossConfig,
     ReconstructionLoss,
+    RefreshLoss,
     SpectralLoss,
     weighted_sum,
 )
@@ -163,3 +164,23 @@ def test_one_rendering_twice_is_one_rendering(voice):
     once, twice = loss(estimate, reference), loss(torch.cat([estimate, estimate]), reference)
     for name in RECONSTRUCTION_LOSSES:
         torch.testing.assert_close(twice[name], once[name])
+
+
+def test_the_refresh_loss_compares_magnitudes_of_whole_windows_and_loudness(voice):
+    """By torch's own STFT: no padding, and a flipped sign costs nothing."""
+    estimate, reference = (torch.from_numpy(voice(0.5, seed=seed)) for seed in (1, 2))
+    loss, total = RefreshLoss(RATE, loudness_weight=0.0), torch.zeros(())
+    for length in (256, 512, 1024):
+        window = torch.hann_window(length)
+        stft = torch.stft(
+            torch.cat([estimate, reference]), length, length // 4, window=window, center=False,
+            return_complex=True,
+        )  # fmt: skip
+        magnitude = (stft.abs().square() / window.square().sum() + 1e-8).sqrt().transpose(1, 2)
+        logs = (magnitude @ getattr(loss.spectral, f"bank_{length}") + MEL_FLOOR).log()
+        total += (logs[0] - logs[1]).abs().mean() / 3
+        total += 2 * (magnitude[0] ** EXPONENT - magnitude[1] ** EXPONENT).square().mean() / 3
+    torch.testing.assert_close(loss(estimate, reference), total)
+    torch.testing.assert_close(loss(-estimate, reference), total)
+    loudness = 0.5 * LoudnessLoss(RATE)(estimate, reference)
+    torch.testing.assert_close(RefreshLoss(RATE, 0.5)(estimate, reference), total + loudness)

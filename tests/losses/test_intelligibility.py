@@ -7,8 +7,8 @@ from scipy.signal import butter, sosfilt
 
 from audiocodec.codec import load
 from audiocodec.errors import ConfigError
+from audiocodec.losses.intelligibility import IntelligibilityLoss
 from audiocodec.metrics import stoi
-from audiocodec.nn.intelligibility import IntelligibilityLoss
 
 RATE = 16000
 

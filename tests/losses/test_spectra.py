@@ -4,9 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from audiocodec.nn import spectra
-from audiocodec.training.config import LossConfig
-from audiocodec.training.losses import EXPONENT, MEL_FLOOR, SpectralLoss
+from audiocodec.losses import spectra
+from audiocodec.losses.reconstruction import EXPONENT, MEL_FLOOR, LossConfig, SpectralLoss
 
 generator = torch.Generator()
 

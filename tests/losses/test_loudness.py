@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 
 from audiocodec.codec import load
 from audiocodec.errors import ConfigError
-from audiocodec.nn import loudness
-from audiocodec.nn.loudness import LoudnessLoss
+from audiocodec.losses import loudness
+from audiocodec.losses.loudness import LoudnessLoss
 
 RATE = 16000
 
