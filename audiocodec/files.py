@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from audiocodec import audio
-from audiocodec.bitstream import ContainerReader, ContainerWriter
-from audiocodec.bitstream.opening import open_container
+from audiocodec.bitstream import ContainerReader, ContainerWriter, open_container
 from audiocodec.coding import Codes, PacketDecoder, PacketEncoder, Samples, frames_for
 from audiocodec.errors import BitstreamError, InputError
 from audiocodec.storage import new_file

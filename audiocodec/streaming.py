@@ -10,10 +10,17 @@ import numpy as np
 
 from audiocodec.audio.arrays import as_channels
 from audiocodec.bitstream import ContainerWriter, Header
-from audiocodec.bitstream.frame import CRC_BYTES, END_KIND, read_frame
-from audiocodec.bitstream.header_bytes import MAGIC, PREFIX_BYTES, header_size, pack_header, unpack_header
-from audiocodec.bitstream.index import TRAILER_BYTES, Index, unpack_end
-from audiocodec.bitstream.packet import Packet, unpack_packet
+from audiocodec.bitstream.header import MAGIC, PREFIX_BYTES, header_size, pack_header, unpack_header
+from audiocodec.bitstream.records import (
+    CRC_BYTES,
+    END_KIND,
+    TRAILER_BYTES,
+    Index,
+    Packet,
+    read_record,
+    unpack_end,
+    unpack_packet,
+)
 from audiocodec.coding import Codes, Listener, PacketDecoder, PacketEncoder, Samples
 from audiocodec.errors import BitstreamError, InputError, Truncated
 
@@ -177,13 +184,13 @@ class StreamDecoder:
         assert self.header is not None
         position = 0
         while position < len(data):
-            frame = read_frame(fetch, position, self._seed, lambda _: len(data))
-            position += frame.size
-            if frame.kind == END_KIND:
+            record = read_record(fetch, position, self._seed, lambda _: len(data))
+            position += record.size
+            if record.kind == END_KIND:
                 position += TRAILER_BYTES
-                yield unpack_end(self.header, frame.body)
+                yield unpack_end(self.header, record.body)
             else:
-                yield unpack_packet(self.header, frame)
+                yield unpack_packet(self.header, record)
 
     def _accept(self, record: Packet) -> Samples:
         assert self._decoder is not None

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from audiocodec.bitstream import ContainerReader, ContainerWriter
-from audiocodec.bitstream.header_bytes import pack_header
-from audiocodec.bitstream.packet import pack_packet
+from audiocodec.bitstream.header import pack_header
+from audiocodec.bitstream.records import pack_packet
 from audiocodec.codec import Codec
 from audiocodec.errors import BitstreamError, InputError, RegistryError
 from audiocodec.files import num_packets, read_blocks, segment

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from audiocodec.bitstream import ContainerReader
-from audiocodec.bitstream.header_bytes import pack_header
-from audiocodec.bitstream.index import Index, pack_end
-from audiocodec.bitstream.packet import pack_packet
+from audiocodec.bitstream.header import pack_header
+from audiocodec.bitstream.records import Index, pack_end, pack_packet
 from audiocodec.errors import BitstreamError, ChecksumMismatch, InputError, Truncated
 
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, overload
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.bitstream.frame import CRC_BYTES, END_KIND, Fetch, read_frame
-from audiocodec.bitstream.header import Header
-from audiocodec.bitstream.header_bytes import MAGIC, PREFIX_BYTES, header_size, unpack_header
-from audiocodec.bitstream.index import TRAILER_BYTES, Index, end_size, find_index, max_end_body, unpack_end
-from audiocodec.bitstream.packet import Packet, max_packet_body, unpack_packet
-from audiocodec.bitstream.resync import MAX_GAP, Search
-from audiocodec.bitstream.source import Source
-from audiocodec.errors import BitstreamError, InputError, Truncated
+from audiocodec.bitstream.header import CRC_BYTES, MAGIC, PREFIX_BYTES, Header, header_size, unpack_header
+from audiocodec.bitstream.records import (
+    END_KIND,
+    MIN_RECORD,
+    TRAILER_BYTES,
+    Fetch,
+    Index,
+    Packet,
+    end_size,
+    max_end_body,
+    max_packet_body,
+    read_record,
+    unpack_end,
+    unpack_packet,
+)  # fmt: skip
+from audiocodec.bitstream.source import MAX_GAP, Search, Source
+from audiocodec.errors import AudioCodecError, BitstreamError, InputError, Truncated
 
 MAX_DAMAGE = 1000
 
@@ -120,6 +132,22 @@ class ContainerReader:
             place = _Place(self._start(index, start), start)
         return (item for item in self._walk(place, on_damage) if item[0] >= start)
 
+    def describe(self) -> dict[str, Any]:
+        """Facts about the file, as commands print them; rates are those of all channels together."""
+        header, size = self.header, self._source.size
+        seconds = None if self.length is None else self.length / header.sample_rate
+        return {
+            "seconds": seconds,
+            "sample_rate": header.sample_rate,
+            "channels": header.channels,
+            "model": header.model_name or header.model_id,
+            "codebook": header.codebook_id,
+            "num_quantizers": header.num_quantizers,
+            "nominal_bitrate": header.nominal_bitrate,
+            "bytes": size,
+            "bitrate": 8 * size / seconds if size and seconds else None,
+        }
+
     def check(self) -> list[BitstreamError]:
         """Read everything and give all damage found, none for a sound file."""
         for _ in self.packets("skip"):
@@ -195,12 +223,12 @@ class ContainerReader:
             largest = max_end_body(number + MAX_GAP) if kind == END_KIND else most
             return largest if entry is None else min(largest, entry - 2 - CRC_BYTES)
 
-        frame = read_frame(fetch, position, self._seed, max_body)
-        if frame.kind == END_KIND:
-            return unpack_end(self.header, frame.body), frame.size
-        if entry is not None and frame.size > entry:
-            raise BitstreamError(f"it has {frame.size} bytes, the index lists it with {entry}")
-        return unpack_packet(self.header, frame), frame.size
+        record = read_record(fetch, position, self._seed, max_body)
+        if record.kind == END_KIND:
+            return unpack_end(self.header, record.body), record.size
+        if entry is not None and record.size > entry:
+            raise BitstreamError(f"it has {record.size} bytes, the index lists it with {entry}")
+        return unpack_packet(self.header, record), record.size
 
     def _check_end(self, index: Index, place: _Place, size: int) -> None:
         """Insist that index, trailer and file all end here."""
@@ -291,3 +319,55 @@ def _like(error: BitstreamError, text: str, end_seconds: float | None) -> Bitstr
         end_seconds,
     )
     return changed
+
+
+def find_index(source: Source, header: Header, first: int, seed: int) -> Index:
+    """Read the index from the end of a file that can seek; `first` is where its packets start.
+
+    Raises BitstreamError when it is missing, damaged, or disagrees with the size of the file.
+    """
+    size = source.size
+    assert size is not None
+    trailer = source.fetch(max(first, size - TRAILER_BYTES), TRAILER_BYTES)
+    try:
+        start = size - TRAILER_BYTES - end_size(trailer)
+        if start < first:
+            raise BitstreamError("it claims more bytes than the file has")
+        most = max_end_body((start - first) // MIN_RECORD)
+        record = read_record(source.fetch, start, seed, lambda kind: most)
+        if record.kind != END_KIND or start + record.size + TRAILER_BYTES != size:
+            raise BitstreamError("the trailer does not point at it")
+        index = unpack_end(header, record.body)
+        if first + index.starts[-1] != start:
+            raise BitstreamError("it does not agree with the size of the file")
+    except BitstreamError as error:
+        raise BitstreamError(
+            f"the index cannot be read: {error}. The file is cut off or damaged; read its packets in order"
+        ) from error
+    return index
+
+
+@contextmanager
+def open_container(path: str | os.PathLike[str]) -> Generator[ContainerReader]:
+    """Open a `.nac` file; every error of ours that is raised while it is open names it.
+
+    Raises:
+        InputError: it is missing or may not be read.
+        BitstreamError: it is no `.nac` file, or its header is damaged.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a .nac file in it")
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; check the name") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); change its permissions") from error
+    with file:
+        try:
+            yield ContainerReader(file)
+        except AudioCodecError as error:
+            if not str(error).startswith(f"{path}: "):
+                error.args = (f"{path}: {error}",)
+            raise

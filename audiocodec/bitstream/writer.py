@@ -9,11 +9,8 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.bitstream.frame import CRC_BYTES
-from audiocodec.bitstream.header import Header
-from audiocodec.bitstream.header_bytes import pack_header
-from audiocodec.bitstream.index import Index, pack_end
-from audiocodec.bitstream.packet import MAX_PACKETS, pack_packet
+from audiocodec.bitstream.header import CRC_BYTES, Header, pack_header
+from audiocodec.bitstream.records import MAX_PACKETS, Index, pack_end, pack_packet
 from audiocodec.errors import InputError
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiocodec.audio.writing import clipping
-from audiocodec.bitstream.opening import open_container
+from audiocodec.bitstream import open_container
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import convert, files
 from audiocodec.cli.parts.early import check_named

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiocodec import pretrained
 from audiocodec.audio.files import as_file
-from audiocodec.bitstream import ContainerReader
-from audiocodec.bitstream.opening import open_container
+from audiocodec.bitstream import ContainerReader, open_container
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.describe import describe
 from audiocodec.cli.parts.output import Failure, Output, failure

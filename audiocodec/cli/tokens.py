@@ -12,7 +12,7 @@ import typer
 
 from audiocodec import audio, pretrained
 from audiocodec.audio.files import AUDIO_SUFFIXES
-from audiocodec.bitstream.opening import open_container
+from audiocodec.bitstream import open_container
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.convert import convert, files
 from audiocodec.cli.parts.denoising import check_denoise

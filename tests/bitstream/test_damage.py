@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from audiocodec.bitstream import ContainerReader, Header
-from audiocodec.bitstream.frame import END_KIND
+from audiocodec.bitstream.records import END_KIND
 from audiocodec.errors import BitstreamError, ChecksumMismatch, NotAContainer, Truncated
 
 Make = Callable[..., Header]
@@ -163,7 +163,7 @@ def test_one_changed_byte_costs_one_packet(
 def test_with_an_index_nothing_is_searched(
     sound: bytes, packets: list[Codes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audiocodec.bitstream.resync.Search.next_record", None)
+    monkeypatch.setattr("audiocodec.bitstream.source.Search.next_record", None)
     changed = bytearray(sound)
     changed[offsets(sound)[2] + 1 : offsets(sound)[4]] = bytes(offsets(sound)[4] - offsets(sound)[2] - 1)
     found = list(ContainerReader(io.BytesIO(bytes(changed))).packets("mark"))

@@ -11,7 +11,7 @@ import pytest
 import audiocodec.bitstream
 from audiocodec.bitstream import ContainerReader, ContainerWriter, Extension, Header
 from audiocodec.bitstream import header as limits
-from audiocodec.bitstream.header_bytes import FORMAT_VERSION, MAX_BODY_BYTES
+from audiocodec.bitstream.header import FORMAT_VERSION, MAX_BODY_BYTES
 
 VECTORS = Path(__file__).parent / "vectors"
 FORMAT = Path(audiocodec.bitstream.__file__).with_name("FORMAT.md").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from audiocodec.bitstream import ContainerReader, Extension, Header
 from audiocodec.bitstream.bits import varint
-from audiocodec.bitstream.frame import END_KIND, pack_frame
-from audiocodec.bitstream.header_bytes import pack_header
+from audiocodec.bitstream.header import pack_header
+from audiocodec.bitstream.records import END_KIND, pack_record
 from audiocodec.bitstream.source import CHUNK_BYTES
 from audiocodec.errors import BitstreamError
 
@@ -53,7 +53,7 @@ def signed(header: bytes, records: list[tuple[int, bytes]]) -> bytes:
     body = header[7:]
     data = header[:5] + len(body).to_bytes(2, "little") + body
     seed = zlib.crc32(data)
-    frames = [pack_frame(kind, content, seed) for kind, content in records]
+    frames = [pack_record(kind, content, seed) for kind, content in records]
     return (
         data + seed.to_bytes(4, "little") + b"".join(frames) + len(frames[-1]).to_bytes(4, "little") + b"1CAN"
     )

@@ -9,8 +9,7 @@ import pytest
 
 from audiocodec.bitstream import Extension, Header
 from audiocodec.bitstream.bits import varint
-from audiocodec.bitstream.header import printable
-from audiocodec.bitstream.header_bytes import FORMAT_VERSION, MAX_BODY_BYTES, pack_header, unpack_header
+from audiocodec.bitstream.header import FORMAT_VERSION, MAX_BODY_BYTES, pack_header, printable, unpack_header
 from audiocodec.errors import BitstreamError, InputError, UnsupportedVersion
 
 Make = Callable[..., Header]

@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 
 from audiocodec.bitstream import ContainerReader, Header
 from audiocodec.bitstream.bits import varint
-from audiocodec.bitstream.frame import END_KIND, PACKET_KIND, pack_frame
-from audiocodec.bitstream.header_bytes import pack_header
-from audiocodec.bitstream.index import Index, pack_end
-from audiocodec.bitstream.packet import FEWER_ROWS, SHORT, pack_packet
-from audiocodec.bitstream.resync import SCAN_SHARE, SCAN_WORK
-from audiocodec.bitstream.source import CHUNK_BYTES, Source
+from audiocodec.bitstream.header import pack_header
+from audiocodec.bitstream.records import (
+    END_KIND,
+    FEWER_ROWS,
+    PACKET_KIND,
+    SHORT,
+    Index,
+    pack_end,
+    pack_packet,
+    pack_record,
+)
+from audiocodec.bitstream.source import CHUNK_BYTES, SCAN_SHARE, SCAN_WORK, Source
 from audiocodec.errors import BitstreamError, ChecksumMismatch, Truncated
 
 Make = Callable[..., Header]
@@ -47,7 +53,7 @@ class Hostile:
         return pack_packet(self.header, number, codes, self.seed)
 
     def frame(self, kind: int, body: bytes) -> bytes:
-        return pack_frame(kind, body, self.seed)
+        return pack_record(kind, body, self.seed)
 
     def end(self, sizes: tuple[int, ...], length: int) -> bytes:
         return pack_end(Index(np.array(sizes, np.int64), length), self.seed)

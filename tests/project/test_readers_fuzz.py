@@ -38,7 +38,7 @@ from audiocodec.adaptation.statistics import collect
 from audiocodec.adaptation.statistics.statistics_file import load_statistics, save_statistics
 from audiocodec.adaptation.watch import EnvironmentBook, Monitor, MonitorOptions, monitor_file
 from audiocodec.adaptation.watch.log import finite
-from audiocodec.bitstream.opening import open_container
+from audiocodec.bitstream import open_container
 from audiocodec.checkpoint import load_model
 from audiocodec.cli import codebooks
 from audiocodec.errors import AudioCodecError

@@ -11,7 +11,7 @@ import torch
 
 from audiocodec import audio
 from audiocodec.adaptation.watch.stream import MonitoredStream
-from audiocodec.bitstream.opening import open_container
+from audiocodec.bitstream import open_container
 from audiocodec.errors import InputError
 from audiocodec.files import BLOCK_LENGTH
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from audiocodec.bitstream.opening import open_container
+from audiocodec.bitstream import open_container
 from audiocodec.errors import InputError, NotAContainer
 
 
