@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from audiocodec import audio, files, pretrained
-from audiocodec.audio.arrays import as_array, as_channels, as_samples
+from audiocodec.audio.samples import as_array, as_channels, as_samples
 from audiocodec.bitstream import ContainerReader, Header
 from audiocodec.bitstream.header import MAX_NAME_BYTES, printable
 from audiocodec.checkpoint import WEIGHTS_NAME, identify_codebooks, load_model, model_id, weights_file

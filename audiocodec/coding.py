@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiocodec.audio import Resampler
-from audiocodec.audio.arrays import as_channels
 from audiocodec.audio.concealment import Concealer
+from audiocodec.audio.samples import as_channels
 from audiocodec.devices import device_of, undisturbed
 from audiocodec.errors import InputError
 from audiocodec.nn.film import NO_SWITCH

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiocodec.audio.arrays import as_channels
+from audiocodec.audio.samples import as_channels
 from audiocodec.bitstream import ContainerWriter, Header
 from audiocodec.bitstream.header import MAGIC, PREFIX_BYTES, header_size, pack_header, unpack_header
 from audiocodec.bitstream.records import (

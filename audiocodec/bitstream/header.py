@@ -1,4 +1,4 @@
-"""What a `.nac` file says about itself before the first packet: values, and their bytes (FORMAT.md, "Header")."""
+"""What a `.nac` file says about itself before the first packet, as values and bytes; FORMAT.md, "Header"."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audiocodec.adaptation.statistics.collecting import Recording
 from audiocodec.adaptation.statistics.collector import Collecting, StatisticsCollector
-from audiocodec.audio.arrays import as_channels
+from audiocodec.audio.samples import as_channels
 from audiocodec.coding import encode_latents
 
 if TYPE_CHECKING:

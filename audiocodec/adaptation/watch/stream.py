@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from audiocodec.adaptation.statistics.frames import audible_seconds
-from audiocodec.audio.arrays import as_channels
+from audiocodec.audio.samples import as_channels
 from audiocodec.streaming import StreamEncoder
 
 if TYPE_CHECKING:
