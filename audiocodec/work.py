@@ -1,4 +1,8 @@
-"""Tasks in processes of this machine, one thread each, that end in order with signals or their parent."""
+"""Many tasks at once: in this process, in processes of this machine, or on a Ray cluster, by one interface.
+
+`concurrent.futures` and its kin fail all tasks when one process dies, do not say which task killed it, and
+leave their processes behind when the parent is killed. This pool loses one task, names it, and always ends.
+"""
 
 from __future__ import annotations
 
@@ -9,185 +13,243 @@ import signal
 import sys
 import threading
 import time
+import warnings
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import FrameType, TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from audiocodec.errors import InputError
+from audiocodec.errors import InputError, require
 from audiocodec.printing import print_logs_plainly
+from audiocodec.process import STOP_SIGNALS, exit_for, handling, one_thread_for_children
 
-T = TypeVar("T")
+Tag = TypeVar("Tag")
 
-STOP_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
-"""Ctrl-C, the request to end, and the end of the terminal."""
 GRACE_SECONDS = 1.5
-"""That a process which was told to stop has to remove what it was writing, before it is killed."""
-WAITING_FOR_EACH = 4
-"""Tasks handed over for each process: enough that none is idle, few enough to stop soon."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Time in which a process that was told to stop removes what it was writing, before it is killed."""
+RAY_RETRIES = 3
+"""Times that Ray does a task again when its worker or machine dies."""
+RAY_PRIORITY = ("RAY_worker_niceness", "0")
+"""Ray's workers are no less important than processes of `--jobs`; Ray's own value is 15."""
 _PR_SET_PDEATHSIG = 1  # number of linux/prctl.h
 
 
-def available_cpus() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@dataclass(frozen=True)
+class Backend:
+    """Where tasks are done.
 
-
-def compute_in_one_thread() -> None:
-    """Let torch use one thread: matrices are small, and more threads wait for each other on a busy machine.
-
-    Numbers near zero (denormals) become zero: near-silence would otherwise be computed many times slower.
+    Attributes:
+        kind: here: in this process; local: in processes of this machine; ray: on a Ray cluster.
+        jobs: processes, or workers of a Ray cluster that is started on this machine.
+        address: a Ray cluster that runs already; None: RAY_ADDRESS, or start one.
     """
-    import torch
 
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    kind: Literal["here", "local", "ray"] = "here"
+    jobs: int = 1
+    address: str | None = None
 
-
-@contextmanager
-def one_thread() -> Generator[None]:
-    """Let processes started meanwhile have one thread in the libraries that read it from the environment."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def handling(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
-    """Let `handler` have STOP_SIGNALS meanwhile; what this process was started to ignore stays ignored.
-
-    `nohup` starts programs so. Only the main thread may do this.
-    """
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    taken = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
-    for number in taken:
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, old in taken.items():
-            signal.signal(number, old)
-
-
-@contextmanager
-def stoppable() -> Generator[None]:
-    """Let each of STOP_SIGNALS raise SystemExit meanwhile, so that all that is open is tidied up.
-
-    The exit status is 128 + the number of the signal, as shells have it.
-    """
-    with handling(_stop):
-        yield
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    def workers(self, num_tasks: int, *shared: Any) -> Workers[Any]:
+        """Who does the tasks, each as `function(*shared, *arguments)`; no more of them than tasks."""
+        if self.kind == "ray":
+            return Cluster(self.address, self.jobs, *shared)
+        return Here(*shared) if self.kind == "here" else Pool(min(self.jobs, num_tasks), *shared)
 
 
 class WorkerLost:
-    """In place of a result: the process died. `exit_code` is known of processes of this machine."""
+    """In place of a result: the worker died. `exit_code` is known for processes of this machine only."""
 
     def __init__(self, reason: str, exit_code: int | None = None) -> None:
         self.reason, self.exit_code = reason, exit_code
 
 
-class Workers(Protocol[T]):
-    """Who does tasks: a `Pool` here, or a `Cluster` of many machines."""
+class Workers(ABC, Generic[Tag]):
+    """Who does tasks; a context manager, which ends them all when its block ends.
 
-    @property
-    def slots(self) -> int:
-        """Tasks that can run at once."""
-        ...
-
-    def __len__(self) -> int:
-        """Tasks that wait or run."""
-        ...
-
-    def submit(self, tag: T, function: Callable[..., Any], *arguments: Any) -> None:
-        """Take a task; `function` must be importable by name."""
-        ...
-
-    def next(self) -> tuple[T, Any | WorkerLost]:
-        """Wait for any task to end; gives its tag and its result."""
-        ...
-
-
-def spread(
-    workers: Workers[int], function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]
-) -> Iterator[tuple[int, T | WorkerLost]]:
-    """Call `function` with each of `arguments`; gives (number, result) as they end."""
-    submitted, most = 0, WAITING_FOR_EACH * workers.slots
-    while submitted < len(arguments) or len(workers):
-        while submitted < len(arguments) and len(workers) < most:
-            workers.submit(submitted, function, *arguments[submitted])
-            submitted += 1
-        yield workers.next()
-
-
-class Pool(Generic[T]):
-    """Processes that do one task after the other, each as `function(*shared, *arguments)`; a context manager.
-
-    One that dies costs the task it had, and is replaced. When the block ends, however it ends, all are told
-    to stop, and what has not after GRACE_SECONDS is killed. They end with their parent as well, even when it
-    is killed.
+    Attributes:
+        capacity: tasks to submit before waiting for a result: enough that no worker is idle.
     """
 
-    def __init__(self, jobs: int, *shared: Any) -> None:
-        """`shared` is sent to each process once."""
-        self.slots = max(1, jobs)
-        self._shared = shared
-        self._workers: list[_Worker] = []
-        self._queue: deque[tuple[T, Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._running: dict[_Worker, T] = {}
+    capacity: int = 1
 
-    def __enter__(self) -> Pool[T]:
-        """Start the processes.
+    @abstractmethod
+    def __enter__(self) -> Workers[Tag]:
+        """Start.
 
         Raises:
-            InputError: one died as it started, or could not load what it needs.
+            InputError: a worker died as it started, or the cluster cannot be reached.
+            MissingPackageError: ray is not installed.
         """
-        try:
-            for _ in range(self.slots):
-                self._workers.append(_Worker(self._shared))
-            for worker in self._workers:
-                worker.await_start()
-        except BaseException:
-            self._stop()
-            raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self.stop()
 
+    @abstractmethod
+    def stop(self) -> None:
+        """End all tasks and workers."""
+
+    @abstractmethod
     def __len__(self) -> int:
         """Tasks that wait or run."""
+
+    @abstractmethod
+    def submit(self, tag: Tag, function: Callable[..., Any], *arguments: Any) -> None:
+        """Take a task; `function` must be importable by name on every machine."""
+
+    @abstractmethod
+    def next(self) -> tuple[Tag, Any | WorkerLost]:
+        """Wait for any task to end; gives its tag and its result."""
+
+
+def spread(
+    workers: Workers[Tag],
+    function: Callable[..., Any],
+    take: Callable[[], tuple[Tag, tuple[Any, ...]] | None],
+) -> Iterator[tuple[Tag, Any | WorkerLost]]:
+    """Call `function` for every task; gives (tag, result) as they end.
+
+    `take` gives the tag and arguments of the next task. After None it is asked again when a running task has
+    ended: a task that was lost may have come back.
+    """
+    while True:
+        while len(workers) < workers.capacity and (task := take()) is not None:
+            tag, arguments = task
+            workers.submit(tag, function, *arguments)
+        if not len(workers):
+            return
+        yield workers.next()
+
+
+class Here(Workers[Tag]):
+    """This process, which does a task when its result is asked for."""
+
+    def __init__(self, *shared: Any) -> None:
+        self._shared = shared
+        self._queue: deque[tuple[Tag, Callable[..., Any], tuple[Any, ...]]] = deque()
+
+    def __enter__(self) -> Here[Tag]:
+        return self
+
+    def stop(self) -> None:
+        """Nothing runs that could be stopped."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def submit(self, tag: Tag, function: Callable[..., Any], *arguments: Any) -> None:
+        """See `Workers`."""
+        self._queue.append((tag, function, arguments))
+
+    def next(self) -> tuple[Tag, Any]:
+        """Do the oldest task."""
+        tag, function, arguments = self._queue.popleft()
+        return tag, function(*self._shared, *arguments)
+
+
+class Cluster(Workers[Tag]):
+    """Workers of a Ray cluster. Files must be readable by the same path on every machine.
+
+    A task whose worker dies is done again, up to RAY_RETRIES times, and gives one result.
+    """
+
+    def __init__(self, address: str | None = None, num_cpus: int | None = None, *shared: Any) -> None:
+        """Connect to `address`; None: RAY_ADDRESS, else a cluster of this machine with `num_cpus` workers."""
+        self.address, self.num_cpus = address, num_cpus
+        self._shared = shared
+        self._running: dict[Any, Tag] = {}
+
+    def __enter__(self) -> Cluster[Tag]:
+        self._ray = ray = require("ray", "a cluster", "'audiocodec[ray]'")
+        self._started_here = not ray.is_initialized()
+        if self._started_here:
+            local: dict[str, Any] = {} if self.address else {"num_cpus": self.num_cpus}
+            os.environ.setdefault(*RAY_PRIORITY)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    ray.init(self.address, log_to_driver=False, logging_level="ERROR", **local)
+            except Exception as error:  # Ray raises bare exceptions, too
+                where = "on this machine" if self.address is None else f"at {self.address}"
+                raise InputError(f"no Ray cluster {where}: {' '.join(str(error).split())}") from error
+        self.capacity = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._references = [ray.put(value) for value in self._shared]
+        self._call = ray.remote(num_cpus=1, max_retries=RAY_RETRIES)(call)
+        return self
+
+    def stop(self) -> None:
+        """Leave the cluster; one that was started here ends."""
+        if self._started_here:
+            self._ray.shutdown()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def submit(self, tag: Tag, function: Callable[..., Any], *arguments: Any) -> None:
+        """See `Workers`."""
+        self._running[self._call.remote(function, *self._references, *arguments)] = tag
+
+    def next(self) -> tuple[Tag, Any | WorkerLost]:
+        """See `Workers`."""
+        done, _ = self._ray.wait(list(self._running), num_returns=1)
+        tag = self._running.pop(done[0])
+        try:
+            return tag, self._ray.get(done[0])
+        except self._ray.exceptions.RayError as error:
+            return tag, WorkerLost(" ".join(str(error).split())[:300])
+
+
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a worker of the cluster does."""
+    return function(*arguments)
+
+
+class Pool(Workers[Tag]):
+    """Processes of this machine with one thread each, which do one task after the other.
+
+    One that dies costs the task it had, and is replaced. When the block ends, however it ends, all are told
+    to stop, and those that have not after GRACE_SECONDS are killed. They end with their parent as well, even
+    when it is killed.
+    """
+
+    def __init__(self, jobs: int, *shared: Any) -> None:
+        """`shared` is sent to each process once, and goes before the arguments of every task."""
+        self.capacity = max(1, jobs)
+        self._shared = shared
+        self._workers: list[_Worker] = []
+        self._queue: deque[tuple[Tag, Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._running: dict[_Worker, Tag] = {}
+
+    def __enter__(self) -> Pool[Tag]:
+        try:
+            for _ in range(self.capacity):
+                self._workers.append(_Worker(self._shared))
+            for worker in self._workers:
+                worker.await_start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __len__(self) -> int:
         return len(self._queue) + len(self._running)
 
-    def submit(self, tag: T, function: Callable[..., Any], *arguments: Any) -> None:
-        """Take a task; `function` must be importable by name."""
+    def submit(self, tag: Tag, function: Callable[..., Any], *arguments: Any) -> None:
+        """See `Workers`."""
         self._queue.append((tag, function, arguments))
         self._give_out()
 
-    def next(self, timeout_seconds: float | None = None) -> tuple[T, Any | WorkerLost]:
-        """Wait for any task to end; gives its tag and its result.
+    def next(self, timeout_seconds: float | None = None) -> tuple[Tag, Any | WorkerLost]:
+        """See `Workers`.
 
         Raises:
             TimeoutError: none ended in time.
-            InputError: a process that was to take the place of one that died could not start.
+            InputError: a process that replaces one that died could not start.
         """
         self._give_out()
         running = {worker.connection: worker for worker in self._running}
@@ -211,7 +273,8 @@ class Pool(Generic[T]):
                 worker.await_start()
             self._running[worker] = tag
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End all processes within about GRACE_SECONDS."""
         try:
             for worker in self._workers:
                 worker.tell_to_stop()
@@ -224,13 +287,13 @@ class Pool(Generic[T]):
 
 
 class _Worker:
-    """One process, seen from its parent."""
+    """One process of a pool, seen from its parent."""
 
     def __init__(self, shared: tuple[Any, ...]) -> None:
         context = multiprocessing.get_context("spawn")  # forking a process that has threads may hang
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with one_thread(), _interrupts_wait():
+        with one_thread_for_children(), _interrupts_wait():
             self.process.start()
         theirs.close()  # so that its end shows here
         # Not as an argument of the process: if that died early, starting it would wait for ever.
@@ -238,7 +301,6 @@ class _Worker:
             self.connection.send(shared)
 
     def await_start(self) -> None:
-        """Wait until it is ready; as `Pool.__enter__`."""
         try:
             problem = self.connection.recv()
         except (EOFError, OSError) as error:
@@ -258,7 +320,6 @@ class _Worker:
         return True
 
     def receive(self) -> Any | WorkerLost:
-        """Its result."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
@@ -266,12 +327,11 @@ class _Worker:
             return WorkerLost(_cause(self.process.exitcode), self.process.exitcode)
 
     def tell_to_stop(self) -> None:
-        """Let it end in order, whatever it does."""
         self.connection.close()
         self.process.terminate()
 
     def end(self) -> None:
-        """End it at once, if it still runs."""
+        """Kill it, if it still runs."""
         self.connection.close()
         self.process.kill()
         self.process.join()
@@ -283,24 +343,24 @@ def _cause(code: int | None) -> str:
 
 @contextmanager
 def _interrupts_wait() -> Generator[None]:
-    """Hold signals back: a process that is started by half prints a traceback.
+    """Delay signals: a process that is only half started prints a traceback.
 
-    Processes started meanwhile hold Ctrl-C back until they say what they do with it.
+    Processes started meanwhile block Ctrl-C until they have installed their own handlers.
     """
     if sys.platform == "win32":
         yield
         return
     resource_tracker.ensure_running()  # it lets signals through when it starts, which must not be in between
-    noted = list[int]()
+    received = list[int]()
     with ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():
             # Blocking them is not enough: another thread may get them, and this one runs the handler.
-            stack.enter_context(handling(lambda number, frame: noted.append(number)))
+            stack.enter_context(handling(lambda number, frame: received.append(number)))
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, mask)
         yield
-    if noted:
-        signal.raise_signal(noted[0])
+    if received:
+        signal.raise_signal(received[0])
 
 
 def _serve(connection: Connection) -> None:
@@ -309,9 +369,9 @@ def _serve(connection: Connection) -> None:
     try:
         _obey_the_parent()
         _work(connection)
-        _hear_no_more()
+        _ignore_stop_signals()
     except SystemExit as stopped:
-        # All is tidied up; to take modules and models apart would last longer than what was stopped.
+        # Everything is tidied up; taking modules and models apart would last longer than what was stopped.
         os._exit(stopped.code if isinstance(stopped.code, int) else 1)
 
 
@@ -337,7 +397,7 @@ def _work(connection: Connection) -> None:
 
 
 def _obey_the_parent() -> None:
-    """Leave Ctrl-C to the parent, which goes to all; end in order when it says so, or when it is gone."""
+    """Ignore Ctrl-C, which the parent handles for all; end when the parent says so, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in STOP_SIGNALS[1:]:
         signal.signal(number, _stop_once)
@@ -347,19 +407,19 @@ def _obey_the_parent() -> None:
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if sys.platform == "linux":
-        # The thread waits for a pipe to close, which what the parent has started besides may hold open.
+        # The thread waits for a pipe to close, which other children of the parent may hold open.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent.pid:  # it died before that
-            raise SystemExit(128 + signal.SIGTERM)
+            exit_for(signal.SIGTERM)
 
 
 def _stop_once(number: int, frame: FrameType | None) -> None:
-    """Raise SystemExit, and let no second signal disturb what is tidied up meanwhile."""
-    _hear_no_more()
-    _stop(number, frame)
+    """Raise SystemExit, and let no second signal interrupt what is tidied up."""
+    _ignore_stop_signals()
+    exit_for(number)
 
 
-def _hear_no_more() -> None:
+def _ignore_stop_signals() -> None:
     for number in STOP_SIGNALS[1:]:
         signal.signal(number, signal.SIG_IGN)
 

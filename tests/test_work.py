@@ -7,23 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from audiocodec.work import (
-    STOP_SIGNALS,
-    THREAD_VARIABLES,
-    Pool,
-    WorkerLost,
-    available_cpus,
-    one_thread,
-    spread,
-    stoppable,
-)
+from audiocodec.errors import MissingPackageError
+from audiocodec.process import STOP_SIGNALS
+from audiocodec.work import Backend, Cluster, Here, Pool, WorkerLost, spread
 
 DEADLINE_SECONDS = 60.0
 """For what hangs; nothing takes nearly as long."""
 PARENT = """
 import sys
 from tests_of_work import leave_a_note
-from audiocodec.work import Pool, stoppable
+from audiocodec.process import stoppable
+from audiocodec.work import Pool
 if __name__ == "__main__":
     with stoppable(), Pool(2) as pool:
         for name in ("a", "b"):
@@ -70,6 +64,14 @@ def double(number):
     return 2 * number
 
 
+def add_to_first(numbers, number):
+    return numbers[0] + number
+
+
+def end_with_status(numbers):
+    os._exit(3)
+
+
 def wait_until(condition):
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
@@ -77,9 +79,15 @@ def wait_until(condition):
         time.sleep(0.02)
 
 
+def calls(*arguments):
+    """What `spread` takes tasks from: their numbers and arguments."""
+    waiting = enumerate(arguments)
+    return lambda: next(waiting, None)
+
+
 def test_a_process_that_dies_costs_its_task_alone():
     with Pool(2) as pool:
-        found = dict(spread(pool, double, [(number,) for number in range(6)]))
+        found = dict(spread(pool, double, calls(*((number,) for number in range(6)))))
     lost = found.pop(3)
     assert isinstance(lost, WorkerLost)
     assert (lost.reason, lost.exit_code) == ("exit code 7", 7)
@@ -96,6 +104,44 @@ def test_what_is_shared_goes_before_the_arguments_and_time_can_run_out():
         pool.submit("long", time.sleep, 60)
         with pytest.raises(TimeoutError):
             pool.next(0.1)
+
+
+def test_this_process_takes_one_task_at_a_time_and_asks_again_for_what_comes_back():
+    waiting, found = [3, 4, 5], []
+    with Backend().workers(3, 17) as workers:
+        assert isinstance(workers, Here)
+        for tag, result in spread(
+            workers, divmod, lambda: (waiting[0], (waiting.pop(0),)) if waiting else None
+        ):
+            found.append((tag, result, len(waiting)))
+            if tag == 5:
+                waiting.append(6)
+    assert found == [(3, (5, 2), 2), (4, (4, 1), 1), (5, (3, 2), 0), (6, (2, 5), 0)]
+
+
+def test_no_more_processes_than_tasks():
+    assert Backend("local", 8).workers(3).capacity == 3
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingPackageError, match=r"audiocodec\[ray\]"), Cluster():
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_results_of_a_cluster_come_with_their_tags():
+    pytest.importorskip("ray")
+    with Cluster(None, 2, [10]) as cluster:
+        assert cluster.capacity == 4
+        for number in range(3):
+            cluster.submit(number, add_to_first, number)
+        cluster.submit("dies", end_with_status)
+        found = dict(cluster.next() for _ in range(4))
+        assert not len(cluster)
+    assert isinstance(found.pop("dies"), WorkerLost)
+    assert found == {0: 10, 1: 11, 2: 12}
 
 
 @pytest.mark.usefixtures("hear_signals")
@@ -126,30 +172,3 @@ def test_a_process_that_is_ending_is_not_stopped_once_more(tmp_path):
     done = subprocess.run([sys.executable, "parent.py"], cwd=tmp_path, env=environment, capture_output=True,
                           text=True, timeout=DEADLINE_SECONDS)  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_signals_raise_and_are_given_back():
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as caught, stoppable():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert caught.value.code == 143
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_what_nohup_ignores_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with stoppable():
-            os.kill(os.getpid(), signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
-def test_workers_have_one_thread_and_the_caller_as_before(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    with one_thread():
-        assert {os.environ[name] for name in THREAD_VARIABLES} == {"1"}
-    assert os.environ["OMP_NUM_THREADS"] == "7"
-    assert "MKL_NUM_THREADS" not in os.environ
-    assert available_cpus() >= 1

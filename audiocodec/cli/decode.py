@@ -18,6 +18,7 @@ from audiocodec.cli.parts.early import check_named
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.paths import Item, plan
+from audiocodec.work import Backend
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
@@ -97,7 +98,7 @@ def decode(
             codec_for(model, device, None, store)  # one error instead of one a file
         return lambda item: DecodeTask(item, model, device, store, arguments)
 
-    convert(decode_file, load, items, jobs, Output(json, quiet), _line)
+    convert(decode_file, load, items, Backend("local", jobs), Output(json, quiet), _line)
 
 
 def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from audiocodec.cli.parts.denoising import check_denoise
 from audiocodec.cli.parts.describe import describe, summary
 from audiocodec.cli.parts.early import check_named
 from audiocodec.cli.parts.engine import fit_for_cluster, whole_path
-from audiocodec.cli.parts.jobs import Ray, codec_for
+from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.paths import Item, plan
 from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.errors import InputError
+from audiocodec.work import Backend
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
@@ -73,9 +74,9 @@ def encode(
     """
     items = plan(inputs, out, ".nac", AUDIO_SUFFIXES, force)
     check_named(model, bitrate, store)
-    ray = None
+    backend = Backend(engine, jobs, address)
     if engine == "ray":
-        items, ray = [fit_for_cluster(item, force) for item in items], Ray(address)
+        items = [fit_for_cluster(item, force) for item in items]
         model, store, force = whole_path(model), store and store.resolve(), True
     automatic = codebook == AUTO
 
@@ -87,7 +88,7 @@ def encode(
         check_denoise(codec, denoise)
         return lambda item: EncodeTask(item, loading, bitrate, force, report, denoise, automatic, strict)
 
-    convert(encode_file, load, items, jobs, Output(json, quiet), _line, ray)
+    convert(encode_file, load, items, backend, Output(json, quiet), _line)
 
 
 def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from audiocodec.cli.parts.evaluation import (
     parse_peers,
 )
 from audiocodec.cli.parts.output import Output
-from audiocodec.work import available_cpus
+from audiocodec.process import available_cpus
+from audiocodec.work import Backend
 
 Models = Annotated[
     list[str] | None,
@@ -152,8 +153,6 @@ def evaluate(
     """
     if resume and force:
         raise typer.BadParameter("--resume goes on with a run, --force replaces it; give one of them")
-    from audiocodec.evaluation.benchmark import Engine
-
     request = Request(
         data=data, split=None if split == "all" else split, limit=limit, limit_seconds=limit_seconds,
         models=tuple(model or ()), codebooks=tuple(codebook or ()), store=store, denoise=denoise,
@@ -163,5 +162,5 @@ def evaluate(
         metrics=None if metrics is None else tuple(metrics.split(",")), recognizer=asr, language=asr_language,
         timeout_seconds=timeout, formats=parse_formats(formats),
     )  # fmt: skip
-    where = Engine(engine, jobs or available_cpus(), address)
+    where = Backend(engine, jobs or available_cpus(), address)
     carry_out(request, where, out, Output(json, quiet), resume=resume, force=force)

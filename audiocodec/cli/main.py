@@ -35,7 +35,7 @@ from audiocodec.cli.tokens import tokens
 from audiocodec.cli.train import train
 from audiocodec.errors import AudioCodecError
 from audiocodec.printing import print_logs_plainly, printable
-from audiocodec.work import STOP_SIGNALS, stoppable
+from audiocodec.process import STOP_SIGNALS, stoppable
 
 
 class Group(TyperGroup):

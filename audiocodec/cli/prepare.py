@@ -16,6 +16,7 @@ from audiocodec.cli.parts.early import check_new
 from audiocodec.cli.parts.jobs import run
 from audiocodec.cli.parts.output import Failure, Output, failure
 from audiocodec.errors import InputError
+from audiocodec.process import available_cpus
 from audiocodec.storage import real
 from audiocodec.training.data.corpora import Layout, find_corpus, layout_of
 from audiocodec.training.data.patterns import path_pattern
@@ -23,7 +24,7 @@ from audiocodec.training.data.scanning.journal import Journal
 from audiocodec.training.data.scanning.rows import Found, relative, scan, with_splits, write_rows
 from audiocodec.training.data.scanning.summary import summarize, warnings
 from audiocodec.training.data.splits import hashed_shares
-from audiocodec.work import available_cpus
+from audiocodec.work import Backend
 
 CPUS = available_cpus()
 CHUNK = 16
@@ -135,7 +136,7 @@ def scan_all(
     todo = [found.path for found in files if found.path not in known]
     tasks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
     failed: dict[Path, Failure] = {}
-    scans = run(scan_some, tasks, [task[0] for task in tasks], jobs, output, "files")
+    scans = run(scan_some, tasks, [task[0] for task in tasks], Backend("local", jobs), output, "files")
     with journal, closing(scans) as scanned:
         for number, results in scanned:
             task = tasks[number]

@@ -24,6 +24,7 @@ from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.paths import PIPE, Item, expand, plan
 from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.cli.parts.summary import NOTE, cells, columns, summarize
+from audiocodec.work import Backend
 
 USUAL = (1500.0, 3000.0, 6000.0)
 
@@ -110,7 +111,8 @@ def roundtrip(
         for item in items
     ]
     rows: list[dict[str, Any]] = []
-    with closing(run(roundtrip_file, tasks, [item.source for item in items], jobs, output, "files")) as found:
+    names_of_files, backend = [item.source for item in items], Backend("local", jobs)
+    with closing(run(roundtrip_file, tasks, names_of_files, backend, output, "files")) as found:
         for number, result in found:
             if isinstance(result, Failure):
                 output.error(items[number].source, result)

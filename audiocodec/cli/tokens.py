@@ -22,6 +22,7 @@ from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.paths import Item, plan
 from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.tokens import Order, load_tokens, save_tokens
+from audiocodec.work import Backend
 
 if TYPE_CHECKING:
     from audiocodec.codec import EncodedAudio
@@ -87,7 +88,7 @@ def tokens(
             check_denoise(codec, denoise)
         return lambda item: TokensTask(item, (model, device, chosen, store), bitrate, order, denoise, force)
 
-    convert(to_sound if back else to_tokens, load, items, jobs, Output(json, quiet), _line)
+    convert(to_sound if back else to_tokens, load, items, Backend("local", jobs), Output(json, quiet), _line)
 
 
 def to_tokens(task: TokensTask, progress: Callable[[float], None]) -> dict[str, Any]:

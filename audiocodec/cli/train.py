@@ -9,8 +9,8 @@ import typer
 
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.output import Output
-from audiocodec.cli.parts.process import StopSignal, prepare_to_compute
 from audiocodec.cli.parts.train_display import TrainDisplay
+from audiocodec.process import StopSignal, prepare_for_training
 
 if TYPE_CHECKING:
     from audiocodec.training.config import TrainConfig
@@ -59,7 +59,7 @@ def train(
     if force_config and not resume:
         raise typer.BadParameter("--force-config is for runs that go on; give --resume too")
     output = Output(json, quiet)
-    prepare_to_compute()
+    prepare_for_training()
     from audiocodec.training.data.opening import open_data
     from audiocodec.training.engine.processes import join
     from audiocodec.training.loop import Trainer

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiocodec.errors import ConfigError
-from audiocodec.evaluation.benchmark import Engine
 from audiocodec.evaluation.coders import Coder, ModelCoder, PeerCoder
 from audiocodec.evaluation.conditions import Condition, as_recorded, conditions_folder, read_conditions
 from audiocodec.evaluation.plan import DEFAULT_METRICS, open_coders, plan
@@ -15,6 +14,7 @@ from audiocodec.evaluation.recordings import Recording, as_recordings, open_sour
 from audiocodec.evaluation.rows import require_pandas, to_frame
 from audiocodec.evaluation.tasks import Setup
 from audiocodec.metrics import choose_metrics
+from audiocodec.work import Backend
 
 if TYPE_CHECKING:
     import os
@@ -71,7 +71,7 @@ def evaluate(
     setup = Setup(coders, choose_metrics(DEFAULT_METRICS if metrics is None else metrics), sources, has_clean)
     chosen = find_conditions(conditions, sources, own_noise=noise is not None, has_clean=has_clean)
     benchmark = plan(setup, recordings, chosen, bitrates)
-    rows = benchmark.run(Engine("here" if jobs == 1 else "local", jobs))
+    rows = benchmark.run(Backend("here" if jobs == 1 else "local", jobs))
     return to_frame(rows, setup.metrics)
 
 

@@ -5,43 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
-from audiocodec.evaluation.engines.local import run_here, run_pool
-from audiocodec.evaluation.engines.ray import run_ray
-from audiocodec.evaluation.engines.schedule import Schedule
 from audiocodec.evaluation.journal import Journal
 from audiocodec.evaluation.rows import Row
+from audiocodec.evaluation.schedule import Schedule
 from audiocodec.evaluation.tasks import Setup, Unit
+from audiocodec.work import Backend
 
 Show = Callable[[int], None]
 """Told how many rows are done."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """Where the work is done.
-
-    Attributes:
-        kind: here: in this process; local: in `jobs` processes; ray: on a cluster.
-        jobs: processes, or workers of a Ray cluster that is started for this.
-        address: of a Ray cluster that is there.
-    """
-
-    kind: Literal["here", "local", "ray"] = "here"
-    jobs: int = 1
-    address: str | None = None
-
-    def run(self, schedule: Schedule) -> None:
-        """Do all units."""
-        if not len(schedule):
-            return
-        if self.kind == "ray":
-            run_ray(schedule, self.address, self.jobs)
-        elif self.kind == "local":
-            run_pool(schedule, self.jobs)
-        else:
-            run_here(schedule)
 
 
 @dataclass(frozen=True)
@@ -64,20 +36,20 @@ class Benchmark:
         """Rows there will be."""
         return len(self.keys)
 
-    def run(self, engine: Engine, folder: Path | None = None, show: Show = lambda done: None) -> list[Row]:
+    def run(self, backend: Backend, folder: Path | None = None, show: Show = lambda done: None) -> list[Row]:
         """Do what is not done yet, and give the rows of all of it in order.
 
         With a `folder`, rows are kept there as they come, and those of an earlier run with the same
         configuration are taken from there. Rows that failed are done again.
         """
         if folder is None:
-            return self._run(engine, {}, lambda key, row: None, show)
+            return self._run(backend, {}, lambda key, row: None, show)
         with Journal(folder) as journal:
             done = {key: row for key, row in journal.rows.items() if "error" not in row}
-            return self._run(engine, done, journal.append, show)
+            return self._run(backend, done, journal.append, show)
 
     def _run(
-        self, engine: Engine, done: dict[str, Row], keep: Callable[[str, Row], None], show: Show
+        self, backend: Backend, done: dict[str, Row], keep: Callable[[str, Row], None], show: Show
     ) -> list[Row]:
         rows = {key: done[key] for key in self.keys.values() if key in done}
         numbers = {(unit.recording, unit.condition): number for number, unit in enumerate(self.units)}
@@ -91,7 +63,7 @@ class Benchmark:
             show(len(rows))
 
         show(len(rows))
-        engine.run(Schedule(self.setup, self._left(rows), record))
+        Schedule(self.setup, self._left(rows), record).run(backend)
         return [rows[key] for key in self.keys.values()]
 
     def _left(self, rows: dict[str, Row]) -> list[Unit]:

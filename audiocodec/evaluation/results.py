@@ -23,8 +23,8 @@ from audiocodec.evaluation.report.markdown import write_markdown
 from audiocodec.evaluation.report.page import write_report
 from audiocodec.evaluation.rows import write_rows
 from audiocodec.evaluation.summary import summarize
+from audiocodec.process import available_cpus
 from audiocodec.storage import replacing
-from audiocodec.work import available_cpus
 
 if TYPE_CHECKING:
     import pandas as pd

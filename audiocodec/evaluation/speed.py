@@ -15,7 +15,8 @@ from audiocodec.errors import AudioCodecError, InputError, PeerError
 from audiocodec.evaluation.coders import Coder, Decoded, ModelCoder, PeerCoder
 from audiocodec.evaluation.peers.classic import ProgramPeer
 from audiocodec.evaluation.peers.command import CommandPeer
-from audiocodec.work import Pool, WorkerLost, compute_in_one_thread
+from audiocodec.process import compute_in_one_thread
+from audiocodec.work import Pool, WorkerLost
 
 Wav = NDArray[np.float32]
 

@@ -85,7 +85,7 @@ def rows() -> Callable[[Result], list[dict]]:
 @pytest.fixture
 def place(tmp_path, voice, monkeypatch) -> Path:
     """To train in: a folder with `tiny.yaml` and a folder of sound; the process itself is left as it is."""
-    monkeypatch.setattr(train, "prepare_to_compute", lambda: None)
+    monkeypatch.setattr(train, "prepare_for_training", lambda: None)
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     for split in ("train", "valid"):
         (tmp_path / "sound" / split).mkdir(parents=True)

@@ -7,7 +7,10 @@ import pytest
 import soundfile
 
 from audiocodec.adaptation.registry import Registry
-from audiocodec.evaluation.engines.local import run_here
+from audiocodec.evaluation.schedule import Schedule
+from audiocodec.work import Backend
+
+finish = Schedule.run
 
 
 @pytest.fixture
@@ -53,18 +56,18 @@ def test_a_folder_of_results(run, folder, rows, request):
 @pytest.fixture
 def here(monkeypatch):
     """Workers are slow to start, and tested elsewhere."""
-    monkeypatch.setattr("audiocodec.evaluation.benchmark.run_pool", lambda schedule, jobs: run_here(schedule))
+    monkeypatch.setattr(Schedule, "run", lambda schedule, backend: finish(schedule, Backend("here")))
 
 
 @pytest.fixture
 def sent(monkeypatch):
     """As `here`, with what is sent to a worker sent indeed."""
 
-    def run_pool(schedule, jobs):
+    def send_and_run(schedule, backend):
         schedule.setup = pickle.loads(pickle.dumps(schedule.setup))
-        run_here(schedule)
+        finish(schedule, Backend("here"))
 
-    monkeypatch.setattr("audiocodec.evaluation.benchmark.run_pool", run_pool)
+    monkeypatch.setattr(Schedule, "run", send_and_run)
 
 
 def test_resume_says_when_there_is_nothing_to_go_on_from(run, here, folder):

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from audiocodec.evaluation.benchmark import Engine
 from audiocodec.evaluation.conditions import Condition, Grid, expand
 from audiocodec.evaluation.journal import NAME
 from audiocodec.evaluation.plan import plan
 from audiocodec.evaluation.recordings import read_recordings
+from audiocodec.work import Backend
 
 CONDITIONS = [Condition("clean"), *expand("white", Grid({}, ({"kind": "colored_noise", "snr_db": 5.0},)), {})]
 
@@ -42,7 +42,7 @@ def calls(tmp_path):
 
 
 def test_rows_come_in_order_whatever_is_done_first(benchmark, speech_folder, voice):
-    rows = benchmark().run(Engine())
+    rows = benchmark().run(Backend())
     keys = [(row["file"], row["condition"], row["nominal_bitrate"]) for row in rows]
     assert keys == [
         (file, condition, bitrate)
@@ -54,11 +54,11 @@ def test_rows_come_in_order_whatever_is_done_first(benchmark, speech_folder, voi
 
 def test_a_second_run_does_only_what_is_new(benchmark, calls, tmp_path):
     shown = []
-    rows = benchmark().run(Engine(), tmp_path, shown.append)
+    rows = benchmark().run(Backend(), tmp_path, shown.append)
     assert (calls(), shown[0], shown[-1]) == (8, 0, 8)
-    assert benchmark().run(Engine(), tmp_path, shown.append) == rows
+    assert benchmark().run(Backend(), tmp_path, shown.append) == rows
     assert (calls(), shown[-1]) == (0, 8)
-    more = benchmark(bitrates=(1000.0, 3000.0)).run(Engine(), tmp_path)
+    more = benchmark(bitrates=(1000.0, 3000.0)).run(Backend(), tmp_path)
     assert calls() == 4
     assert [row for row in more if row["nominal_bitrate"] == 1000.0] == rows[::2]
 
@@ -87,9 +87,9 @@ def touch(path):
     ids=["metrics", "limit", "clean", "file", "condition"],
 )
 def test_rows_of_another_configuration_are_not_taken(benchmark, calls, tmp_path, speech_folder, change, new):
-    benchmark().run(Engine(), tmp_path)
+    benchmark().run(Backend(), tmp_path)
     calls()
-    change(benchmark, speech_folder).run(Engine(), tmp_path)
+    change(benchmark, speech_folder).run(Backend(), tmp_path)
     assert calls() == new
 
 
@@ -97,9 +97,9 @@ def test_rows_that_failed_are_done_again(benchmark, double, tmp_path):
     moody = tmp_path / "moody"
     moody.touch()
     coder = double("copy", "fail", str(moody))
-    rows = benchmark(coder).run(Engine(), tmp_path)
+    rows = benchmark(coder).run(Backend(), tmp_path)
     assert sum("error" in row for row in rows) == 1
-    rows = benchmark(coder).run(Engine(), tmp_path)
+    rows = benchmark(coder).run(Backend(), tmp_path)
     assert not any("error" in row for row in rows)
 
 
@@ -108,7 +108,7 @@ import sys
 from pathlib import Path
 from evaluation_doubles import Double
 from audiocodec.effects import Sources
-from audiocodec.evaluation.benchmark import Engine
+from audiocodec.work import Backend
 from audiocodec.evaluation.conditions import Condition
 from audiocodec.evaluation.plan import plan
 from audiocodec.evaluation.recordings import read_recordings
@@ -120,7 +120,7 @@ if __name__ == "__main__":
     setup = Setup((Double("slow", "slow", log=log),), (METRICS["si_sdr"],), Sources())
     rates = tuple(float(rate) for rate in range(5))
     conditions = [Condition(name, group=name) for name in "abcd"]
-    plan(setup, read_recordings(Path(speech)), conditions, rates).run(Engine("local", 1), Path(folder))
+    plan(setup, read_recordings(Path(speech)), conditions, rates).run(Backend("local", 1), Path(folder))
 """
 
 

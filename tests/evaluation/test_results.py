@@ -6,7 +6,6 @@ import pytest
 
 from audiocodec.codec import Codec
 from audiocodec.errors import InputError
-from audiocodec.evaluation.benchmark import Engine
 from audiocodec.evaluation.coders import ModelCoder
 from audiocodec.evaluation.conditions import Condition
 from audiocodec.evaluation.journal import NAME
@@ -14,6 +13,7 @@ from audiocodec.evaluation.plan import plan
 from audiocodec.evaluation.recordings import read_recordings
 from audiocodec.evaluation.results import Account, describe_run, plain, prepare_folder, tally, write_summary
 from audiocodec.evaluation.rows import to_frame
+from audiocodec.work import Backend
 
 
 def test_results_are_not_overwritten_unasked(tmp_path):
@@ -40,7 +40,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 def run(setup_with, double, speech_folder):
     setup = setup_with(double(), double("bad", "fail"), metrics=("si_sdr", "pesq_wb"))
     benchmark = plan(setup, read_recordings(speech_folder), [Condition("clean")], [1000.0, 2000.0])
-    return benchmark, benchmark.run(Engine())
+    return benchmark, benchmark.run(Backend())
 
 
 def test_what_was_run_is_described(run):

@@ -7,10 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2] / "audiocodec"
 LAYERS = {
     "errors": 0, "printing": 0,
-    "outside": 1,
+    "outside": 1, "process": 1,
     "storage": 2,
     "config": 3, "audio": 3, "devices": 3, "shipped": 3, "work": 3,
-    "nn": 4, "quantizers": 4, "bitstream": 4, "metrics": 4, "corpus": 4, "cluster": 4,
+    "nn": 4, "quantizers": 4, "bitstream": 4, "metrics": 4, "corpus": 4,
     "effects": 5, "losses": 5, "model": 5,
     "checkpoint": 6, "coding": 6,
     "pretrained": 7, "streaming": 7, "files": 7, "revisions": 7, "report": 7,

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from audiocodec.cli.parts.process import prepare_to_compute
+from audiocodec.process import prepare_for_training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--at", type=int, default=10_000)
     parser.add_argument("--model", default="speech-16k")
     options = parser.parse_intermixed_args()
-    prepare_to_compute()
+    prepare_for_training()
     import torch
 
     from audiocodec.training.recipes import load_recipe

@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiocodec.cli.parts.process import StopSignal, prepare_to_compute
+from audiocodec.process import StopSignal, prepare_for_training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ def train(
 ) -> dict[str, float | str]:
     """Train for `minutes`; gives what was done and how fast."""
     until = time.monotonic() + 60 * minutes
-    prepare_to_compute()
+    prepare_for_training()
     import torch
 
     from audiocodec.devices import resolve_device

@@ -13,10 +13,11 @@ from typing import Any
 import typer
 
 from audiocodec.audio.files import as_file
-from audiocodec.cli.parts.jobs import Ray, Work, run
+from audiocodec.cli.parts.jobs import Work, run
 from audiocodec.cli.parts.output import Failure, Output, failure, send
 from audiocodec.cli.parts.paths import PIPE, Item
 from audiocodec.errors import AudioCodecError, InputError
+from audiocodec.work import Backend
 
 
 @contextmanager
@@ -87,10 +88,9 @@ def convert(
     work: Work[dict[str, Any]],
     load: Callable[[], Callable[[Item], Any]],
     items: Sequence[Item],
-    jobs: int,
+    backend: Backend,
     output: Output,
     line: Callable[[dict[str, Any]], str],
-    ray: Ray | None = None,
 ) -> None:
     """Do `work` on the task of every item, print a line or JSON object for each, and set the exit status.
 
@@ -106,7 +106,7 @@ def convert(
     todo = [item for item in items if item.problem is None]
     names = [item.source for item in todo]
     tasks = list(map(load(), todo)) if todo else []
-    with closing(run(partial(hearing, work), tasks, names, jobs, output, "files", ray)) as results:
+    with closing(run(partial(hearing, work), tasks, names, backend, output, "files")) as results:
         for number, result in results:
             if isinstance(result, Failure):
                 output.error(names[number], result)

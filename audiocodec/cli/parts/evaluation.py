@@ -22,11 +22,12 @@ from audiocodec.errors import MissingPackageError
 
 if TYPE_CHECKING:
     from audiocodec.effects import Sources
-    from audiocodec.evaluation.benchmark import Benchmark, Engine
+    from audiocodec.evaluation.benchmark import Benchmark
     from audiocodec.evaluation.coders import Coder, PeerCoder
     from audiocodec.evaluation.conditions import Condition
     from audiocodec.evaluation.rows import Row
     from audiocodec.metrics import Metric
+    from audiocodec.work import Backend
 
 COLUMNS = ("codec", "asked", "condition", "bit/s", "PESQ input", "PESQ clean", "STOI input", "STOI clean")
 LONGEST_TABLE = 60
@@ -61,7 +62,7 @@ class Request:
 
 
 def carry_out(
-    request: Request, engine: Engine, folder: Path, output: Output, *, resume: bool, force: bool
+    request: Request, backend: Backend, folder: Path, output: Output, *, resume: bool, force: bool
 ) -> None:
     """Prepare, run, write and print; the exit status is 1 when a row failed.
 
@@ -90,12 +91,12 @@ def carry_out(
             reused.append(done)
             bar(done)
 
-        rows = benchmark.run(engine, folder, show)
+        rows = benchmark.run(backend, folder, show)
     account = Account(
         datetime.now().astimezone(),
         time.monotonic() - started,
-        None if busy is None or engine.kind == "ray" else (_processor_seconds() or 0.0) - busy,
-        engine.jobs,
+        None if busy is None or backend.kind == "ray" else (_processor_seconds() or 0.0) - busy,
+        backend.jobs,
         reused[0],
     )
     write(benchmark, rows, describe_run(benchmark, rows, str(request.data), account), folder, request, output)

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiocodec.cli.parts.output import Failure, Output, failure
 from audiocodec.cli.parts.stores import open_store
-from audiocodec.cluster import Cluster
-from audiocodec.work import Pool, WorkerLost, compute_in_one_thread, spread
+from audiocodec.process import compute_in_one_thread
+from audiocodec.work import Backend, WorkerLost, spread
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Ray:
-    """Tasks are done on the Ray cluster at `address`; None: on one that is started on this machine."""
-
-    address: str | None = None
-
 
 Work = Callable[[Any, Callable[[float], None]], T]
 """Does one task; told the share that is done through the second argument. Must be importable by name."""
@@ -43,38 +34,33 @@ def codec_for(
 
 
 def run(
-    work: Work[T],
-    tasks: Sequence[Any],
-    names: Sequence[Any],
-    jobs: int,
-    output: Output,
-    title: str,
-    ray: Ray | None = None,
+    work: Work[T], tasks: Sequence[Any], names: Sequence[Any], backend: Backend, output: Output, title: str
 ) -> Generator[tuple[int, T | Failure]]:
     """Do all tasks; gives (number of the task, result or failure) as they end. `names` are for messages.
 
-    Close it when leaving it early (`contextlib.closing`), so that its processes end at once.
+    One job or one task needs no process of its own. Close the generator when leaving it early
+    (`contextlib.closing`), so that its processes end at once.
     """
-    with output.progress(title, len(tasks)) as show:
-        if ray is None and (jobs == 1 or len(tasks) < 2):
-            for number, task in enumerate(tasks):
-                yield number, _try(work, task, names[number], lambda share, n=number: show(n + share))
-                show(number + 1)
-            return
-        arguments = [(work, task, name) for task, name in zip(tasks, names, strict=True)]
-        workers: Pool[int] | Cluster[int]
-        workers = Pool(min(jobs, len(tasks))) if ray is None else Cluster(ray.address, jobs)
-        with workers:
-            for done, (number, result) in enumerate(spread(workers, _try, arguments), 1):
-                yield number, _lost(result, ray is None) if isinstance(result, WorkerLost) else result
-                show(done)
+    if backend.kind == "local" and (backend.jobs == 1 or len(tasks) < 2):
+        backend = Backend("here")
+    with output.progress(title, len(tasks)) as show, backend.workers(len(tasks)) as workers:
+        calls = enumerate((work, *task) for task in zip(tasks, names, strict=True))
+        if backend.kind == "here":  # no other process can show how much of a task is done
+            calls = ((number, (*call, partial(_show_share, show, number))) for number, call in calls)
+        for done, (number, result) in enumerate(spread(workers, _try, lambda: next(calls, None)), 1):
+            yield number, _lost(result) if isinstance(result, WorkerLost) else result
+            show(done)
 
 
-def _lost(lost: WorkerLost, here: bool) -> Failure:
-    """What became of a task whose process died, of memory perhaps."""
-    if here:
-        return Failure("WorkerLost", f"its process ended early ({lost.reason}); try fewer --jobs")
-    return Failure("WorkerLost", f"its worker died ({lost.reason})")
+def _show_share(show: Callable[[float], None], done: int, share: float) -> None:
+    show(done + share)
+
+
+def _lost(lost: WorkerLost) -> Failure:
+    """What became of a task whose process died, perhaps for lack of memory."""
+    if lost.exit_code is None:
+        return Failure("WorkerLost", f"its worker died ({lost.reason})")
+    return Failure("WorkerLost", f"its process ended early ({lost.reason}); try fewer --jobs")
 
 
 def _try(work: Work[T], task: Any, name: Any, progress: Callable[[float], None] | None = None) -> T | Failure:

@@ -12,9 +12,9 @@ import numpy as np
 from audiocodec.audio import stamp
 from audiocodec.errors import InputError
 from audiocodec.outside import MALFORMED, parse_json, read_bytes
+from audiocodec.process import available_cpus
 from audiocodec.storage import new_file
 from audiocodec.training.data.decoding import decode_all, to_float32
-from audiocodec.work import available_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

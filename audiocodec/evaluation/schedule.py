@@ -1,16 +1,23 @@
-"""Which unit comes next, and what becomes of units whose worker died and of codecs that always fail."""
+"""Doing all units: which comes next, and what happens when a worker dies or a codec always fails."""
 
 from __future__ import annotations
 
+import faulthandler
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from audiocodec.evaluation.coders import ModelCoder
 from audiocodec.evaluation.rows import Row
-from audiocodec.evaluation.tasks import Setup, Unit, failed_row
+from audiocodec.evaluation.tasks import Setup, Unit, failed_row, score_unit
+from audiocodec.process import compute_in_one_thread
+from audiocodec.work import Backend, WorkerLost, spread
 
 GIVE_UP_AFTER = 10
-"""Failures in a row after which a codec is left alone: each may have cost its whole time limit."""
+"""Failures in a row after which a codec is not run any more: each may have cost its whole time limit."""
+TIMED_OUT = 1
+"""Exit code of a worker that exceeded its time limit: that of `faulthandler`, which ends it."""
 
 Record = Callable[[Unit, Sequence[Row]], None]
 """Takes the rows of a unit, or of a part of it, as they come."""
@@ -28,7 +35,6 @@ class Schedule:
     """Gives out units and takes their rows, each row once, whatever happens to the workers.
 
     A unit whose worker died is done again row by row, so that only the row that kills stays without scores.
-    The engines share this: they only run what `take` gives.
     """
 
     def __init__(self, setup: Setup, units: Iterable[Unit], record: Record) -> None:
@@ -39,6 +45,32 @@ class Schedule:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def run(self, backend: Backend) -> None:
+        """Do all units; a worker that dies or hangs is replaced, and costs at most its row.
+
+        Raises:
+            InputError: a worker could not start, or the Ray cluster cannot be reached.
+            MissingPackageError: ray is not installed.
+        """
+        if not self._waiting:
+            return
+        function = score_unit if backend.kind == "here" else score_with_limit
+        with backend.workers(len(self), self.setup) as workers:
+            for job, result in spread(workers, function, self._next_call):
+                if not isinstance(result, WorkerLost):
+                    self.finished(job, result)
+                elif result.exit_code is None:  # Ray has tried it several times already
+                    reason = f"its worker died or took too long ({result.reason})"
+                    self.crashed(job, reason, timed_out=True)
+                elif result.exit_code == TIMED_OUT:
+                    self.crashed(job, "it took too long and was ended", timed_out=True)
+                else:
+                    self.crashed(job, f"its process died ({result.reason})")
+
+    def _next_call(self) -> tuple[Job, tuple[Unit]] | None:
+        job = self.take()
+        return None if job is None else (job, (job.unit,))
 
     def take(self) -> Job | None:
         """The next job; None when there is none now (a worker that dies may bring one back)."""
@@ -86,3 +118,21 @@ class Schedule:
             for one, reason in zip(work, reasons, strict=True)
         ]
         self.record(replace(unit, work=tuple(work)), rows)
+
+
+def score_with_limit(setup: Setup, unit: Unit) -> list[Row]:
+    """`score_unit` in a process that ends, with exit code TIMED_OUT, when a step takes too long.
+
+    Code that never returns to Python is ended so as well.
+    """
+    if any(isinstance(coder, ModelCoder) for coder in setup.coders):
+        compute_in_one_thread()
+    with open(os.devnull, "w") as nowhere:
+
+        def limit(seconds: float) -> None:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+
+        try:
+            return score_unit(setup, unit, limit)
+        finally:
+            faulthandler.cancel_dump_traceback_later()

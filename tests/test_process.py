@@ -4,13 +4,18 @@ import subprocess
 import sys
 
 import pytest
-import typer
 
-from audiocodec.cli.parts.process import StopSignal
+from audiocodec.process import (
+    THREAD_VARIABLES,
+    StopSignal,
+    available_cpus,
+    one_thread_for_children,
+    stoppable,
+)
 
 CODE = """
-from audiocodec.cli.parts.process import prepare_to_compute
-prepare_to_compute()
+from audiocodec.process import prepare_for_training
+prepare_for_training()
 import resource, torch
 torch.set_num_threads(2)
 tiny = torch.full((1 << 22,), 1e-39)
@@ -38,9 +43,9 @@ def test_the_second_signal_ends_at_once(capfd):
         assert stop()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(typer.Exit) as caught:
+    with pytest.raises(SystemExit) as caught:
         stop.exit_if_stopped()
-    assert caught.value.exit_code == 130
+    assert caught.value.code == 130
     assert "once more" in capfd.readouterr().err
 
 
@@ -48,3 +53,30 @@ def test_no_signal():
     with StopSignal() as stop:
         stop.exit_if_stopped()
     assert not stop()
+
+
+def test_signals_raise_and_are_given_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught, stoppable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_workers_have_one_thread_and_the_caller_as_before(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with one_thread_for_children():
+        assert {os.environ[name] for name in THREAD_VARIABLES} == {"1"}
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+    assert available_cpus() >= 1

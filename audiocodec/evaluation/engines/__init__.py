@@ -1,1 +1,0 @@
-"""Where units are done: in this process, in several, on a Ray cluster; all by the same schedule."""
