@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from audiocodec.errors import BitrateError, ConfigError
+from audiocodec.errors import BitrateError
 from audiocodec.nn.decoder import Decoder
 from audiocodec.nn.encoder import Encoder, SEANetConfig
 from audiocodec.nn.film import SwitchableNet
 from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEncoder
-from audiocodec.quantizers import Quantizer, build_stack
+from audiocodec.quantizers import Quantizer, QuantizerConfig, build_quantizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,30 +21,6 @@ if TYPE_CHECKING:
     from audiocodec.nn.film import Switch
     from audiocodec.nn.phase_noise import Stages
     from audiocodec.nn.streaming import StreamState
-
-
-@dataclass(frozen=True)
-class QuantizerConfig:
-    """A residual stack of one method.
-
-    Attributes:
-        method: a name in `QUANTIZERS`.
-        num_quantizers: stages of the stack.
-        codebook_size: entries of each stage, or of each of its groups.
-        groups: with more than 1 every stage is a product over so many groups of channels.
-        strides: frames that share a code, one number a stage, such as [4, 2, 1]; none for all frames.
-        search_width: paths kept when codes are chosen; 4 leaves about a tenth less error than 1 at four times
-            the work of the quantizer, which is small beside the nets.
-        options: further arguments of the method, such as `ema_decay`, `estimator` or `dead_codes`.
-    """
-
-    method: str = "ema"
-    num_quantizers: int = 16
-    codebook_size: int = 1024
-    groups: int = 1
-    strides: tuple[int, ...] = ()
-    search_width: int = 4
-    options: dict[str, float | int | str | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -201,27 +177,6 @@ class CodecModel(nn.Module):
         quantized, stages = (output.quantized, num_quantizers) if quantize else (latents, None)
         decoded = self.render(quantized, None, stages, renderings)
         return ModelOutput(decoded[..., self.delay :], latents, output.codes, output.loss, output.metrics)
-
-
-def build_quantizer(config: QuantizerConfig, dim: int) -> Quantizer:
-    """Build the residual stack that `config` describes for latents of width `dim`.
-
-    Raises:
-        ConfigError: the method or an option is unknown, or a value is out of range.
-    """
-    try:
-        return build_stack(
-            dim,
-            config.method,
-            config.codebook_size,
-            config.num_quantizers,
-            groups=config.groups,
-            strides=config.strides,
-            search_width=config.search_width,
-            options=config.options,
-        )
-    except ConfigError as error:
-        raise ConfigError(f"quantizer: {error}") from error
 
 
 def build_model(config: ModelConfig) -> CodecModel:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from audiocodec.quantizers.parts import Parts
-from audiocodec.quantizers.ranks import sum_over_ranks
 from audiocodec.quantizers.vector import VectorQuantizer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from audiocodec.ranks import sum_over_ranks
 
 
 class AffineVectorQuantizer(VectorQuantizer):
@@ -73,7 +70,7 @@ class AffineVectorQuantizer(VectorQuantizer):
         return scale, shift
 
     @torch.no_grad()
-    def before(self, vectors: Tensor) -> None:
+    def before_step(self, vectors: Tensor) -> None:
         """Average the statistics, then move unused entries."""
         if self.statistics:
             sums = torch.stack([torch.ones_like(vectors).sum(0), vectors.sum(0), vectors.square().sum(0)])
@@ -83,7 +80,7 @@ class AffineVectorQuantizer(VectorQuantizer):
                 now = torch.stack([mean, (square / count - mean**2).clamp(min=0)])
                 self.moments.lerp_(now, 0.1 if bool(self.seen) else 1.0)
                 self.seen.fill_(True)
-        super().before(vectors)
+        super().before_step(vectors)
 
     @torch.no_grad()
     def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
@@ -92,10 +89,9 @@ class AffineVectorQuantizer(VectorQuantizer):
         self.codebook.copy_(codebooks["codebook"])
         self.baked.fill_(True)
 
-    @torch.no_grad()
-    def initialize(self, latents: Tensor) -> None:
-        """Start the raw entries from k-means on latents [B, D, T], scale and shift from the identity."""
-        super().initialize(latents)
+    def fit(self, vectors: Tensor) -> None:
+        """Start the raw entries from k-means on vectors [N, D], scale and shift from the identity."""
+        super().fit(vectors)
         self.baked.fill_(False)
         self.scale.zero_()
         self.shift.zero_()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from audiocodec.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CHUNK_ELEMENTS = 1 << 22
 """Distances held at a time: 16 MB in single precision, whatever the number of vectors."""
@@ -53,7 +49,7 @@ def scores(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def squared_distances(vectors: Tensor, codebook: Tensor) -> Tensor:
-    """Squared distances [N, K]; the caller sees to it that N is one chunk."""
+    """Squared distances [N, K] for one chunk of vectors; see `chunk_rows`."""
     return (2 * scores(vectors, codebook) + vectors.square().sum(dim=1, keepdim=True)).clamp(min=0)
 
 
@@ -67,8 +63,8 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
 def least(values: Tensor) -> Tensor:
     """Index [N] of the least of each row of `values` [N, K], as `argmin`: of equal ones the first.
 
-    On a CPU torch goes through rows number by number for an index, but by registers for a least value: a
-    fifth of the time where first a block of each row is found by its least value, then the place in it.
+    On a CPU torch goes through a row number by number for an index, but by registers for a least value. To
+    find the block with the least value first, then the place in it, takes a fifth of the time.
     """
     if values.device.type != "cpu" or values.shape[1] % BLOCK or not len(values):
         return values.argmin(dim=1)
@@ -138,6 +134,6 @@ def mean_square(difference: Tensor) -> Tensor:
     return difference.square().sum() / max(difference.numel(), 1)
 
 
-def lookup(codebook: Tensor, indices: Tensor) -> Tensor:
-    """Entries of `codebook` [K, D] at `indices` [B, T] as [B, D, T]."""
-    return F.embedding(indices, codebook).transpose(1, 2)
+def entropy(probabilities: Tensor) -> Tensor:
+    """Entropy in nats over the last dimension; the gradient stays finite at probability 0."""
+    return -(probabilities * probabilities.clamp(min=1e-20).log()).sum(dim=-1)

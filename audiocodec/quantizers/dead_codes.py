@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiocodec.quantizers.codebook import chunk_rows, sample_rows
-from audiocodec.quantizers.ranks import from_first_rank, gather_rows
+from audiocodec.ranks import from_first_rank, gather_rows
 
 DeadCodePolicy = Literal["none", "random", "anchor", "split"]
 

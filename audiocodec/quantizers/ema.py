@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -12,10 +12,7 @@ from audiocodec.quantizers.codebook import cluster_sums
 from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer
 from audiocodec.quantizers.dead_codes import CHECK_EVERY, find_dead, replacements, split_most_used
 from audiocodec.quantizers.parts import Parts
-from audiocodec.quantizers.ranks import sum_over_ranks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from audiocodec.ranks import sum_over_ranks
 
 
 class EMAVectorQuantizer(CodebookQuantizer):
@@ -26,7 +23,7 @@ class EMAVectorQuantizer(CodebookQuantizer):
     place (Mimi's rule).
     """
 
-    default_parts = Parts(dead_codes="random")
+    option_groups = {"parts": Parts(dead_codes="random")}  # noqa: RUF012  typed ClassVar in the base
 
     codebook: Tensor
     cluster_sum: Tensor
@@ -59,7 +56,7 @@ class EMAVectorQuantizer(CodebookQuantizer):
 
     def entries(self) -> Tensor:
         """The codebook [K, D], a buffer."""
-        # The entropy penalty's gradient needs the entries as they were before the step of `after`.
+        # The entropy penalty's gradient needs the entries as they were before the step of `after_step`.
         return self.codebook.clone() if self.training and self.parts.entropy_weight else self.codebook
 
     @torch.no_grad()
@@ -70,13 +67,13 @@ class EMAVectorQuantizer(CodebookQuantizer):
         self.cluster_size.fill_(1.0)
         self.steps.fill_(1)
 
-    def before(self, vectors: Tensor) -> None:
-        """Start from k-means where nobody did before the first training step."""
+    def before_step(self, vectors: Tensor) -> None:
+        """Start from k-means on the first batch, unless the codebook was started or loaded before."""
         if self._steps_taken() == 0:
             self.initialize(vectors.t()[None])
 
     @torch.no_grad()
-    def after(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
+    def after_step(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
         """Take one moving-average step."""
         taken = self._steps_taken()
         sums = sum_over_ranks(cluster_sums(vectors, indices, counts.shape[0])[0])
@@ -93,7 +90,7 @@ class EMAVectorQuantizer(CodebookQuantizer):
         self.codebook.copy_(torch.where(in_use[:, None], means, self.codebook))
 
     def _steps_taken(self) -> int:
-        """The number in `steps`, fetched from its device only where someone else has set it."""
+        """The number in `steps`; read from its device only if something else has set it."""
         if self._known_steps is None or self._known_steps[0] != _state(self.steps):
             self._known_steps = (_state(self.steps), int(self.steps))
         return self._known_steps[1]
@@ -115,5 +112,5 @@ class EMAVectorQuantizer(CodebookQuantizer):
 
 
 def _state(tensor: Tensor) -> object:
-    """Another one after every change of `tensor`."""
+    """A value that differs after every change of `tensor`."""
     return tensor.data_ptr(), tensor._version

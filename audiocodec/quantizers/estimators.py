@@ -52,16 +52,6 @@ def synchronized(vectors: Tensor, quantized: Tensor, share: float) -> Tensor:
     return with_gradient_of(quantized, vectors + share * quantized)
 
 
-def gumbel_noise(logits: Tensor, rng: torch.Generator | None = None) -> Tensor:
-    """Noise [N, K] that turns an argmax over logits into a draw from their softmax.
-
-    Jang et al. 2017, https://arxiv.org/abs/1611.01144.
-    """
-    noise = torch.rand(logits.shape, generator=rng, device=logits.device, dtype=logits.dtype)
-    # A draw of 0 gives -inf: an entry not taken. A draw is never 1. (`exponential_` is slower on CPUs.)
-    return noise.log_().neg_().log_().neg_()
-
-
 def sample_near(
     vectors: Tensor, codebook: Tensor, top_k: int, temperature: float, rng: torch.Generator | None = None
 ) -> Tensor:

@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audiocodec.quantizers.codebook import kmeans, nearest, to_rows
+from audiocodec.quantizers.codebook import nearest
 from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.projection import Projection
-from audiocodec.quantizers.ranks import from_first_rank, gather_rows
 from audiocodec.quantizers.vector import VectorQuantizer
 
 
@@ -67,16 +66,11 @@ class FactorizedVectorQuantizer(VectorQuantizer):
         """Directions, by which entries are chosen."""
         return F.normalize(vectors, dim=1)
 
-    @torch.no_grad()
-    def initialize(self, latents: Tensor) -> None:
-        """Start from principal components of latents [B, D, T], k-means there, least squares back."""
-        self.check_latents(latents)
-        vectors = gather_rows(to_rows(latents))
-        if not vectors.shape[0]:
-            return
-        self.projection.fit_into(vectors)
-        inner = self.inward(vectors)
-        self.load_codebooks({"codebook": from_first_rank(kmeans(inner, self.codebook_sizes[0]))})
+    def fit(self, vectors: Tensor) -> None:
+        """Start from principal components of vectors [N, D], k-means there, least squares back."""
+        self.projection.fit(vectors, self._fit_codebook)
+
+    def _fit_codebook(self, vectors: Tensor) -> Tensor:
+        super().fit(vectors)
         codebook = self.entries()
-        indices = nearest(self.compared(inner), self.compared(codebook))
-        self.projection.fit_back(codebook[indices], vectors)
+        return codebook[nearest(self.compared(self.inward(vectors)), self.compared(codebook))]

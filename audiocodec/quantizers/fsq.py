@@ -3,31 +3,64 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
 
-from audiocodec.quantizers.base import Quantizer, QuantizerOutput
-from audiocodec.quantizers.codebook import (
-    check_size,
-    cluster_counts,
-    from_rows,
-    mean_square,
-    perplexity_and_usage,
-    to_rows,
-)
+from audiocodec.errors import ConfigError
+from audiocodec.quantizers.base import LeafQuantizer, Terms
+from audiocodec.quantizers.codebook import mean_square
 from audiocodec.quantizers.estimators import straight_through
-from audiocodec.quantizers.levels import choose_levels
 from audiocodec.quantizers.projection import Projection
-from audiocodec.quantizers.ranks import gather_rows, sum_over_ranks
+
+PAPER_LEVELS = {
+    1 << 8: (8, 6, 5),
+    1 << 10: (8, 5, 5, 5),
+    1 << 12: (7, 5, 5, 5, 5),
+    1 << 14: (8, 8, 8, 6, 5),
+    1 << 16: (8, 8, 8, 5, 5, 5),
+}
+"""Recommended in Mentzer et al. 2023, https://arxiv.org/abs/2309.15505, table 1."""
 
 
-class FiniteScalarQuantizer(Quantizer):
+def choose_levels(codebook_size: int, levels: str = "") -> tuple[int, ...]:
+    """Levels written as "8,5,5,5", or those for about `codebook_size` entries.
+
+    Sizes the paper does not list get 5 to 8 levels (the paper advises 5 or more) and the largest product that
+    is not above `codebook_size`, in as few channels as that takes.
+
+    Raises:
+        ConfigError: `levels` is no list of whole numbers from 2, or `codebook_size` is below 5.
+    """
+    if levels:
+        try:
+            chosen = tuple(int(level) for level in levels.split(","))
+        except ValueError:
+            chosen = ()
+        if not chosen or min(chosen) < 2:
+            raise ConfigError(f'levels is {levels!r}; write whole numbers from 2 like "8,5,5,5"')
+        return chosen
+    if codebook_size in PAPER_LEVELS:
+        return PAPER_LEVELS[codebook_size]
+    if codebook_size < 5:
+        raise ConfigError(f"codebook_size is {codebook_size}; levels of 5 and more need at least 5")
+    most = int(math.log(codebook_size, 5))
+    candidates = [c for n in range(1, most + 1) for c in combinations_with_replacement((8, 7, 6, 5), n)]
+    fitting = [c for c in candidates if math.prod(c) <= codebook_size]
+    return max(fitting, key=lambda c: (math.prod(c), -len(c)))
+
+
+def place_values(levels: tuple[int, ...]) -> Tensor:
+    """What one step of each channel adds to the index: the first channel is the lowest digit."""
+    return torch.tensor([math.prod(levels[:i]) for i in range(len(levels))])
+
+
+class FiniteScalarQuantizer(LeafQuantizer):
     """A few channels, bounded by tanh and rounded to levels; there is no codebook and no loss.
 
     With h = (L - 1)(1 + 1e-3) / 2, o = 1/2 for even L and else 0, s = atanh(o / h): round(tanh(z + s) h - o),
-    divided by floor(L / 2). A projection leads in and out of those channels unless the latents have just as
-    many.
+    divided by floor(L / 2). A projection leads into those channels and back, unless the latents have as many.
     """
 
     passes_identity = False
@@ -37,66 +70,42 @@ class FiniteScalarQuantizer(Quantizer):
 
     def __init__(self, dim: int, codebook_size: int, *, levels: str = "") -> None:
         """Latents of width `dim`; `levels` such as "8,5,5,5", or the paper's for about `codebook_size`."""
-        super().__init__()
-        check_size(dim, codebook_size)
+        super().__init__(dim, codebook_size)
         chosen = choose_levels(codebook_size, levels)
-        self.dim, self.prefixes = dim, (1,)
         self.codebook_sizes = (math.prod(chosen),)
         self.register_buffer("levels", torch.tensor(chosen), persistent=False)
-        basis = [math.prod(chosen[:i]) for i in range(len(chosen))]
-        self.register_buffer("basis", torch.tensor(basis), persistent=False)
-        self.projection = Projection(dim, len(chosen)) if dim != len(chosen) else None
+        self.register_buffer("basis", place_values(chosen), persistent=False)
+        self.projection = Projection(dim, len(chosen))
 
-    def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantize latents [B, D, T]."""
-        self.check_prefix(num_quantizers)
-        self.check_latents(latents)
-        with torch.autocast(latents.device.type, enabled=False):
-            vectors = to_rows(latents)
-            bounded = self._bound(vectors)
-            levels = bounded.detach().round()
-            rounded = straight_through(bounded, levels)
-            quantized = from_rows(self._outward(rounded), latents).to(latents.dtype)
-        indices = self._indices(levels)
-        codes = indices.view(latents.shape[0], 1, latents.shape[2])
-        counts = sum_over_ranks(cluster_counts(indices, self.codebook_sizes[0]))
-        metrics = {"rounding_error": mean_square(bounded.detach() - levels)} | perplexity_and_usage(counts)
-        return QuantizerOutput(quantized, codes, quantized.new_zeros(()).float(), metrics)
+    def quantize(self, vectors: Tensor) -> tuple[Tensor, Tensor, Terms]:
+        """Round vectors [N, D]; the rounding error is logged and costs nothing."""
+        bounded = self._bound(vectors)
+        rounded = bounded.detach().round()
+        output = self._outward(straight_through(bounded, rounded))
+        error = mean_square(bounded.detach() - rounded)
+        return self._indices(rounded), output, {"rounding_error": (0.0, error)}
 
-    @torch.no_grad()
-    def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
-        """Latents [B, D, T] -> codes [B, 1, T]."""
-        self.check_prefix(num_quantizers)
-        self.check_latents(latents)
-        with torch.autocast(latents.device.type, enabled=False):
-            indices = self._indices(self._bound(to_rows(latents)).round())
-        return indices.view(latents.shape[0], 1, latents.shape[2])
+    def choose(self, vectors: Tensor) -> Tensor:
+        """Vectors [N, D] -> indices [N]."""
+        return self._indices(self._bound(vectors).round())
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, 1, T] -> quantized [B, D, T]."""
-        self.check_codes(codes)
-        digits = codes[:, 0].reshape(-1, 1) // self.basis % self.levels
-        with torch.autocast(codes.device.type, enabled=False):
-            return from_rows(self._outward((digits - self.levels // 2).float()), codes)
+    def restore(self, indices: Tensor) -> Tensor:
+        """Indices [N] -> output [N, D]."""
+        digits = indices[:, None] // self.basis % self.levels
+        return self._outward((digits - self.levels // 2).float())
 
-    @torch.no_grad()
-    def initialize(self, latents: Tensor) -> None:
-        """Start the projection from principal components of latents [B, D, T], and least squares back."""
-        self.check_latents(latents)
-        vectors = gather_rows(to_rows(latents))
-        if self.projection is not None and vectors.shape[0] > 1:
-            self.projection.fit_into(vectors)
-            self.projection.fit_back(self._bound(vectors).round() / (self.levels // 2), vectors)
+    def fit(self, vectors: Tensor) -> None:
+        """Start the projection from principal components of vectors [N, D], and least squares back."""
+        if len(vectors) > 1:
+            self.projection.fit(vectors, lambda rows: self._bound(rows).round() / (self.levels // 2))
 
     def _bound(self, vectors: Tensor) -> Tensor:
-        inner = vectors if self.projection is None else self.projection.into(vectors)
         half = (self.levels - 1) * (1 + 1e-3) / 2
         offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)
-        return torch.tanh(inner + torch.atanh(offset / half)) * half - offset
+        return torch.tanh(self.projection.into(vectors) + torch.atanh(offset / half)) * half - offset
 
     def _outward(self, rounded: Tensor) -> Tensor:
-        normed = rounded / (self.levels // 2)
-        return normed if self.projection is None else self.projection.back(normed)
+        return self.projection.back(rounded / (self.levels // 2))
 
-    def _indices(self, levels: Tensor) -> Tensor:
-        return ((levels.long() + self.levels // 2) * self.basis).sum(dim=1)
+    def _indices(self, rounded: Tensor) -> Tensor:
+        return ((rounded.long() + self.levels // 2) * self.basis).sum(dim=1)

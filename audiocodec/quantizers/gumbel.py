@@ -10,21 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audiocodec.quantizers.base import Quantizer, QuantizerOutput
-from audiocodec.quantizers.codebook import (
-    check_size,
-    chunk_rows,
-    cluster_counts,
-    from_rows,
-    in_chunks,
-    kmeans,
-    mean_square,
-    nearest,
-    perplexity_and_usage,
-    to_rows,
-)
-from audiocodec.quantizers.estimators import gumbel_noise
-from audiocodec.quantizers.ranks import from_first_rank, gather_rows, sum_over_ranks
+from audiocodec.quantizers.base import LeafQuantizer, Terms
+from audiocodec.quantizers.codebook import chunk_rows, in_chunks, kmeans, mean_square, nearest
+from audiocodec.ranks import from_first_rank
 
 
 class _Mix(torch.autograd.Function):
@@ -81,7 +69,17 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     return (left.bfloat16() @ right.bfloat16()).float()
 
 
-class GumbelQuantizer(Quantizer):
+def gumbel_noise(logits: Tensor, rng: torch.Generator | None = None) -> Tensor:
+    """Noise [N, K] that turns an argmax over logits into a draw from their softmax.
+
+    Jang et al. 2017, https://arxiv.org/abs/1611.01144.
+    """
+    noise = torch.rand(logits.shape, generator=rng, device=logits.device, dtype=logits.dtype)
+    # A draw of 0 gives -inf: an entry not taken. A draw is never 1. (`exponential_` is slower on CPUs.)
+    return noise.log_().neg_().log_().neg_()
+
+
+class GumbelQuantizer(LeafQuantizer):
     """A linear layer gives logits for all entries; training adds noise, a softmax carries the gradient.
 
     Forward values are single entries (straight-through) unless `hard` is off in training. Loss and weights
@@ -106,9 +104,7 @@ class GumbelQuantizer(Quantizer):
         hard: bool = True,
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
-        super().__init__()
-        check_size(dim, codebook_size)
-        self.dim, self.codebook_sizes, self.prefixes = dim, (codebook_size,), (1,)
+        super().__init__(dim, codebook_size)
         self.temperatures = (temperature, last_temperature, temperature_steps)
         self.kl_weight, self.hard = kl_weight, hard
         self.logits = nn.Linear(dim, codebook_size)
@@ -120,22 +116,17 @@ class GumbelQuantizer(Quantizer):
         first, last, steps = self.temperatures
         return first * (last / first) ** min(1.0, int(self.steps) / max(steps, 1))
 
-    def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantize latents [B, D, T]."""
-        self.check_prefix(num_quantizers)
-        self.check_latents(latents)
-        with torch.autocast(latents.device.type, enabled=False):
-            vectors = to_rows(latents)
-            results = in_chunks(partial(self._quantize, self.temperature()), vectors, self.codebook_sizes[0])
-            indices, divergences, rows = results[:, 0].long(), results[:, 1], results[:, 2:]
-            quantized = from_rows(rows, latents).to(latents.dtype)
-        if self.training:
-            self.steps += 1
+    def quantize(self, vectors: Tensor) -> tuple[Tensor, Tensor, Terms]:
+        """Draw an entry for each of vectors [N, D] in training; otherwise take the likeliest."""
+        results = in_chunks(partial(self._quantize, self.temperature()), vectors, self.codebook_sizes[0])
+        indices, divergences, rows = results[:, 0].long(), results[:, 1], results[:, 2:]
         divergence = divergences.sum() / max(len(divergences), 1)
-        counts = sum_over_ranks(cluster_counts(indices, self.codebook_sizes[0]))
-        metrics = {"divergence": divergence.detach()} | perplexity_and_usage(counts)
-        codes = indices.view(latents.shape[0], 1, latents.shape[2])
-        return QuantizerOutput(quantized, codes, self.kl_weight * divergence, metrics)
+        return indices, rows, {"divergence": (self.kl_weight, divergence)}
+
+    def after_step(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
+        """Count the steps, by which the temperature falls."""
+        del vectors, indices, counts
+        self.steps += 1
 
     def _quantize(self, temperature: float, vectors: Tensor) -> Tensor:
         """Index, divergence and output of vectors [n, D] in one tensor [n, 1 + 1 + D], for `in_chunks`."""
@@ -151,28 +142,18 @@ class GumbelQuantizer(Quantizer):
         # Indices are exact as floats up to 2^24 entries.
         return torch.cat([indices[:, None].float(), divergence[:, None], rows], dim=1)
 
-    @torch.no_grad()
-    def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
-        """Latents [B, D, T] -> codes [B, 1, T]."""
-        self.check_prefix(num_quantizers)
-        self.check_latents(latents)
-        with torch.autocast(latents.device.type, enabled=False):
-            chunks = to_rows(latents).split(chunk_rows(self.codebook_sizes[0]))
-            indices = torch.cat([self.logits(chunk).argmax(dim=1) for chunk in chunks])
-        return indices.view(latents.shape[0], 1, latents.shape[2])
+    def choose(self, vectors: Tensor) -> Tensor:
+        """Vectors [N, D] -> indices [N] of the likeliest entries."""
+        chunks = vectors.split(chunk_rows(self.codebook_sizes[0]))
+        return torch.cat([self.logits(chunk).argmax(dim=1) for chunk in chunks])
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, 1, T] -> quantized [B, D, T]."""
-        self.check_codes(codes)
-        return F.embedding(codes[:, 0], self.codebook).transpose(1, 2)
+    def restore(self, indices: Tensor) -> Tensor:
+        """Entries at indices [N], as [N, D]."""
+        return F.embedding(indices, self.codebook)
 
     @torch.no_grad()
-    def initialize(self, latents: Tensor) -> None:
+    def fit(self, vectors: Tensor) -> None:
         """Start from k-means, with logits -|z - c|^2 in units of the mean error."""
-        self.check_latents(latents)
-        vectors = gather_rows(to_rows(latents))
-        if not vectors.shape[0]:
-            return
         codebook = from_first_rank(kmeans(vectors, self.codebook_sizes[0]))
         error = self.dim * mean_square(vectors - codebook[nearest(vectors, codebook)])
         scale = 1 / error.clamp(min=1e-12)
@@ -181,5 +162,5 @@ class GumbelQuantizer(Quantizer):
         self.logits.bias.copy_(-scale * codebook.square().sum(dim=1))
 
     def codebooks(self) -> dict[str, Tensor]:
-        """The codebook [K, D]; which entry stands for a vector is up to the logits, and stays."""
+        """The codebook [K, D]; loading one does not change the logits, which choose the entries."""
         return {"codebook": self.codebook.detach()}

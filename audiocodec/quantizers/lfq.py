@@ -7,25 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from audiocodec.errors import ConfigError
-from audiocodec.quantizers.base import Quantizer, QuantizerOutput
-from audiocodec.quantizers.codebook import (
-    check_size,
-    cluster_counts,
-    from_rows,
-    mean_square,
-    perplexity_and_usage,
-    to_rows,
-)
+from audiocodec.quantizers.base import LeafQuantizer, Terms
+from audiocodec.quantizers.codebook import entropy, mean_square
 from audiocodec.quantizers.estimators import straight_through
 from audiocodec.quantizers.projection import Projection
-from audiocodec.quantizers.ranks import gather_rows, pooled_mean, sum_over_ranks
-from audiocodec.quantizers.regularizers import entropy
+from audiocodec.ranks import pooled_mean
 
 GROUP_BITS = 14
 """Bits whose joint distribution is held; larger codebooks add the entropies of groups, an upper bound."""
 
 
-class LookupFreeQuantizer(Quantizer):
+class LookupFreeQuantizer(LeafQuantizer):
     """log2 K channels, each +-1; the index is the word of their signs, first channel highest.
 
     L = entropy_weight (mean_n H(p_n) - diversity H(mean_n p_n)) + commitment_weight |z - sg(q)|^2 with
@@ -48,41 +40,31 @@ class LookupFreeQuantizer(Quantizer):
         spherical: bool = False,
     ) -> None:
         """Latents of width `dim`, `codebook_size` a power of two."""
-        super().__init__()
-        check_size(dim, codebook_size)
+        super().__init__(dim, codebook_size)
         bits = codebook_size.bit_length() - 1
         if codebook_size != 1 << bits or not bits:
             raise ConfigError(
                 f"codebook_size is {codebook_size}; lookup-free codes allow powers of two from 2"
             )
-        self.dim, self.codebook_sizes, self.prefixes = dim, (codebook_size,), (1,)
         self.entropy_weight, self.diversity = entropy_weight, diversity
         self.inverse_temperature, self.commitment_weight = inverse_temperature, commitment_weight
         self.spherical = spherical
         self.size = bits**-0.5 if spherical else 1.0
         self.register_buffer("masks", 1 << torch.arange(bits - 1, -1, -1), persistent=False)
-        self.projection = Projection(dim, bits) if dim != bits else None
-        self.passes_identity = self.projection is None and not spherical
+        self.projection = Projection(dim, bits)
+        self.passes_identity = dim == bits and not spherical
 
-    def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
-        """Quantize latents [B, D, T]."""
-        self.check_prefix(num_quantizers)
-        self.check_latents(latents)
-        with torch.autocast(latents.device.type, enabled=False):
-            inner = self._inward(to_rows(latents))
-            positive = inner.detach() > 0
-            signs = self._entries(positive)
-            quantized = from_rows(self._outward(straight_through(inner, signs)), latents)
-            commitment_loss = mean_square(inner - signs)
-            penalty = self.entropy_penalty(inner)
-        indices = (positive * self.masks).sum(dim=1)
-        codes = indices.view(latents.shape[0], 1, latents.shape[2])
-        counts = sum_over_ranks(cluster_counts(indices, self.codebook_sizes[0]))
-        loss = self.entropy_weight * penalty + self.commitment_weight * commitment_loss
-        metrics = {"commitment_loss": commitment_loss.detach(), "entropy_penalty": penalty.detach()}
-        return QuantizerOutput(
-            quantized.to(latents.dtype), codes, loss, metrics | perplexity_and_usage(counts)
-        )
+    def quantize(self, vectors: Tensor) -> tuple[Tensor, Tensor, Terms]:
+        """Take the signs of vectors [N, D]."""
+        inner = self._inward(vectors)
+        positive = inner.detach() > 0
+        signs = self._entries(positive)
+        output = self.projection.back(straight_through(inner, signs))
+        terms: Terms = {
+            "commitment_loss": (self.commitment_weight, mean_square(inner - signs)),
+            "entropy_penalty": (self.entropy_weight, self.entropy_penalty(inner)),
+        }
+        return self._indices(positive), output, terms
 
     def entropy_penalty(self, inner: Tensor) -> Tensor:
         """Mean entropy of choices less `diversity` times that of the mean choice, in nats, for [N, bits]."""
@@ -93,40 +75,28 @@ class LookupFreeQuantizer(Quantizer):
         spread = torch.stack([_entropy_of_mean(group) for group in logits.split(GROUP_BITS, dim=1)]).sum()
         return certain / max(inner.shape[0], 1) - self.diversity * spread
 
-    @torch.no_grad()
-    def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
-        """Latents [B, D, T] -> codes [B, 1, T]."""
-        self.check_prefix(num_quantizers)
-        self.check_latents(latents)
-        with torch.autocast(latents.device.type, enabled=False):
-            indices = ((self._inward(to_rows(latents)) > 0) * self.masks).sum(dim=1)
-        return indices.view(latents.shape[0], 1, latents.shape[2])
+    def choose(self, vectors: Tensor) -> Tensor:
+        """Vectors [N, D] -> indices [N]."""
+        return self._indices(self._inward(vectors) > 0)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, 1, T] -> quantized [B, D, T]."""
-        self.check_codes(codes)
-        positive = codes[:, 0].reshape(-1, 1) & self.masks != 0
-        with torch.autocast(codes.device.type, enabled=False):
-            return from_rows(self._outward(self._entries(positive)), codes)
+    def restore(self, indices: Tensor) -> Tensor:
+        """Indices [N] -> output [N, D]."""
+        return self.projection.back(self._entries(indices[:, None] & self.masks != 0))
 
-    @torch.no_grad()
-    def initialize(self, latents: Tensor) -> None:
-        """Start the projection from principal components of latents [B, D, T], and least squares back."""
-        self.check_latents(latents)
-        vectors = gather_rows(to_rows(latents))
-        if self.projection is not None and vectors.shape[0] > 1:
-            self.projection.fit_into(vectors)
-            self.projection.fit_back(self._entries(self._inward(vectors) > 0), vectors)
+    def fit(self, vectors: Tensor) -> None:
+        """Start the projection from principal components of vectors [N, D], and least squares back."""
+        if len(vectors) > 1:
+            self.projection.fit(vectors, lambda rows: self._entries(self._inward(rows) > 0))
 
     def _inward(self, vectors: Tensor) -> Tensor:
-        inner = vectors if self.projection is None else self.projection.into(vectors)
+        inner = self.projection.into(vectors)
         return F.normalize(inner, dim=1) if self.spherical else inner
 
     def _entries(self, positive: Tensor) -> Tensor:
         return (2.0 * positive - 1.0) * self.size
 
-    def _outward(self, inner: Tensor) -> Tensor:
-        return inner if self.projection is None else self.projection.back(inner)
+    def _indices(self, positive: Tensor) -> Tensor:
+        return (positive * self.masks).sum(dim=1)
 
 
 def _entropy_of_mean(logits: Tensor) -> Tensor:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from audiocodec.errors import ConfigError
-from audiocodec.quantizers.base import Quantizer, QuantizerOutput
+from audiocodec.quantizers.base import Quantizer, QuantizerOutput, WrappedQuantizer
 from audiocodec.quantizers.residual import ResidualQuantizer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
-
-class StridedQuantizer(Quantizer):
+class StridedQuantizer(WrappedQuantizer):
     """A quantizer for averages over `stride` frames; codes stay rectangular, each repeated for its frames.
 
-    The last average is over what frames are left. In pieces, encode multiples of `stride` frames.
+    The last average is over the frames that are left. In pieces, encode multiples of `stride` frames.
+    Averaging is no identity, but in a stack only the sum of all stages has to pass the gradient, so
+    `passes_identity` is that of the quantizer inside.
     """
 
     def __init__(self, inner: Quantizer, stride: int) -> None:
@@ -27,13 +27,10 @@ class StridedQuantizer(Quantizer):
         Raises:
             ConfigError: `stride` is below 1.
         """
-        super().__init__()
+        super().__init__(inner)
         if stride < 1:
             raise ConfigError(f"stride is {stride}; allowed are whole numbers from 1")
-        self.inner, self.stride = inner, stride
-        self.dim, self.codebook_sizes, self.prefixes = inner.dim, inner.codebook_sizes, inner.prefixes
-        # Averaging is no identity, but in a stack only the sum of all stages has to pass the gradient.
-        self.passes_identity = inner.passes_identity
+        self.stride = stride
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -42,45 +39,31 @@ class StridedQuantizer(Quantizer):
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
         """Quantize latents [B, D, T]."""
-        self.check_latents(latents)
-        start, frames = latents.float(), latents.shape[2]
-        average = self._average(start)
-        output: QuantizerOutput = self.inner(average, num_quantizers)
+        frames, average = latents.shape[-1], self._average(latents)
+        output = super().forward(average, num_quantizers)
         quantized = self._repeat(output.quantized, frames)
         if self.passes_identity:  # latents get the identity, not an average; parameters keep their gradient
-            path = start - self._repeat(average, frames)
+            path = latents.float() - self._repeat(average, frames)
             quantized = quantized + (path - path.detach())
         codes = self._repeat(output.codes, frames)
-        return QuantizerOutput(quantized.to(latents.dtype), codes, output.loss, output.metrics)
+        return replace(output, quantized=quantized.to(latents.dtype), codes=codes)
 
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
         """Latents [B, D, T] -> codes [B, N, T]."""
-        self.check_latents(latents)
-        codes = self.inner.encode(self._average(latents.float()), num_quantizers)
-        return self._repeat(codes, latents.shape[2])
+        return self._repeat(super().encode(self._average(latents), num_quantizers), latents.shape[2])
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [B, N, T] -> quantized [B, D, T]; of each `stride` codes the first counts."""
         self.check_codes(codes)
-        return self._repeat(self.inner.decode(codes[:, :, :: self.stride]), codes.shape[2])
+        return self._repeat(super().decode(codes[:, :, :: self.stride]), codes.shape[2])
 
     def initialize(self, latents: Tensor) -> None:
         """Fit to averages of latents [B, D, T]."""
-        self.check_latents(latents)
-        self.inner.initialize(self._average(latents.float()))
-
-    def codebooks(self) -> dict[str, Tensor]:
-        """Codebooks of the quantizer inside."""
-        return self.inner.codebooks()
-
-    def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
-        """Replace the codebooks of the quantizer inside."""
-        self.inner.load_codebooks(codebooks)
+        super().initialize(self._average(latents))
 
     def _average(self, latents: Tensor) -> Tensor:
-        if not latents.shape[2]:
-            return latents
-        return F.avg_pool1d(latents, self.stride, ceil_mode=True)
+        self.check_latents(latents)
+        return F.avg_pool1d(latents.float(), self.stride, ceil_mode=True) if latents.shape[2] else latents
 
     def _repeat(self, frames: Tensor, count: int) -> Tensor:
         return frames.repeat_interleave(self.stride, dim=2)[:, :, :count]
@@ -93,7 +76,7 @@ class MultiScaleQuantizer(ResidualQuantizer):
         """Compose `stages`, coarsest first.
 
         Raises:
-            ConfigError: there are more or fewer strides than stages.
+            ConfigError: the number of strides is not that of the stages.
         """
         if len(stages) != len(strides):
             raise ConfigError(f"strides are {tuple(strides)}; give one for each of {len(stages)} stages")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from audiocodec.errors import ConfigError
+from audiocodec.quantizers.base import Terms
 from audiocodec.quantizers.codebook import chunk_rows, scores
-from audiocodec.quantizers.codebook_quantizer import Terms
 from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.vector import VectorQuantizer
 
@@ -21,12 +21,11 @@ class Kernel:
 
     Attributes:
         weighting: "paper", exp(-d^2 / tau) / 2 (equation 17, tau = 2 sigma^2), or "code", what the authors
-        run:
-            strength * K * softmax(-d^2 / tau), at most 1.
+            run: strength * K * softmax(-d^2 / tau), at most 1.
         strength: of "code"; theirs is 0.01.
         tau: start of the kernel's width; the paper's is 1.
         tau_decay: factor at each epoch; the paper's is 0.9.
-        tau_every: training steps that count as an epoch; 0 leaves it to calls of `end_epoch`.
+        tau_every: training steps that count as an epoch; 0 keeps the width as it starts.
         tau_floor: least width.
         inject: also let the decoder's gradient reach unused entries through the estimator (section 10).
     """
@@ -112,11 +111,9 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
     As w is constant, sums over vectors of w and of w z are all the loss needs: N x K never exceeds one chunk.
     """
 
-    default_parts = Parts(estimator="modified")
-    option_groups = {"parts": Parts, "kernel": Kernel}  # noqa: RUF012  typed ClassVar in the base
+    option_groups = {"parts": Parts(estimator="modified"), "kernel": Kernel()}  # noqa: RUF012  typed in the base
 
     kernel_steps: Tensor
-    epochs: Tensor
 
     def __init__(
         self,
@@ -136,24 +133,18 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
             codebook_weight=codebook_weight,
             parts=parts,
         )
-        self.kernel = kernel or Kernel()
+        self.kernel: Kernel = kernel or self.option_groups["kernel"]
         self.register_buffer("kernel_steps", torch.zeros((), dtype=torch.long), persistent=False)
-        self.register_buffer("epochs", torch.zeros((), dtype=torch.long), persistent=False)
 
     def tau(self) -> float:
         """Width of the kernel now."""
-        return max(self.kernel.tau_floor, self.kernel.tau * self.kernel.tau_decay ** int(self.epochs))
+        epochs = int(self.kernel_steps) // self.kernel.tau_every if self.kernel.tau_every else 0
+        return max(self.kernel.tau_floor, self.kernel.tau * self.kernel.tau_decay**epochs)
 
-    def end_epoch(self) -> None:
-        """Narrow the kernel by one decay."""
-        self.epochs += 1
-
-    def after(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
-        """Count steps, and epochs of `tau_every` steps."""
-        super().after(vectors, indices, counts)
+    def after_step(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
+        """Count the steps, by which the kernel becomes narrower."""
+        super().after_step(vectors, indices, counts)
         self.kernel_steps += 1
-        if self.kernel.tau_every and int(self.kernel_steps) % self.kernel.tau_every == 0:
-            self.end_epoch()
 
     def select(self, vectors: Tensor, codebook: Tensor) -> Tensor:
         """Index [N] of the entry for each vector; in training the same distances also give the weights."""
@@ -176,9 +167,9 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
         self._pull = Pull(total, moments, squares, center, indices, weight if len(parts) == 1 else None)
         return indices
 
-    def codebook_terms(self, vectors: Tensor, chosen: Tensor, indices: Tensor, codebook: Tensor) -> Terms:
+    def codebook_terms(self, vectors: Tensor, chosen: Tensor, codebook: Tensor) -> Terms:
         """VQ-VAE's codebook loss, and in training the kernel's."""
-        terms = super().codebook_terms(vectors, chosen, indices, codebook)
+        terms = super().codebook_terms(vectors, chosen, codebook)
         if self._pull is not None:
             terms["kernel_loss"] = (self.codebook_weight, self._kernel_loss(self._pull, codebook, vectors))
         return terms

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from audiocodec.errors import ConfigError
-from audiocodec.quantizers.base import Quantizer, QuantizerOutput
-from audiocodec.quantizers.composition import Composition
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from audiocodec.quantizers.base import Composition, Quantizer, QuantizerOutput
 
 
 class ProductQuantizer(Composition):
@@ -40,21 +36,18 @@ class ProductQuantizer(Composition):
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
         """Quantize latents [B, D, T] group by group."""
-        self.check_prefix(num_quantizers)
-        self.check_latents(latents)
+        self.check_num_quantizers(num_quantizers)
         outputs = [stage(part) for part, stage in self._parts(latents)]
         # Losses are means over their own channels: weighted by width they are the mean over all channels.
         loss = torch.stack([o.loss * (w / self.dim) for o, w in zip(outputs, self.widths, strict=True)]).sum()
         metrics = {f"{name}/{i}": value for i, o in enumerate(outputs) for name, value in o.metrics.items()}
         quantized = torch.cat([output.quantized for output in outputs], dim=1)
-        return QuantizerOutput(
-            quantized, torch.cat([output.codes for output in outputs], dim=1), loss, metrics
-        )
+        codes = torch.cat([output.codes for output in outputs], dim=1)
+        return QuantizerOutput(quantized, codes, loss, metrics)
 
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
         """Latents [B, D, T] -> codes [B, N, T]."""
-        self.check_prefix(num_quantizers)
-        self.check_latents(latents)
+        self.check_num_quantizers(num_quantizers)
         return torch.cat([stage.encode(part) for part, stage in self._parts(latents)], dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -62,13 +55,12 @@ class ProductQuantizer(Composition):
         self.check_codes(codes)
         return torch.cat([stage.decode(codes[:, first:last]) for first, last, stage in self.spans()], dim=1)
 
-    @torch.no_grad()
     def initialize(self, latents: Tensor) -> None:
         """Fit each group to its channels of latents [B, D, T]."""
-        self.check_latents(latents)
         for part, stage in self._parts(latents):
             stage.initialize(part)
 
     def _parts(self, latents: Tensor) -> list[tuple[Tensor, Quantizer]]:
+        self.check_latents(latents)
         stages = [stage for _, _, stage in self.spans()]
         return list(zip(latents.split(self.widths, dim=1), stages, strict=True))

@@ -10,7 +10,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError
 from audiocodec.quantizers.base import Quantizer, QuantizerOutput
@@ -22,9 +22,9 @@ from audiocodec.quantizers.codebook import (
     to_rows,
 )
 from audiocodec.quantizers.estimators import straight_through
-from audiocodec.quantizers.levels import choose_levels
+from audiocodec.quantizers.fsq import choose_levels, place_values
 from audiocodec.quantizers.projection import Projection
-from audiocodec.quantizers.ranks import gather_rows, max_over_ranks, sum_over_ranks
+from audiocodec.ranks import gather_rows, max_over_ranks, sum_over_ranks
 
 
 class ResidualFiniteScalarQuantizer(Quantizer):
@@ -52,55 +52,55 @@ class ResidualFiniteScalarQuantizer(Quantizer):
         self.codebook_sizes = (math.prod(chosen),) * num_quantizers
         self.prefixes = tuple(range(1, num_quantizers + 1))
         self.register_buffer("levels", torch.tensor(chosen), persistent=False)
-        basis = [math.prod(chosen[:i]) for i in range(len(chosen))]
-        self.register_buffer("basis", torch.tensor(basis), persistent=False)
-        self.projection = Projection(dim, len(chosen)) if dim != len(chosen) else None
+        self.register_buffer("basis", place_values(chosen), persistent=False)
+        self.projection = Projection(dim, len(chosen))
 
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
         """Quantize latents [B, D, T] with the first `num_quantizers` stages, a number or one an example."""
         self.check_latents(latents)
-        if isinstance(num_quantizers, Tensor):
-            for count in num_quantizers.unique().tolist():
-                self.check_prefix(count)
-            rows = max_over_ranks(int(num_quantizers.max()) if len(num_quantizers) else 1, latents.device)
-            used = num_quantizers.to(latents.device).repeat_interleave(latents.shape[2])[:, None]
-        else:
-            rows = self.check_prefix(num_quantizers)
-            used = None
+        most, used = self._used(num_quantizers, latents)
         with torch.autocast(latents.device.type, enabled=False):
             inner = self._bound(to_rows(latents))
-            grids = self._grids(inner.detach(), rows)
+            grids = self._grids(inner.detach(), most)
             if used is not None:
-                grids = [grid * (used > stage) for stage, grid in enumerate(grids)]
+                grids = [grid * used[:, stage : stage + 1] for stage, grid in enumerate(grids)]
             quantized = from_rows(self._outward(straight_through(inner, self._sum(grids))), latents)
-        indices = torch.stack([self._indices(grid, stage) for stage, grid in enumerate(grids)], dim=1)
+        indices = self._indices(grids)
         if used is not None:
-            indices = indices * (used > torch.arange(rows, device=used.device))
+            indices = indices * used
         metrics: dict[str, Tensor] = {}
-        for stage in range(rows):
-            in_use = indices[:, stage] if used is None else indices[:, stage][used[:, 0] > stage]
-            counts = sum_over_ranks(cluster_counts(in_use, self.codebook_sizes[0]))
+        for stage in range(most):
+            column = indices[:, stage] if used is None else indices[used[:, stage], stage]
+            counts = sum_over_ranks(cluster_counts(column, self.codebook_sizes[0]))
             metrics |= {f"{name}/{stage}": value for name, value in perplexity_and_usage(counts).items()}
-        codes = indices.view(latents.shape[0], latents.shape[2], rows).transpose(1, 2)
+        codes = from_rows(indices, latents)
         return QuantizerOutput(quantized.to(latents.dtype), codes, quantized.new_zeros(()), metrics)
+
+    def _used(self, num_quantizers: int | Tensor | None, latents: Tensor) -> tuple[int, Tensor | None]:
+        """Largest number of quantizers of any example, and if they differ which ones [N, most] are used."""
+        if not isinstance(num_quantizers, Tensor):
+            return self.check_num_quantizers(num_quantizers), None
+        for number in num_quantizers.unique().tolist():
+            self.check_num_quantizers(number)
+        most = max_over_ranks(int(num_quantizers.max()) if len(num_quantizers) else 1, latents.device)
+        numbers = num_quantizers.to(latents.device).repeat_interleave(latents.shape[2])
+        return most, numbers[:, None] > torch.arange(most, device=latents.device)
 
     @torch.no_grad()
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
         """Latents [B, D, T] -> codes [B, N, T]."""
-        rows = self.check_prefix(num_quantizers)
+        num_quantizers = self.check_num_quantizers(num_quantizers)
         self.check_latents(latents)
         with torch.autocast(latents.device.type, enabled=False):
-            grids = self._grids(self._bound(to_rows(latents)), rows)
-        indices = torch.stack([self._indices(grid, stage) for stage, grid in enumerate(grids)], dim=1)
-        return indices.view(latents.shape[0], latents.shape[2], rows).transpose(1, 2)
+            grids = self._grids(self._bound(to_rows(latents)), num_quantizers)
+        return from_rows(self._indices(grids), latents)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [B, N, T] -> quantized [B, D, T]."""
-        rows = self.check_codes(codes)
+        num_quantizers = self.check_codes(codes)
         with torch.autocast(codes.device.type, enabled=False):
-            numbers = codes.transpose(1, 2).reshape(-1, rows, 1) // self.basis % self.levels
-            digits = numbers.double().unbind(1)
-            grids = [(2 * d / (self.levels - 1) - 1) * self._scale(stage) for stage, d in enumerate(digits)]
+            numbers = codes.transpose(1, 2).reshape(-1, num_quantizers, 1) // self.basis % self.levels
+            grids = [self._grid(digits, stage) for stage, digits in enumerate(numbers.double().unbind(1))]
             return from_rows(self._outward(self._sum(grids)), codes)
 
     @torch.no_grad()
@@ -108,36 +108,40 @@ class ResidualFiniteScalarQuantizer(Quantizer):
         """Start the projection from principal components of latents [B, D, T], and least squares back."""
         self.check_latents(latents)
         vectors = gather_rows(to_rows(latents))
-        if self.projection is not None and vectors.shape[0] > 1:
-            self.projection.fit_into(vectors)
-            self.projection.fit_back(self._sum(self._grids(self._bound(vectors), self.prefixes[-1])), vectors)
+        if len(vectors) > 1:
+            most = self.prefixes[-1]
+            self.projection.fit(vectors, lambda rows: self._sum(self._grids(self._bound(rows), most)))
 
     def _bound(self, vectors: Tensor) -> Tensor:
         # In double precision: the grid of a late stage is finer than the rounding of single precision.
-        inner = vectors.double()
-        if self.projection is not None:
-            into = self.projection.into
+        inner, into = vectors.double(), self.projection.into
+        if isinstance(into, nn.Linear):
             inner = F.linear(inner, into.weight.double(), into.bias.double())
         limit = 1 + 1 / (self.levels - 1).double()
         return torch.tanh(inner / limit) * limit
 
-    def _scale(self, stage: int) -> Tensor:
-        return (self.levels - 1).double() ** -stage
-
-    def _grids(self, inner: Tensor, rows: int) -> list[Tensor]:
+    def _grids(self, inner: Tensor, num_quantizers: int) -> list[Tensor]:
+        """What each stage adds, [N, d] each."""
         residual, grids = inner, list[Tensor]()
-        for stage in range(rows):
-            digits = self._digits(residual, stage)
-            grids.append((2 * digits / (self.levels - 1) - 1) * self._scale(stage))
+        for stage in range(num_quantizers):
+            grids.append(self._grid(self._digits(residual, stage), stage))
             residual = residual - grids[-1]
         return grids
+
+    def _grid(self, digits: Tensor, stage: int) -> Tensor:
+        return (2 * digits / (self.levels - 1) - 1) * self._scale(stage)
 
     def _digits(self, residual: Tensor, stage: int) -> Tensor:
         within = (residual / self._scale(stage)).clamp(-1, 1)
         return ((self.levels - 1) * (within + 1) / 2 + 0.5).floor()
 
-    def _indices(self, grid: Tensor, stage: int) -> Tensor:
-        return (self._digits(grid, stage).long() * self.basis).sum(dim=1)
+    def _scale(self, stage: int) -> Tensor:
+        return (self.levels - 1).double() ** -stage
+
+    def _indices(self, grids: list[Tensor]) -> Tensor:
+        """Indices [N, stages] of the grids' points."""
+        digits = [self._digits(grid, stage).long() for stage, grid in enumerate(grids)]
+        return torch.stack([(number * self.basis).sum(dim=1) for number in digits], dim=1)
 
     def _sum(self, grids: list[Tensor]) -> Tensor:
         total = torch.zeros_like(grids[0])
@@ -146,4 +150,4 @@ class ResidualFiniteScalarQuantizer(Quantizer):
         return total
 
     def _outward(self, inner: Tensor) -> Tensor:
-        return inner.float() if self.projection is None else self.projection.back(inner.float())
+        return self.projection.back(inner.float())

@@ -9,11 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError
-from audiocodec.quantizers.codebook import to_rows
-from audiocodec.quantizers.mapped import MappedQuantizer
 from audiocodec.quantizers.parts import Parts
 from audiocodec.quantizers.projection import spread_like
-from audiocodec.quantizers.ranks import gather_rows
+from audiocodec.quantizers.simvq import MappedQuantizer
 
 
 class LinearAttention(nn.Module):
@@ -87,11 +85,9 @@ class TransVectorQuantizer(MappedQuantizer):
         return entries + self.feed_forward(entries)
 
     @torch.no_grad()
-    def initialize(self, latents: Tensor) -> None:
-        """Give the codebook mean and covariance of latents [B, D, T] by the last layer and norm."""
-        self.check_latents(latents)
-        vectors = gather_rows(to_rows(latents))
-        if vectors.shape[0] < 2 or bool(self.baked):
+    def fit(self, vectors: Tensor) -> None:
+        """Give the codebook mean and covariance of vectors [N, D] by the last layer and norm."""
+        if len(vectors) < 2 or bool(self.baked):
             return
         self.norm.reset_parameters()
         weight, bias = spread_like(self.norm(self._hidden()), vectors)

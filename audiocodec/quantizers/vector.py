@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError
+from audiocodec.quantizers.base import Terms
 from audiocodec.quantizers.codebook import mean_square
-from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer, Terms
+from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer
 from audiocodec.quantizers.dead_codes import (
     CHECK_EVERY,
     anchor_shares,
@@ -18,9 +19,6 @@ from audiocodec.quantizers.dead_codes import (
     split_most_used,
 )
 from audiocodec.quantizers.parts import Parts
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class VectorQuantizer(CodebookQuantizer):
@@ -71,20 +69,20 @@ class VectorQuantizer(CodebookQuantizer):
 
     @torch.no_grad()
     def load_codebooks(self, codebooks: Mapping[str, Tensor]) -> None:
-        """Replace the codebook; what is known of its use counts no more."""
+        """Replace the codebook, and forget how often entries were used."""
         super().load_codebooks(codebooks)
         if self.parts.dead_codes != "none":
             # For anchors little use but some, so that entries just loaded stay unless nobody needs them.
             start = 0.01 if self.parts.dead_codes == "anchor" else 1.0
             self.usage.fill_(start / self.codebook_sizes[0])
 
-    def codebook_terms(self, vectors: Tensor, chosen: Tensor, indices: Tensor, codebook: Tensor) -> Terms:
+    def codebook_terms(self, vectors: Tensor, chosen: Tensor, codebook: Tensor) -> Terms:
         """Draw each chosen entry to the vectors that chose it."""
-        del indices, codebook
+        del codebook
         return {"codebook_loss": (self.codebook_weight, mean_square(vectors.detach() - chosen))}
 
     @torch.no_grad()
-    def before(self, vectors: Tensor) -> None:
+    def before_step(self, vectors: Tensor) -> None:
         """Move unused entries; before use, as the backward pass needs entries as they were used."""
         policy = self.parts.dead_codes
         due = policy != "none" and int(self.steps) % CHECK_EVERY == CHECK_EVERY - 1
@@ -108,8 +106,9 @@ class VectorQuantizer(CodebookQuantizer):
                 self.place(moving, entries.lerp(anchors, shares[moving, None]))
 
     @torch.no_grad()
-    def after(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
+    def after_step(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
         """Average how often entries are chosen."""
+        del vectors, indices
         if self.parts.dead_codes != "none" and bool(counts.any()):
             self.usage.lerp_(counts / counts.sum(), 0.01)
             self.steps += 1
@@ -118,3 +117,13 @@ class VectorQuantizer(CodebookQuantizer):
     def place(self, indices: Tensor, entries: Tensor) -> None:
         """Put the entries [M, D] at `indices` [M]."""
         self.codebook[indices] = entries
+
+
+class OnlineVectorQuantizer(VectorQuantizer):
+    """Online clustered codebook (CVQ): rarely used entries move to the closest vector of each batch.
+
+    Zheng and Vedaldi 2023, https://arxiv.org/abs/2307.15139: c_k <- (1 - a_k) c_k + a_k anchor_k with a_k
+    from the average use of entry k, see `dead_codes.anchor_shares`.
+    """
+
+    option_groups = {"parts": Parts(dead_codes="anchor")}  # noqa: RUF012  typed ClassVar in the base

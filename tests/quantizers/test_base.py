@@ -40,5 +40,5 @@ def test_codebooks_are_named_by_their_place() -> None:
 
 
 def test_no_number_means_all_rows() -> None:
-    assert _quantizer().check_prefix(None) == 3
-    assert _quantizer().check_prefix(torch.tensor([2, 2])) == 2
+    assert _quantizer().check_num_quantizers(None) == 3
+    assert _quantizer().check_num_quantizers(torch.tensor([2, 2])) == 2

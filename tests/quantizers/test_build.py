@@ -5,9 +5,10 @@ from audiocodec.errors import ConfigError
 from audiocodec.quantizers import (
     QUANTIZERS,
     MultiScaleQuantizer,
+    QuantizerConfig,
     ResidualQuantizer,
     build_method,
-    build_stack,
+    build_quantizer,
 )
 from audiocodec.quantizers.nsvq import NonStationaryVectorQuantizer
 from audiocodec.quantizers.product import ProductQuantizer
@@ -15,17 +16,17 @@ from audiocodec.quantizers.product import ProductQuantizer
 
 @pytest.mark.parametrize("method", sorted(QUANTIZERS))
 def test_every_method_is_one_line_of_a_recipe(method: str) -> None:
-    quantizer = build_stack(16, method, 64, 3)
+    quantizer = build_quantizer(QuantizerConfig(method, 3, 64), 16)
     assert quantizer.prefixes == (1, 2, 3)
     assert quantizer.encode(torch.randn(1, 16, 5)).shape == (1, 3, 5)
 
 
 @pytest.mark.parametrize("method", sorted(set(QUANTIZERS) - {"residual_fsq"}))
 def test_groups_and_strides_are_one_line_too(method: str) -> None:
-    grouped = build_stack(16, method, 64, 2, groups=2)
+    grouped = build_quantizer(QuantizerConfig(method, 2, 64, groups=2), 16)
     assert isinstance(grouped.stages[0], ProductQuantizer)  # pyright: ignore
     assert grouped.prefixes == (2, 4)
-    scaled = build_stack(16, method, 64, 2, strides=(2, 1))
+    scaled = build_quantizer(QuantizerConfig(method, 2, 64, strides=(2, 1)), 16)
     assert isinstance(scaled, MultiScaleQuantizer)
     assert scaled.strides == (2, 1)
 
@@ -90,12 +91,12 @@ def test_an_option_leaves_the_other_defaults_of_the_method() -> None:
     ],
 )
 def test_what_a_recipe_gets_wrong_is_named(change: dict, message: str) -> None:
-    arguments = {"dim": 16, "method": "ema", "codebook_size": 64, "num_quantizers": 2, **change}
+    config = QuantizerConfig(**{"codebook_size": 64, "num_quantizers": 2, **change})
     with pytest.raises(ConfigError, match=message):
-        build_stack(**arguments)
+        build_quantizer(config, 16)
 
 
 def test_search_width_reaches_the_stack() -> None:
-    quantizer = build_stack(8, "ema", 16, 2, search_width=3)
+    quantizer = build_quantizer(QuantizerConfig("ema", 2, 16, search_width=3), 8)
     assert isinstance(quantizer, ResidualQuantizer)
     assert quantizer.search_width == 3

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from audiocodec.quantizers import build_method
-from audiocodec.quantizers.fsq import FiniteScalarQuantizer
-from audiocodec.quantizers.levels import choose_levels
+from audiocodec.quantizers.fsq import FiniteScalarQuantizer, choose_levels
 
 
 @pytest.mark.parametrize("levels", ["8,6,5", "8,5,5,5", "7,5,5,5,5", "3,4", "5"])

@@ -102,3 +102,10 @@ def test_starts_as_the_nearest_entry_of_kmeans() -> None:
     rows = _latents().transpose(1, 2).reshape(-1, 5)
     nearest = torch.cdist(rows, quantizer.codebook.detach()).argmin(1)
     assert torch.equal(quantizer.encode(_latents()).flatten(), nearest)
+
+
+def test_gumbel_noise_turns_argmax_into_a_draw_from_the_softmax() -> None:
+    logits = torch.tensor([0.0, 1.0, -1.0, 2.0])
+    noise = gumbel.gumbel_noise(logits.expand(40000, 4), torch.Generator().manual_seed(0))
+    drawn = (logits + noise).argmax(1).bincount(minlength=4) / 40000
+    torch.testing.assert_close(drawn, logits.softmax(0), atol=0.01, rtol=0)

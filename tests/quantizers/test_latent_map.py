@@ -2,14 +2,14 @@ import pytest
 import torch
 
 from audiocodec.errors import InputError
-from audiocodec.quantizers import build_stack
+from audiocodec.quantizers import QuantizerConfig, build_quantizer
 from audiocodec.quantizers.latent_map import LatentMap
 
 
 @pytest.fixture
 def inner():
     torch.manual_seed(0)
-    stack = build_stack(6, "vector", 16, 3)
+    stack = build_quantizer(QuantizerConfig("vector", 3, 16), 6)
     stack.initialize(torch.randn(1, 6, 500))
     return stack.eval()
 

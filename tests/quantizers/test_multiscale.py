@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from audiocodec.errors import ConfigError
-from audiocodec.quantizers import MultiScaleQuantizer, build_stack
+from audiocodec.quantizers import MultiScaleQuantizer, QuantizerConfig, build_quantizer
 from audiocodec.quantizers.multiscale import StridedQuantizer
 from audiocodec.quantizers.vector import VectorQuantizer
 
@@ -13,7 +13,7 @@ def _latents(frames: int = 12, seed: int = 0) -> torch.Tensor:
 
 def _quantizer() -> MultiScaleQuantizer:
     torch.manual_seed(0)
-    quantizer = build_stack(4, "vector", 16, 3, strides=(4, 2, 1))
+    quantizer = build_quantizer(QuantizerConfig("vector", 3, 16, strides=(4, 2, 1)), 4)
     assert isinstance(quantizer, MultiScaleQuantizer)
     quantizer.initialize(_latents(200, 9))
     return quantizer.eval()

@@ -71,13 +71,11 @@ def test_width_falls_by_steps_to_its_floor() -> None:
     assert widths == [2, 2, 1, 1, 0.5, 0.5, 0.3, 0.3, 0.3]
 
 
-def test_width_falls_by_epochs_that_the_caller_ends() -> None:
+def test_width_stays_without_epochs() -> None:
     quantizer = _quantizer(tau_every=0, tau_decay=0.9)
     for step in range(5):
         quantizer(_latents(step))
     assert quantizer.tau() == 2
-    quantizer.end_epoch()
-    assert quantizer.tau() == pytest.approx(1.8)
 
 
 def test_paper_defaults() -> None:

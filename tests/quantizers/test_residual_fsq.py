@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from audiocodec.quantizers import build_stack
+from audiocodec.quantizers import QuantizerConfig, build_quantizer
 from audiocodec.quantizers.residual_fsq import ResidualFiniteScalarQuantizer
 
 
@@ -35,7 +35,7 @@ def test_every_stage_divides_the_largest_error_by_its_levels() -> None:
 
 def test_examples_may_use_different_numbers_of_stages() -> None:
     torch.manual_seed(0)
-    quantizer = build_stack(6, "residual_fsq", 64, 3)
+    quantizer = build_quantizer(QuantizerConfig("residual_fsq", 3, 64), 6)
     counts = torch.tensor([1, 3, 2, 1])
     together = quantizer(_latents(6), counts)
     for example, count in enumerate(counts.tolist()):

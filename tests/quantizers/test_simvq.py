@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from audiocodec.quantizers import build_method, build_stack
-from audiocodec.quantizers.rate_distortion import reproduction_variances
+from audiocodec.quantizers import QuantizerConfig, build_method, build_quantizer
+from audiocodec.quantizers.projection import reproduction_variances
 from audiocodec.quantizers.simvq import SimVectorQuantizer
 
 
@@ -64,7 +64,7 @@ def test_a_start_in_many_dimensions_leaves_less_than_there_was(method: str) -> N
     """With the whole covariance, the nearest entry would be farther than the mean."""
     torch.manual_seed(0)
     latents = torch.randn(8, 64, 200)
-    stack = build_stack(64, method, 256, 4)
+    stack = build_quantizer(QuantizerConfig(method, 4, 256, search_width=1), 64)
     stack.initialize(latents)
     residual, left = latents, []
     for stage in stack.eval().stages:
@@ -72,3 +72,62 @@ def test_a_start_in_many_dimensions_leaves_less_than_there_was(method: str) -> N
         left.append(float(residual.square().mean()))
     assert left == sorted(left, reverse=True)
     assert left[-1] < 0.9
+
+
+def _small(seed: int = 0) -> torch.Tensor:
+    return torch.randn(2, 6, 20, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("method", ["simvq", "transvq"])
+def test_codebook_is_kept_in_evaluation_and_made_anew_when_a_weight_changes(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    quantizer = build_method(6, method, 16, {}).eval()
+    made = []
+    original = type(quantizer).mapped
+
+    def counted(self):
+        made.append(1)
+        return original(self)
+
+    monkeypatch.setattr(type(quantizer), "mapped", counted)
+    codes = quantizer.encode(_small())
+    quantizer.decode(codes)
+    quantizer(_small())
+    assert len(made) == 1
+    before = quantizer.decode(codes)
+    with torch.no_grad():
+        next(quantizer.parameters()).add_(0.3)
+    assert not torch.equal(quantizer.decode(codes), before)
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("method", ["simvq", "transvq", "affine"])
+def test_baked_codebooks_decode_alike_and_are_the_stored_tensor_itself(method: str) -> None:
+    torch.manual_seed(0)
+    stack = build_quantizer(QuantizerConfig(method, 2, 16), 6)
+    stack.initialize(_small())
+    stack.eval()
+    codes = stack.encode(_small())
+    before = stack.decode(codes)
+    stack.load_codebooks({name: c.clone() for name, c in stack.codebooks().items()})
+    assert torch.equal(stack.decode(codes), before)
+    assert torch.equal(stack.encode(_small()), codes)
+    stored = {t.data_ptr() for t in stack.state_dict().values()}
+    assert {c.data_ptr() for c in stack.codebooks().values()} <= stored
+    other = build_quantizer(QuantizerConfig(method, 2, 16), 6)
+    other.load_state_dict(stack.state_dict())
+    assert torch.equal(other.eval().decode(codes), before)
+
+
+def test_works_inside_inference_mode_and_after_it() -> None:
+    torch.manual_seed(0)
+    quantizer = build_method(6, "transvq", 16, {}).eval()
+    with torch.inference_mode():
+        codes = quantizer.encode(_small())
+    latents = _small().requires_grad_()
+    output = quantizer(latents)
+    (output.quantized.sum() + output.loss).backward()
+    assert torch.equal(output.codes, codes)
+    assert float(latents.grad.norm()) > 0

@@ -18,7 +18,7 @@ from audiocodec.codec import load
 from audiocodec.model import CodecModel
 from audiocodec.quantizers import QUANTIZERS, Quantizer, build_method
 from audiocodec.quantizers.codebook import kmeans, nearest, sample_rows
-from audiocodec.quantizers.feature_queue import FeatureQueue
+from audiocodec.quantizers.wasserstein import FeatureQueue
 from audiocodec.training.config import TrainConfig
 
 SIZES = (256, 1024, 8192)

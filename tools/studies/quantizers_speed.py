@@ -9,7 +9,7 @@ import torch
 from quantizers_rows import Row
 from torch import Tensor
 
-from audiocodec.quantizers import QUANTIZERS, Quantizer, build_stack
+from audiocodec.quantizers import QUANTIZERS, Quantizer, QuantizerConfig, build_quantizer
 
 BATCH, DIM = 8, 128
 STAGES, ROUNDS = 8, 5
@@ -36,7 +36,9 @@ class Stepper:
         torch.manual_seed(0)
         method, options = CASES[case]
         self.latents, self.direction = torch.randn(2, BATCH, DIM, frames).unbind(0)
-        self.stack: Quantizer = build_stack(DIM, method, codebook_size, STAGES, options=options).train()
+        self.stack: Quantizer = build_quantizer(
+            QuantizerConfig(method, STAGES, codebook_size, search_width=1, options=options), DIM
+        ).train()
         self.stack.initialize(self.latents[:, :, :16])
         self.optimizer = torch.optim.AdamW([*self.stack.parameters(), torch.nn.Parameter(torch.zeros(1))])
 

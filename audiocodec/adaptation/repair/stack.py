@@ -11,8 +11,7 @@ from torch import Tensor
 
 from audiocodec.errors import InputError
 from audiocodec.quantizers.latent_map import SCALE, SHIFT, LatentMap
-from audiocodec.quantizers.residual import ResidualQuantizer
-from audiocodec.quantizers.search import beam_search
+from audiocodec.quantizers.residual import ResidualQuantizer, beam_search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

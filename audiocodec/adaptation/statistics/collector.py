@@ -65,7 +65,7 @@ class StatisticsCollector:
         Raises:
             InputError: the quantizer has no such number of rows.
         """
-        self._rows = quantizer.check_prefix(num_quantizers)
+        self._rows = quantizer.check_num_quantizers(num_quantizers)
         self._reconstruction = Reconstruction(quantizer, self._rows)
         self._sizes = quantizer.codebook_sizes[: self._rows]
         self._steps = steps(quantizer, self._rows)

@@ -11,7 +11,7 @@ from audiocodec.adaptation.repair.stack import Stack
 from audiocodec.errors import InputError
 from audiocodec.losses.reconstruction import RefreshLoss
 from audiocodec.nn.adapter import adapter_parameters
-from audiocodec.quantizers import build_stack
+from audiocodec.quantizers import QuantizerConfig, build_quantizer
 from audiocodec.quantizers.latent_map import LatentMap
 
 QUICK = Refining(steps=8, batch=3, excerpt_seconds=0.8, settling_seconds=0.1)
@@ -109,7 +109,10 @@ def test_a_stack_searches_and_sums_as_the_quantizer_does(codec, make_sound):
 
 
 def test_quantizers_without_such_a_stack_are_refused():
-    for quantizer in (build_stack(8, "fsq", 64, 2), build_stack(8, "ema", 16, 2, groups=2)):
+    for quantizer in (
+        build_quantizer(QuantizerConfig("fsq", 2, 64, search_width=1), 8),
+        build_quantizer(QuantizerConfig("ema", 2, 16, search_width=1, groups=2), 8),
+    ):
         with pytest.raises(InputError, match="cannot be refreshed"):
             Stack.of(quantizer)
 

@@ -6,14 +6,14 @@ from audiocodec.adaptation.statistics import StatisticsCollector
 from audiocodec.adaptation.statistics.collector import Collecting
 from audiocodec.errors import InputError
 from audiocodec.metrics import codebook
-from audiocodec.quantizers import build_stack
+from audiocodec.quantizers import QuantizerConfig, build_quantizer
 
 
 @pytest.fixture(scope="module")
 def quantizer():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        stack = build_stack(8, "ema", 32, 3, search_width=2)
+        stack = build_quantizer(QuantizerConfig("ema", 3, 32, search_width=2), 8)
         stack.initialize(torch.randn(1, 8, 600))
     return stack.eval()
 

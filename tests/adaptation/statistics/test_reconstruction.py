@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from audiocodec.adaptation.statistics.reconstruction import Reconstruction, steps
-from audiocodec.quantizers import build_stack
+from audiocodec.quantizers import QuantizerConfig, build_quantizer
 from audiocodec.quantizers.latent_map import LatentMap
 
 
@@ -10,9 +10,9 @@ from audiocodec.quantizers.latent_map import LatentMap
 def stacks():
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        plain = build_stack(8, "ema", 16, 4)
-        grouped = build_stack(8, "ema", 16, 2, groups=2)
-        factorized = build_stack(8, "factorized", 16, 3)
+        plain = build_quantizer(QuantizerConfig("ema", 4, 16, search_width=1), 8)
+        grouped = build_quantizer(QuantizerConfig("ema", 2, 16, search_width=1, groups=2), 8)
+        factorized = build_quantizer(QuantizerConfig("factorized", 3, 16, search_width=1), 8)
         for stack in (plain, grouped, factorized):
             stack.initialize(torch.randn(1, 8, 300))
         mapped = LatentMap(plain)

@@ -8,7 +8,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from audiocodec.quantizers import Quantizer, build_stack, ranks
+from audiocodec import ranks
+from audiocodec.quantizers import Quantizer, QuantizerConfig, build_quantizer
 
 DIM = 4
 
@@ -67,7 +68,9 @@ def _run(rank: int, port: int) -> None:
     for name, options in CASES.items():
         torch.manual_seed(0)
         method = name if name == "residual_fsq" else name.split("_")[0]
-        quantizer = build_stack(DIM, method, 16, 2, options=options).train()
+        quantizer = build_quantizer(
+            QuantizerConfig(method, 2, 16, search_width=1, options=options), DIM
+        ).train()
         torch.manual_seed(rank)  # random choices differ by rank unless shared
         quantizer.initialize(torch.randn(4, DIM, 30) + rank)
         _train(quantizer, rank)
