@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from audiocodec import audio, files, pretrained
 from audiocodec.audio.samples import as_array, as_channels, as_samples
-from audiocodec.bitstream import ContainerReader, Header
+from audiocodec.bitstream import ContainerReader, ContainerWriter, Header
 from audiocodec.bitstream.header import MAX_NAME_BYTES, printable
 from audiocodec.checkpoint import WEIGHTS_NAME, identify_codebooks, load_model, model_id, weights_file
 from audiocodec.coding import PacketDecoder, PacketEncoder, packet_frames
 from audiocodec.devices import device_of, resolve_device
 from audiocodec.errors import InputError, RegistryError
 from audiocodec.revisions import CodebookStore, Revisions
+from audiocodec.storage import new_file
 from audiocodec.streaming import StreamDecoder, StreamEncoder
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Codec:
             raise InputError("there is nothing to compress; give at least 1 sample")
         file = io.BytesIO()
         header = self.header(sample_rate, samples.shape[0], bitrate, length=samples.shape[1])
-        files.write_blocks(self.model, header, file, files.split_blocks(samples), denoise)
+        self._write(file, header, files.split_blocks(samples), denoise)
         return file.getvalue()
 
     def decompress(
@@ -182,11 +183,28 @@ class Codec:
         Raises:
             InputError: one of the files cannot be read or written, or is there already; the message names it.
         """
+        header, blocks = self._open(source, bitrate, progress)
+        with new_file(target, overwrite) as temporary, temporary.open("wb") as file:
+            self._write(file, header, blocks, denoise)
+        return header
 
-        def header_of(found: audio.AudioInfo, length: int | None) -> Header:
-            return self.header(found.sample_rate, found.channels, bitrate, length=length)
+    def encode_file(
+        self,
+        source: str | os.PathLike[str],
+        bitrate: float | None = None,
+        *,
+        progress: files.Progress | None = None,
+        denoise: bool = False,
+    ) -> EncodedAudio:
+        """Encode a sound file to the codes that `compress_file` writes; only the codes are held in memory.
 
-        return files.encode_file(self.model, header_of, source, target, overwrite, progress, denoise)
+        Raises:
+            InputError: the file cannot be read.
+        """
+        header, blocks = self._open(source, bitrate, progress)
+        encoder = PacketEncoder(self.model, header, denoise)
+        codes = np.concatenate(list(encoder.packets(blocks)), axis=2)
+        return EncodedAudio(codes, replace(header, length=encoder.length))
 
     def decompress_file(
         self,
@@ -265,6 +283,21 @@ class Codec:
             model_name=self.name,
         )
 
+    def check(self, bitrate: float | None = None, denoise: bool = False) -> None:
+        """Look whether this codec can encode like this, before anything is encoded.
+
+        Raises:
+            BitrateError: the model does not offer the bitrate.
+            InputError: the model has no denoising switch; names the installed models that have one.
+        """
+        self.model.num_quantizers_for(bitrate)
+        if denoise and not self.model.can_denoise:
+            known = ", ".join(name for name, entry in pretrained.models().items() if entry.denoise)
+            raise InputError(
+                f"model {self.name!r} has no denoising switch; installed models with one: {known or 'none'};"
+                " leave out --denoise, or name one of these or a folder (--model)"
+            )
+
     def with_codebook(self, revision: str) -> Codec:
         """The same codec with other codebooks out of its store.
 
@@ -282,6 +315,23 @@ class Codec:
         codec = Codec(model, self.config, metadata, device_of(model), self.revisions.store)
         codec.revisions.origin = self.revisions.origin or self.revisions
         return codec
+
+    def _open(
+        self, source: str | os.PathLike[str], bitrate: float | None, progress: files.Progress | None
+    ) -> tuple[Header, Iterator[Samples]]:
+        """Header and samples of a sound file."""
+        found = audio.info(source)
+        # The header of an MP3 file only estimates the length.
+        length = None if found.format.startswith(audio.MPEG) else found.length
+        header = self.header(found.sample_rate, found.channels, bitrate, length=length)
+        return header, files.watched(audio.blocks(source, files.BLOCK_LENGTH), found.length, progress)
+
+    def _write(self, file: BinaryIO, header: Header, blocks: Iterable[Samples], denoise: bool) -> None:
+        """Encode blocks [C, L] of one recording into a container."""
+        encoder, writer = PacketEncoder(self.model, header, denoise), ContainerWriter(file, header)
+        for codes in encoder.packets(blocks):
+            writer.write_packet(codes)
+        writer.close(encoder.length)
 
     def _codes(self, samples: Samples, header: Header, denoise: bool) -> NDArray[np.int64]:
         encoder = PacketEncoder(self.model, header, denoise)

@@ -1,4 +1,4 @@
-"""Whole recordings, between containers and blocks of samples, in bounded memory."""
+"""Decoding whole containers or parts of them to blocks of samples, past damage, in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiocodec import audio
-from audiocodec.bitstream import ContainerReader, ContainerWriter, open_container
-from audiocodec.coding import Codes, PacketDecoder, PacketEncoder, Samples, frames_for
+from audiocodec.bitstream import ContainerReader, open_container
+from audiocodec.coding import Codes, PacketDecoder, Samples, frames_for
 from audiocodec.errors import BitstreamError, InputError
-from audiocodec.storage import new_file
 
 if TYPE_CHECKING:
     from audiocodec.bitstream import Header
@@ -79,17 +78,6 @@ class Part:
     rescale: bool = False
 
 
-def write_blocks(
-    model: CodecModel, header: Header, file: BinaryIO, blocks: Iterable[Samples], denoise: bool = False
-) -> int:
-    """Encode blocks [C, L] of one recording into a container; gives the number of samples."""
-    encoder, writer = PacketEncoder(model, header, denoise), ContainerWriter(file, header)
-    for codes in encoder.packets(blocks):
-        writer.write_packet(codes)
-    writer.close(encoder.length)
-    return encoder.length
-
-
 def read_blocks(
     model: CodecModel,
     reader: ContainerReader,
@@ -130,25 +118,6 @@ def read_blocks(
         drop -= min(drop, samples.shape[1])
         if decoder.done and stop != length:
             return
-
-
-def encode_file(
-    model: CodecModel,
-    header_of: Callable[[audio.AudioInfo, int | None], Header],
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
-    overwrite: bool = False,
-    progress: Progress | None = None,
-    denoise: bool = False,
-) -> Header:
-    """Encode a sound file; `header_of` makes the header from what it says and its length, if known."""
-    found = audio.info(source)
-    # The header of an MP3 file only estimates the length.
-    header = header_of(found, None if found.format.startswith(("MP3", "MPEG")) else found.length)
-    blocks = watched(audio.blocks(source, BLOCK_LENGTH), found.length, progress)
-    with new_file(target, overwrite) as temporary, temporary.open("wb") as file:
-        write_blocks(model, header, file, blocks, denoise)
-    return header
 
 
 def decode_file(
@@ -267,11 +236,6 @@ def segment(header: Header, start: int) -> Segment:
     warm_up = math.ceil(WARM_UP_SECONDS * header.frame_rate / header.packet_frames)
     packet = max(0, position // packet_length - warm_up)
     return Segment(packet, position - packet * packet_length, start - units * original_unit)
-
-
-def num_packets(header: Header, length: int) -> int:
-    """Packets that a recording of `length` samples at the original rate takes."""
-    return -(-_frames(header, length) // header.packet_frames)
 
 
 def _frames(header: Header, length: int) -> int:

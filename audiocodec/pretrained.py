@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,14 +51,6 @@ class PretrainedEntry:
     description: str = ""
     default: bool = False
     denoise: bool = False
-
-
-@dataclass(frozen=True)
-class PretrainedIndex:
-    """The whole of `index.json`."""
-
-    version: int = INDEX_VERSION
-    models: dict[str, PretrainedEntry] = field(default_factory=dict)
 
 
 def data_folder() -> Path:

@@ -16,12 +16,13 @@ import io
 import math
 import sys
 import zipfile
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.bitstream import Header
+from audiocodec.bitstream import Header, open_container
 from audiocodec.errors import InputError
 from audiocodec.outside import MALFORMED, read_bytes
 from audiocodec.storage import new_file
@@ -43,6 +44,21 @@ MAX_ARRAYS = 64
 MAX_BYTES = 8 * MAX_TOKENS + (1 << 20)
 UNKNOWN = -1
 """Length of a recording that is not known, such as a generated one: all frames are decoded then."""
+
+
+def read_codes(path: str | Path) -> EncodedAudio:
+    """The codes of a `.nac` file, without decoding them.
+
+    Raises:
+        InputError: it cannot be read.
+        BitstreamError: it is no such file, or damaged.
+    """
+    from audiocodec.codec import EncodedAudio  # brings torch, which help texts can do without
+
+    with open_container(path) as reader:
+        packets = [codes for _, codes in reader.packets()]
+        none = np.zeros((*reader.header.packet_shape[:2], 0), np.int64)
+        return EncodedAudio(np.concatenate([none, *packets], 2), replace(reader.header, length=reader.length))
 
 
 def to_tokens(codes: Integers, sizes: Sequence[int], order: Order) -> Integers:
@@ -131,7 +147,7 @@ def load_tokens(path: str | Path) -> EncodedAudio:
     Raises:
         InputError: the file cannot be read, is too large, or does not fit what it says of itself.
     """
-    from audiocodec.codec import EncodedAudio  # brings torch, which help texts can do without
+    from audiocodec.codec import EncodedAudio
 
     arrays = _read(path)
     try:

@@ -277,6 +277,7 @@ def test_files_and_memory_give_the_same_bytes(codec, voice, tmp_path):
         soundfile.write(path, voice(1.2, rate, channels).T, rate, subtype)
         wav = soundfile.read(path, dtype="float32", always_2d=True)[0].T
         codec.compress_file(path, out, 600)
+        assert np.array_equal(codec.encode_file(path, 600).codes, codec.encode(wav, rate, 600).codes)
         assert out.read_bytes() == codec.compress(wav, rate, 600)
 
 

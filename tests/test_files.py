@@ -11,7 +11,7 @@ from audiocodec.bitstream.header import pack_header
 from audiocodec.bitstream.records import pack_packet
 from audiocodec.codec import Codec
 from audiocodec.errors import BitstreamError, InputError, RegistryError
-from audiocodec.files import num_packets, read_blocks, segment
+from audiocodec.files import read_blocks, segment
 
 
 @pytest.fixture(scope="module", params=["one phase", "random phase"])
@@ -74,15 +74,6 @@ def test_a_plan_starts_on_the_common_grid(codec, sample_rate):
         position = plan.packet * 16000 + plan.skip - 320  # of the first sample kept, at the model's rate
         assert position >= 0
         assert position * sample_rate == (start - plan.drop) * 16000
-
-
-@pytest.mark.parametrize("length", [0, 1, 15680, 15681, 16000, 31680, 31681, 100000])
-def test_number_of_packets(codec, length):
-    header = codec.header(16000, 1, length=length)
-    expected = (
-        ContainerReader(io.BytesIO(codec.compress(np.zeros(length), 16000))).num_packets if length else 0
-    )
-    assert num_packets(header, length) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """Sound files in and out, in blocks of bounded size, and resampling; `[C, L]` float32 arrays everywhere."""
 
 from audiocodec.audio.files import AUDIO_SUFFIXES, as_file, find_audio, stamp
-from audiocodec.audio.reading import AudioInfo, blocks, blocks_of_bytes, info, read
+from audiocodec.audio.reading import MPEG, AudioInfo, blocks, blocks_of_bytes, info, read
 from audiocodec.audio.resampling import Resampler, resample
 from audiocodec.audio.samples import check_sample_rate, check_samples, mono
 from audiocodec.audio.writing import BlockWriter, write
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "MPEG",
     "AudioInfo",
     "BlockWriter",
     "Resampler",

@@ -13,11 +13,10 @@ import typer
 from audiocodec.audio.writing import clipping
 from audiocodec.bitstream import open_container
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.convert import convert, files
+from audiocodec.cli.parts.batch import Item, convert, open_item, plan
 from audiocodec.cli.parts.early import check_named
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
-from audiocodec.cli.parts.paths import Item, plan
 from audiocodec.work import Backend
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def decode(
 
 def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str, Any]:
     """Decode one file; gives what there is to say about it."""
-    with files(task.item, ".wav") as (source, target):
+    with open_item(task.item, ".wav") as (source, target):
         codec = _codec(source, task)
         result = codec.decompress_file(source, target, progress=progress, **task.arguments)
     return {

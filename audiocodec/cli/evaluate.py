@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from audiocodec.cli.parts import engine as engine_options
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.evaluation import (
     Request,
@@ -133,14 +132,14 @@ def evaluate(
     limit: Limit = None,
     limit_seconds: LimitSeconds = None,
     no_clean: NoClean = False,
-    engine: engine_options.Engine = "local",
-    address: engine_options.Address = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
     jobs: Jobs = None,
     timeout: Timeout = 300.0,
     resume: Resume = False,
     force: Force = False,
     formats: Formats = "html",
-    device: options.Device = "cpu",
+    device: options.Device = "auto",
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:

@@ -9,9 +9,8 @@ from audiocodec import pretrained
 from audiocodec.audio.files import as_file
 from audiocodec.bitstream import ContainerReader, open_container
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.describe import describe
+from audiocodec.cli.parts.batch import expand
 from audiocodec.cli.parts.output import Failure, Output, failure
-from audiocodec.cli.parts.paths import expand
 from audiocodec.cli.parts.stores import has_codebook, open_store
 
 if TYPE_CHECKING:
@@ -35,10 +34,7 @@ def info(
             if problem is not None:
                 raise problem
             with as_file(source) as file, open_container(file) as reader:
-                record: dict[str, Any] = {
-                    "file": str(source),
-                    **examine(reader, file.stat().st_size, registry),
-                }
+                record: dict[str, Any] = {"file": str(source), **examine(reader, registry)}
         except Exception as error:
             output.error(source, failure(error, source))
             continue
@@ -50,11 +46,11 @@ def info(
     output.finish()
 
 
-def examine(reader: ContainerReader, size: int, registry: Registry | None) -> dict[str, Any]:
+def examine(reader: ContainerReader, registry: Registry | None) -> dict[str, Any]:
     """Everything to say about a container, all of it read and checked."""
     header = reader.header
     packets = sum(1 for _ in reader.packets("skip"))
-    facts = describe(reader, size)
+    facts = reader.describe()
     payload = reader.payload_bits / facts["seconds"] if facts["seconds"] else None
     return {
         **facts,

@@ -9,10 +9,10 @@ import typer
 
 from audiocodec.audio.files import AUDIO_SUFFIXES, as_file
 from audiocodec.cli.parts import options
+from audiocodec.cli.parts.batch import expand
 from audiocodec.cli.parts.early import check_named, end_if_none
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output, failure
-from audiocodec.cli.parts.paths import expand
 from audiocodec.cli.parts.stores import chosen_codebook, environment_book, find_named_baseline
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 
 from audiocodec.audio import AUDIO_SUFFIXES, find_audio
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.convert import make_folder
+from audiocodec.cli.parts.batch import make_folder
 from audiocodec.cli.parts.early import check_new
 from audiocodec.cli.parts.jobs import run
 from audiocodec.cli.parts.output import Failure, Output, failure

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import io
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiocodec.audio.files import AUDIO_SUFFIXES, as_file
-from audiocodec.bitstream import ContainerReader
+from audiocodec import audio
+from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.convert import make_folder
-from audiocodec.cli.parts.denoising import check_denoise
-from audiocodec.cli.parts.describe import describe
+from audiocodec.cli.parts.batch import (
+    PIPE,
+    CodecChoice,
+    Item,
+    choose_codec,
+    expand,
+    make_folder,
+    open_source,
+    plan,
+)
 from audiocodec.cli.parts.early import check_named, end_if_none
-from audiocodec.cli.parts.jobs import codec_for, run
+from audiocodec.cli.parts.jobs import run
 from audiocodec.cli.parts.output import Failure, Output
-from audiocodec.cli.parts.paths import PIPE, Item, expand, plan
-from audiocodec.cli.parts.stores import chosen_codebook
-from audiocodec.cli.parts.summary import NOTE, cells, columns, summarize
 from audiocodec.work import Backend
 
-USUAL = (1500.0, 3000.0, 6000.0)
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+USUAL_BITRATES = (1500.0, 3000.0, 6000.0)
+SHORT_NAMES = {"pesq_wb": "PESQ", "stoi": "STOI"}
+"""Heads of columns that are not the name of their score."""
 
 Bitrates = Annotated[
     str | None,
@@ -54,12 +62,13 @@ class RoundtripTask:
     """One file to encode and decode at every bitrate."""
 
     item: Item
-    codec: tuple[str | None, str, str | None, Path | None]
+    codec: CodecChoice
     bitrates: tuple[float, ...]
     keep: bool
     force: bool
     limit_seconds: float | None
     denoise: bool
+    strict: bool
     metrics: tuple[str, ...]
 
 
@@ -71,6 +80,7 @@ def roundtrip(
     codebook: options.Codebook = None,
     store: options.Store = None,
     denoise: options.Denoise = False,
+    strict: options.Strict = False,
     limit_seconds: Limit = None,
     metrics: Metrics = "pesq_wb,stoi",
     jobs: options.Jobs = 1,
@@ -88,59 +98,88 @@ def roundtrip(
 
     Example: audiocodec roundtrip talk.wav --bitrate 1500,3000,6000 -o decoded
     """
-    from audiocodec.cli.parts.scores import parse_metrics
-
-    output, names = Output(json, quiet), parse_metrics(metrics)
+    output, scores = Output(json, quiet), _parse_metrics(metrics)
     if out is None:
         items = [Item(*found) for found in expand(inputs, AUDIO_SUFFIXES)]
     else:
         items = plan(inputs, f"{out}/", ".wav", AUDIO_SUFFIXES)
-    _choose(bitrate, USUAL)  # before anything is loaded
+    _choose(bitrate, USUAL_BITRATES)  # before anything is loaded
     check_named(model, None, store)
     end_if_none([(item.source, item.problem) for item in items], output)
-    codec = codec_for(model, device, None, store)
-    codebook = chosen_codebook(codec, codebook, store)
-    loading = (model, device, codebook, store)
-    codec_for(*loading)  # one error instead of one a file
-    check_denoise(codec, denoise)
+    choice = choose_codec(model, device, codebook, store)
+    codec = choice.load()
     bitrates = _choose(bitrate, codec.bitrates)
     for rate in bitrates:
-        codec.model.num_quantizers_for(rate)  # one error instead of one a file
+        codec.check(rate, denoise)  # one error instead of one a file
     tasks = [
-        RoundtripTask(item, loading, bitrates, out is not None, force, limit_seconds, denoise, names)
+        RoundtripTask(item, choice, bitrates, out is not None, force, limit_seconds, denoise, strict, scores)
         for item in items
     ]
     rows: list[dict[str, Any]] = []
-    names_of_files, backend = [item.source for item in items], Backend("local", jobs)
-    with closing(run(roundtrip_file, tasks, names_of_files, backend, output, "files")) as found:
-        for number, result in found:
+    names = [item.source for item in items]
+    with closing(run(roundtrip_file, tasks, names, Backend("local", jobs), output, "files")) as results:
+        for number, result in results:
             if isinstance(result, Failure):
-                output.error(items[number].source, result)
+                output.error(names[number], result)
                 continue
             for row in result:
                 output.result(row)
                 rows.append(row)
     if rows:
-        _tell(output, rows, names, codec.imitates)
+        _print(output, rows, scores, codec.imitates)
     output.finish()
 
 
-def _tell(
+def _print(
     output: Output, rows: Sequence[dict[str, Any]], metrics: Sequence[str], imitated: Sequence[str]
 ) -> None:
     """Print the means, with the rows above them unless they are many."""
+    from audiocodec.roundtrip import summarize
+
     summary = summarize(rows, output.failed, metrics, imitated)
     output.result(summary)
     means = [{"file": "mean", **mean} for mean in summary["by_bitrate"]]
     shown = [*rows, *means] if len(rows) <= 50 else means
-    output.table(columns(metrics, imitated), [cells(row, metrics) for row in shown])
+    scores = (f"{SHORT_NAMES.get(name, name)}{'*' if name in imitated else ''}" for name in metrics)
+    columns = ("file", "seconds", "nominal bit/s", "bit/s", *scores, "encode RTF", "decode RTF")
+    output.table(columns, [_cells(row, metrics) for row in shown])
     if summary["imitated"]:
-        output.say(NOTE)
+        output.say("* the model was trained with a loss that imitates this score; judge by the other scores")
+
+
+def _cells(row: dict[str, Any], metrics: Sequence[str]) -> tuple[Any, ...]:
+    """A row or a mean as the cells of a table."""
+    rate = row["bitrate"]
+    return (
+        row["file"],
+        round(row["seconds"], 2),
+        row["nominal_bitrate"],
+        None if rate is None else round(rate),
+        *(row[name] for name in (*metrics, "encode_rtf", "decode_rtf")),
+    )
+
+
+def _parse_metrics(text: str) -> tuple[str, ...]:
+    """Names of scores with commas between, each once; "all" stands for all that are installed.
+
+    Raises:
+        BadParameter: a name is not known, or there is none.
+        MissingPackageError: what a score needs is not installed.
+    """
+    from audiocodec.metrics import METRICS, choose_metrics
+
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in METRICS and name != "all"]
+    if unknown:
+        raise typer.BadParameter(
+            f"--metrics {text!r}: no score {unknown[0]!r}; choose from {', '.join(METRICS)}, or all"
+        )
+    return tuple(metric.name for metric in choose_metrics(names))
 
 
 def _choose(given: str | None, ladder: Sequence[float]) -> tuple[float, ...]:
     if given is None:
-        return tuple(rate for rate in USUAL if rate in ladder) or (ladder[-1],)
+        return tuple(rate for rate in USUAL_BITRATES if rate in ladder) or (ladder[-1],)
     if given == "all":
         return tuple(ladder)
     try:
@@ -151,50 +190,27 @@ def _choose(given: str | None, ladder: Sequence[float]) -> tuple[float, ...]:
 
 def roundtrip_file(task: RoundtripTask, progress: Callable[[float], None]) -> list[dict[str, Any]]:
     """Encode, decode and score one file; a row for each bitrate."""
-    from audiocodec import audio
+    from audiocodec.roundtrip import roundtrip
 
     if task.item.problem is not None:
         raise task.item.problem
-    with as_file(task.item.source) as source:
-        found = audio.info(source)
-        wanted = found.length if task.limit_seconds is None else round(task.limit_seconds * found.sample_rate)
-        whole = wanted >= found.length
-        wav, sample_rate = audio.read(source, 0, None if whole else wanted)
+    wav, sample_rate = _read(task)
+    name = "-" if task.item.source == PIPE else str(task.item.source)
     rows: list[dict[str, Any]] = []
-    for done, bitrate in enumerate(task.bitrates, 1):
-        rows.append(_row(task, wav, sample_rate, bitrate))
-        progress(done / len(task.bitrates))
+    for bitrate in task.bitrates:
+        decoded, row = roundtrip(task.codec.load(), wav, sample_rate, bitrate, task.metrics, task.denoise)
+        rows.append({"file": name, **row})
+        if task.keep:
+            target = task.item.target
+            make_folder(target.parent)
+            target = target.with_name(f"{target.stem}.{bitrate:.0f}.wav")
+            audio.write(target, decoded, sample_rate, overwrite=task.force)
+        progress(len(rows) / len(task.bitrates))
     return rows
 
 
-def _row(task: RoundtripTask, wav: Any, sample_rate: int, bitrate: float) -> dict[str, Any]:
-    from audiocodec.cli.parts.scores import scores
-
-    codec = codec_for(*task.codec)
-    seconds = wav.shape[1] / sample_rate
-    # Processor time does not depend on what else the machine does; of a GPU it says nothing.
-    clock = time.process_time if codec.device.type == "cpu" else time.perf_counter
-    started = clock()
-    data = codec.compress(wav, sample_rate, bitrate, denoise=task.denoise)
-    encoded = clock()
-    decoded, _ = codec.decompress(data)
-    finished = clock()
-    if task.keep:
-        _keep(task, decoded, sample_rate, bitrate)
-    return {
-        "file": "-" if task.item.source == PIPE else str(task.item.source),
-        **describe(ContainerReader(io.BytesIO(data)), len(data)),
-        **scores(wav, decoded, sample_rate, task.metrics),
-        "encode_rtf": (encoded - started) / seconds,
-        "decode_rtf": (finished - encoded) / seconds,
-    }
-
-
-def _keep(task: RoundtripTask, decoded: Any, sample_rate: int, bitrate: float) -> None:
-    from audiocodec import audio
-
-    target = task.item.target
-    make_folder(target.parent)
-    audio.write(
-        target.with_name(f"{target.stem}.{bitrate:.0f}.wav"), decoded, sample_rate, overwrite=task.force
-    )
+def _read(task: RoundtripTask) -> tuple[NDArray[np.float32], int]:
+    with open_source(task.item.source, task.strict) as source:
+        info = audio.info(source)
+        wanted = info.length if task.limit_seconds is None else round(task.limit_seconds * info.sample_rate)
+        return audio.read(source, 0, wanted if wanted < info.length else None)

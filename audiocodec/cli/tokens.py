@@ -7,21 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from audiocodec import audio, pretrained
 from audiocodec.audio.files import AUDIO_SUFFIXES
-from audiocodec.bitstream import open_container
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.convert import convert, files
-from audiocodec.cli.parts.denoising import check_denoise
+from audiocodec.cli.parts.batch import CodecChoice, Item, choose_codec, convert, open_item, plan
 from audiocodec.cli.parts.early import check_named
-from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
-from audiocodec.cli.parts.paths import Item, plan
-from audiocodec.cli.parts.stores import chosen_codebook
-from audiocodec.tokens import Order, load_tokens, save_tokens
+from audiocodec.tokens import Order, load_tokens, read_codes, save_tokens
 from audiocodec.work import Backend
 
 if TYPE_CHECKING:
@@ -40,14 +34,15 @@ Back = Annotated[bool, typer.Option("--back", help="From .npz files to sound.")]
 
 @dataclass(frozen=True)
 class TokensTask:
-    """One file to turn into tokens, or back into sound; `codec` are the arguments of `codec_for`."""
+    """One file to turn into tokens, or back into sound."""
 
     item: Item
-    codec: tuple[str | None, str, str | None, Path | None]
+    codec: CodecChoice
     bitrate: float | None
     order: Order
     denoise: bool
     force: bool
+    strict: bool
 
 
 def tokens(
@@ -60,6 +55,7 @@ def tokens(
     codebook: options.Codebook = None,
     store: options.Store = None,
     denoise: options.Denoise = False,
+    strict: options.Strict = False,
     jobs: options.Jobs = 1,
     device: options.Device = "auto",
     force: options.Force = False,
@@ -80,60 +76,40 @@ def tokens(
         check_named(model, bitrate, store)
 
     def load() -> Callable[[Item], TokensTask]:
-        chosen = codebook
+        codec = CodecChoice(model, device, None, store)
         if need_model:
-            chosen = chosen_codebook(codec_for(model, device, None, store), codebook, store)
-            codec = codec_for(model, device, chosen, store)
-            codec.model.num_quantizers_for(bitrate)  # one error instead of one a file
-            check_denoise(codec, denoise)
-        return lambda item: TokensTask(item, (model, device, chosen, store), bitrate, order, denoise, force)
+            codec = choose_codec(model, device, codebook, store)
+            codec.load().check(bitrate, denoise)  # one error instead of one a file
+        return lambda item: TokensTask(item, codec, bitrate, order, denoise, force, strict)
 
     convert(to_sound if back else to_tokens, load, items, Backend("local", jobs), Output(json, quiet), _line)
 
 
 def to_tokens(task: TokensTask, progress: Callable[[float], None]) -> dict[str, Any]:
     """Write the tokens of one file; gives what there is to say about it."""
-    with files(task.item, ".npz") as (source, target):
-        encoded = _read_stream(source) if _is_stream(task.item) else _encode(source, task, progress)
+    is_stream = _is_stream(task.item)
+    with open_item(task.item, ".npz", task.strict and not is_stream) as (source, target):
+        if is_stream:
+            encoded = read_codes(source)
+        else:
+            codec = task.codec.load()
+            encoded = codec.encode_file(source, task.bitrate, progress=progress, denoise=task.denoise)
         save_tokens(target, encoded, task.order, overwrite=task.force)
     return {**_about(task, encoded), "order": task.order}
 
 
 def to_sound(task: TokensTask, progress: Callable[[float], None]) -> dict[str, Any]:
     """Decode the tokens of one file; gives what there is to say about it."""
-    with files(task.item, ".wav") as (source, target):
+    with open_item(task.item, ".wav") as (source, target):
         encoded = load_tokens(source)
-        model, device, _, store = task.codec
-        codec = codec_for(model or pretrained.name_for(encoded.header), device, None, store)
-        wav, sample_rate = codec.decode(encoded)
+        model = task.codec.model or pretrained.name_for(encoded.header)
+        wav, sample_rate = replace(task.codec, model=model, codebook=None).load().decode(encoded)
         audio.write(target, wav, sample_rate, overwrite=task.force)
     return _about(task, encoded)
 
 
 def _is_stream(item: Item) -> bool:
     return item.source.suffix.lower() == STREAM_SUFFIX
-
-
-def _read_stream(source: Path) -> EncodedAudio:
-    from audiocodec.codec import EncodedAudio
-
-    with open_container(source) as reader:
-        packets = [codes for _, codes in reader.packets()]
-        none = np.zeros((*reader.header.packet_shape[:2], 0), np.int64)
-        return EncodedAudio(np.concatenate([none, *packets], 2), replace(reader.header, length=reader.length))
-
-
-def _encode(source: Path, task: TokensTask, progress: Callable[[float], None]) -> EncodedAudio:
-    from audiocodec.codec import EncodedAudio
-    from audiocodec.coding import PacketEncoder
-    from audiocodec.files import BLOCK_LENGTH, watched
-
-    codec, found = codec_for(*task.codec), audio.info(source)
-    header = codec.header(found.sample_rate, found.channels, task.bitrate)
-    encoder = PacketEncoder(codec.model, header, task.denoise)
-    blocks = watched(audio.blocks(source, BLOCK_LENGTH), found.length, progress)
-    codes = np.concatenate(list(encoder.packets(blocks)), axis=2)
-    return EncodedAudio(codes, replace(header, length=encoder.length))
 
 
 def _about(task: TokensTask, encoded: EncodedAudio) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class ModelCoder:
     """
 
     source: str | Codec | Callable[[], Codec] | None = None
-    device: str = "cpu"
+    device: str = "auto"
     label: str = ""
     denoise: bool = False
 

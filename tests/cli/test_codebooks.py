@@ -5,7 +5,9 @@ import pytest
 import soundfile
 import torch
 
+from audiocodec import codec as codec_module
 from audiocodec.adaptation.registry import Registry
+from audiocodec.cli.parts import jobs
 
 
 @pytest.fixture
@@ -89,6 +91,15 @@ def test_the_whole_story(run, rows, store, revision, speech, codec, monkeypatch)
 def decoded_here(run):
     assert run("decode", "talk.nac", "-o", "here.wav", "--store", "books").exit_code == 0
     return "here.wav"
+
+
+def test_a_model_is_loaded_once_for_all_its_codebooks(run, store, speech, monkeypatch):
+    loads = []
+    loading = codec_module.load_model
+    monkeypatch.setattr(codec_module, "load_model", lambda *given: loads.append(given) or loading(*given))
+    jobs.codec_for.cache_clear()
+    assert run("encode", "talk.wav", "--store", "books").exit_code == 0
+    assert len(loads) == 1
 
 
 def test_a_codebook_can_be_named(run, rows, store, revision, speech):

@@ -1,10 +1,13 @@
 import io
+import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 import soundfile
 
+from audiocodec import pretrained
 from audiocodec.bitstream import ContainerReader
 
 
@@ -287,6 +290,8 @@ def test_a_file_that_is_cut_off_is_encoded_with_a_warning_or_refused(run, tmp_pa
     assert refused.exit_code == 1
     assert "cut off: its header says 2.000 s, 0.999 s are there; get a whole copy" in refused.stderr
     assert not (tmp_path / "a.nac").exists()
+    for command in (("roundtrip",), ("tokens", "-o", tmp_path)):
+        assert "get a whole copy" in run(*command, tmp_path / "a.wav", "--strict").stderr
     warning = "cut off: its header says 2.000 s, 0.999 s are there\n"
     done = run("encode", tmp_path / "a.wav", "--report")  # reads it twice
     assert done.exit_code == 0
@@ -296,3 +301,29 @@ def test_a_file_that_is_cut_off_is_encoded_with_a_warning_or_refused(run, tmp_pa
     assert row["warnings"] == [warning.strip()]
     piped = run("encode", "-", "-o", tmp_path / "b.nac", stdin=data[: len(data) // 2])
     assert piped.stderr == f"warning: -: {warning}"
+
+
+def test_denoised(run, speech, denoising, denoising_folder):
+    assert run("encode", "talk.wav", "--model", denoising_folder, "--denoise").exit_code == 0
+    wav = soundfile.read(speech, dtype="float32")[0]
+    data = speech.with_suffix(".nac").read_bytes()
+    assert data == denoising.compress(wav, 16000, denoise=True)
+    assert data != denoising.compress(wav, 16000)
+
+
+def test_a_model_that_cannot_denoise(run, speech, tmp_path, installed, monkeypatch):
+    result = run("encode", "talk.wav", "--denoise")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "error: model 'tiny' has no denoising switch; installed models with one: none; leave out --denoise,"
+        " or name one of these or a folder (--model)"
+    ]
+    assert not (tmp_path / "talk.nac").exists()
+    index = json.loads((installed / "index.json").read_text())
+    index["models"]["quiet"] = {**index["models"]["tiny"], "denoise": True}
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "index.json").write_text(json.dumps(index))
+    shutil.copytree(installed / "tiny", tmp_path / "root" / "tiny")
+    monkeypatch.setattr(pretrained, "data_folder", lambda: tmp_path / "root")
+    assert "installed models with one: quiet;" in run("encode", "talk.wav", "--denoise").stderr
+    assert " yes " in run("models").stdout

@@ -143,7 +143,7 @@ def test_scores_that_a_loss_imitates_are_marked(run, files, rows, towards_pesq):
     assert summary["imitated"] == ["pesq_wb"]
     head, *_, note = run("roundtrip", "a.wav", *chosen).stdout.splitlines()
     assert head.split()[5:7] == ["STOI", "PESQ*"]
-    assert note == "* a loss of this model imitates this score; judge by the others"
+    assert note == "* the model was trained with a loss that imitates this score; judge by the other scores"
     assert "*" not in run("roundtrip", "a.wav", *chosen[:2], "--metrics", "stoi").stdout
 
 
@@ -159,3 +159,12 @@ def test_a_score_whose_package_is_missing(run, files, monkeypatch):
     result = run("roundtrip", "a.wav", "--metrics", "distillmos")
     assert result.exit_code == 1
     assert "pip install 'audiocodec[scores]'" in result.stderr
+
+
+def test_denoised(run, speech, denoising, denoising_folder, rows):
+    """The file written is the denoised one; scores are against what went in."""
+    command = ("roundtrip", "talk.wav", "--model", denoising_folder, "--bitrate", 2400, "--json")
+    off, on = (rows(run(*command, *more))[0] for more in ((), ("--denoise",)))
+    assert on["bytes"] == off["bytes"]
+    assert on["pesq_wb"] != off["pesq_wb"]
+    assert "no denoising switch" in run("roundtrip", "talk.wav", "--denoise").stderr

@@ -15,7 +15,7 @@ LAYERS = {
     "checkpoint": 6, "coding": 6,
     "pretrained": 7, "streaming": 7, "files": 7, "revisions": 7, "report": 7,
     "codec": 8,
-    "training": 9, "evaluation": 9, "adaptation": 9, "tokens": 9,
+    "training": 9, "evaluation": 9, "adaptation": 9, "tokens": 9, "roundtrip": 9,
     "cli": 10,
     "__init__": 11, "__main__": 11,
 }  # fmt: skip

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from audiocodec import pretrained
+from audiocodec.cli.parts.batch import missing
 from audiocodec.cli.parts.output import Output, failure
-from audiocodec.cli.parts.paths import missing
 from audiocodec.cli.parts.stores import open_store
 from audiocodec.errors import BitrateError, InputError
 from audiocodec.storage import already_there

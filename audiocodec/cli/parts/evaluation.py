@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from audiocodec.cli.parts.denoising import check_denoise
 from audiocodec.cli.parts.early import check_named
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Failure, Output
@@ -146,7 +145,7 @@ def _models(request: Request) -> list[Coder]:
     paths = [pretrained.find(name).resolve() for name in request.models or (pretrained.default_model(),)]
     codecs = {str(path): codec_for(str(path), device, None, store) for path in paths}
     if not any(codec.model.can_denoise for codec in codecs.values()):
-        check_denoise(next(iter(codecs.values())), request.denoise)
+        next(iter(codecs.values())).check(denoise=request.denoise)
     for path, codec in codecs.items():
         switches = (False, True) if request.denoise and codec.model.can_denoise else (False,)
         for named in request.codebooks or (None,):

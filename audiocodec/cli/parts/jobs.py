@@ -26,11 +26,12 @@ def codec_for(
     model: str | None, device: str, codebook: str | None = None, store: Path | None = None
 ) -> Codec:
     """Load a model once in this process, with a codebook of its own or out of a store."""
+    if codebook is not None:
+        return codec_for(model, device, None, store).with_codebook(codebook)
     from audiocodec.codec import load
 
     compute_in_one_thread()
-    codec = load(model, device, None if store is None else open_store(store))
-    return codec if codebook is None else codec.with_codebook(codebook)
+    return load(model, device, None if store is None else open_store(store))
 
 
 def run(

@@ -1,7 +1,7 @@
 """Options that several commands have, once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -43,3 +43,14 @@ Jobs = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="local: processes of this machine; ray: a Ray cluster that sees the same files."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST", help="Address of the Ray cluster; default: start one on this machine."),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse files that end before the length in their header.")
+]

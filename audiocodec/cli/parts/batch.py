@@ -1,0 +1,279 @@
+"""Many files in, one file out for each: which they are, where each result goes, and doing them all.
+
+A file that fails is named and never stops the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from audiocodec import audio
+from audiocodec.audio.files import as_file, list_audio, no_audio, unreadable
+from audiocodec.cli.parts.jobs import Work, codec_for, run
+from audiocodec.cli.parts.output import Failure, Output, failure, send
+from audiocodec.cli.parts.stores import chosen_codebook
+from audiocodec.errors import AudioCodecError, InputError
+from audiocodec.storage import already_there, real
+from audiocodec.work import Backend
+
+if TYPE_CHECKING:
+    from audiocodec.codec import Codec
+
+PIPE = Path("-")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to do: where it comes from, where it goes, and why that cannot be if it cannot."""
+
+    source: Path
+    target: Path
+    problem: InputError | None = None
+
+
+def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path, Path, InputError | None]]:
+    """Every file meant by `inputs`, once, with its path below the folder it was found in.
+
+    Two names of one file are two files. Sound in a folder that cannot be read has a problem.
+    """
+    found: dict[Path, tuple[Path, Path, InputError | None]] = {}
+    for given in inputs:
+        if not given.is_dir():
+            found.setdefault(_whole(given), (given, Path(given.name), missing(given)))
+            continue
+        inside, skipped = list_audio(given, suffixes=suffixes)
+        if not inside:
+            found.setdefault(_whole(given), (given, Path(given.name), no_audio(given, suffixes)))
+        for file in inside:
+            found.setdefault(_whole(file), (file, file.relative_to(given), None))
+        for file in skipped:
+            found.setdefault(_whole(file), (file, file.relative_to(given), unreadable(file)))
+    return list(found.values())
+
+
+def missing(given: Path) -> InputError | None:
+    """Why there is nothing to read under this name, if there is not."""
+    if given == PIPE or os.path.exists(given):
+        return None
+    return InputError(f"{given}: no such file; check the name")
+
+
+def _whole(path: Path) -> Path:
+    """A path from the root on, links as they are."""
+    return Path(os.path.abspath(path))
+
+
+def plan(
+    inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collection[str], force: bool = True
+) -> list[Item]:
+    """Pair every input with its output: beside it, `out` itself, or the same tree below `out`.
+
+    Inputs that differ in their ending alone keep it: of a.wav and a.flac come a.wav.nac and a.flac.nac.
+    Outputs that exist are a problem unless `force`.
+    """
+    found = expand(inputs, suffixes)
+    if out == "-" and len(found) != 1:
+        raise typer.BadParameter(f"{len(found)} files cannot go into one pipe; name a folder with -o")
+    many = len(found) > 1 or any(given.is_dir() for given in inputs)
+    folder = out is not None and out != "-" and (many or Path(out).is_dir() or out.endswith(("/", os.sep)))
+    if out is not None and not folder and Path(out).suffix.lower() in {*suffixes} - {suffix}:
+        raise typer.BadParameter(
+            f"-o {out}: that is the ending of an input; name the output {Path(out).with_suffix(suffix)}"
+        )
+    targets = [_target(source, below, out, folder, suffix) for source, below, _ in found]
+    wanted: dict[Path, set[str]] = {}
+    for (_, below, _), target in zip(found, targets, strict=True):
+        wanted.setdefault(_whole(target), set()).add(below.name)
+    items: list[Item] = []
+    taken: dict[Path, Path] = {real(source): source for source, _, _ in found if source != PIPE}
+    for (source, below, problem), target in zip(found, targets, strict=True):
+        if problem is None and target != PIPE:
+            if len(wanted[_whole(target)]) > 1:
+                target = target.with_name(below.name + suffix)
+            other = taken.setdefault(real(target), source)
+            if real(target) == real(source):
+                problem = InputError(f"the output {target} is the input itself; choose another with -o")
+            elif other != source:
+                problem = InputError(f"the output {target} belongs to {other}; use -o with another folder")
+            elif not force and os.path.isfile(target):
+                problem = already_there(target)
+        items.append(Item(source, target, problem))
+    return items
+
+
+def _target(source: Path, below: Path, out: str | None, folder: bool, suffix: str) -> Path:
+    if out is None:
+        return PIPE if source == PIPE else source.with_suffix(suffix)
+    if folder:
+        return Path(out) / (Path("stdin") if source == PIPE else below).with_suffix(suffix)
+    return Path(out)
+
+
+def fit_for_cluster(item: Item, force: bool) -> Item:
+    """The same file by whole paths; one whose output exists is refused here, unless `force`.
+
+    Workers then always replace: one that does a file again, because another died of it, finds its output.
+    """
+    if PIPE in (item.source, item.target):
+        raise typer.BadParameter("a pipe cannot be read on a cluster; name files, and a folder with -o")
+    problem = item.problem
+    if problem is None and item.target.exists() and not force:
+        problem = already_there(item.target)
+    return Item(real(item.source), real(item.target), problem)
+
+
+def whole_path(name: str | None) -> str | None:
+    """The name of a pretrained model as it is, a path from the root on."""
+    return str(Path(name).resolve()) if name is not None and Path(name).exists() else name
+
+
+@dataclass(frozen=True)
+class CodecChoice:
+    """Which model and codebooks a task uses; each process loads them once.
+
+    Attributes:
+        codebook: identity of codebooks; None: those of the model.
+    """
+
+    model: str | None
+    device: str
+    codebook: str | None = None
+    store: Path | None = None
+
+    def load(self) -> Codec:
+        """The codec, loaded at the first call in this process."""
+        return codec_for(self.model, self.device, self.codebook, self.store)
+
+
+def choose_codec(model: str | None, device: str, codebook: str | None, store: Path | None) -> CodecChoice:
+    """The codec to encode with, by the options of a command: decided and loaded once for all its files.
+
+    Raises:
+        RegistryError: the model, the store or the codebook is not there.
+    """
+    codebook = chosen_codebook(codec_for(model, device, None, store), codebook, store)
+    choice = CodecChoice(model, device, codebook, store)
+    choice.load()
+    return choice
+
+
+@contextmanager
+def open_source(path: Path, strict: bool = False) -> Generator[Path]:
+    """A real file to read in place of a pipe; with `strict`, sound that is cut off is refused.
+
+    Raises:
+        InputError: the sound ends before the length in its header.
+    """
+    with as_file(path) as source:
+        if strict and (problem := audio.info(source).problem):
+            raise InputError(f"{path}: {problem}; get a whole copy, or leave out --strict")
+        yield source
+
+
+@contextmanager
+def open_item(item: Item, suffix: str, strict: bool = False) -> Generator[tuple[Path, Path]]:
+    """Real files to read and write in place of pipes; what was written for a pipe goes there at the end.
+
+    `suffix` is the ending of the file that stands for an output pipe. `strict` is that of `open_source`.
+    """
+    with ExitStack() as stack:
+        source, target = stack.enter_context(open_source(item.source, strict)), item.target
+        if target == PIPE:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="audiocodec-"))
+            target = Path(folder) / f"stdout{suffix}"
+        else:
+            make_folder(target.parent)
+        try:
+            yield source, target
+        except AudioCodecError as error:
+            text = str(error).replace(str(source), str(item.source)).replace(str(target), str(item.target))
+            error.args = (text,)
+            raise
+        if item.target == PIPE:
+            with target.open("rb") as file:
+                send(file)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        InputError: that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another place with -o"
+        ) from error
+
+
+class _Warnings(logging.Handler):
+    """Keeps what readers and writers of sound have to say about a file, without its name."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it once, however often a file is read."""
+        text = record.args[-1] if isinstance(record.args, tuple) and record.args else record.getMessage()
+        self.texts[str(text)] = None
+
+
+def _with_warnings(
+    work: Work[dict[str, Any]], task: Any, progress: Callable[[float], None]
+) -> dict[str, Any]:
+    """Do `work`; its warnings get what was logged about sound files, where the names are those of copies."""
+    logger, warnings = logging.getLogger("audiocodec.audio"), _Warnings()
+    logger.addHandler(warnings)
+    propagate, logger.propagate = logger.propagate, False
+    try:
+        result = work(task, progress)
+    finally:
+        logger.removeHandler(warnings)
+        logger.propagate = propagate
+    return {**result, "warnings": [*warnings.texts, *result.get("warnings", ())]}
+
+
+def convert(
+    work: Work[dict[str, Any]],
+    load: Callable[[], Callable[[Item], Any]],
+    items: Sequence[Item],
+    backend: Backend,
+    output: Output,
+    line: Callable[[dict[str, Any]], str],
+) -> None:
+    """Do `work` on the task of every item, print a line or JSON object for each, and set the exit status.
+
+    `load` loads what all need, and gives what makes a task of an item; it is called if there is one to do.
+    """
+    if any(item.target == PIPE for item in items):
+        if output.as_json:
+            raise typer.BadParameter("--json and the result cannot share the pipe; name a file with -o")
+        output.quiet = True
+    for item in items:
+        if item.problem is not None:
+            output.error(item.source, failure(item.problem, item.source))
+    todo = [item for item in items if item.problem is None]
+    names = [item.source for item in todo]
+    tasks = list(map(load(), todo)) if todo else []
+    with closing(run(partial(_with_warnings, work), tasks, names, backend, output, "files")) as results:
+        for number, result in results:
+            if isinstance(result, Failure):
+                output.error(names[number], result)
+                continue
+            for text in result["warnings"]:
+                output.warn(names[number], text)
+            output.result(result, line(result))
+    output.finish()
