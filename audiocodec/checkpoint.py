@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save as to_safetensors
+from torch import Tensor
 
 from audiocodec.config import dump_yaml, from_mapping, load_config, to_mapping
 from audiocodec.devices import undisturbed
@@ -24,11 +25,6 @@ from audiocodec.errors import AudioCodecError, CheckpointError, InputError
 from audiocodec.model import CodecModel, ModelConfig, build_model
 from audiocodec.outside import MALFORMED, parse_json
 from audiocodec.storage import make_folder, replacing
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from audiocodec.quantizers import Quantizer
 
 CHECKPOINT_VERSION = 1
 WEIGHTS_NAME = "model.safetensors"
@@ -39,9 +35,10 @@ MAX_SIZE = 1 << 22
 """Largest number a configuration may hold; far above every size and rate in use."""
 MAX_REPEATS = 512
 """Most stages or blocks: building them costs time before their weights can be compared."""
-RANDOM = "noise_"
-"""Starts the names in `ModelConfig.net` of what is random in a decoder."""
+RANDOM_PHASE_PREFIX = "noise_"
+"""Start of the names of fields of `ModelConfig.net` that only change what is random in a decoder."""
 REPEATS = ("blocks", "layers", "num_quantizers", "substeps")
+"""Ends of the names of such numbers."""
 _DTYPES = frozenset({"F16", "BF16", "F32", "I64", "BOOL"})
 """Of weights; BOOL only for flags."""
 
@@ -57,8 +54,8 @@ def save_model(
     """Write `model.safetensors` and `config.yaml` into `folder`, replacing what is there.
 
     With `half`, matrices and kernels are stored in 16 bits. Vectors, scalars and codebooks never are: they
-    are small, and a codebook keeps its identity whatever precision the weights around it have. A codebook
-    that a method computes from weights is stored as computed here, as other machines round otherwise.
+    are small, and a codebook keeps its identity whatever the precision of the other weights. A codebook
+    that a method computes from weights is stored as computed here, as other machines round differently.
 
     Raises:
         CheckpointError: a weight is not finite or too large for 16 bits, or the folder cannot be written.
@@ -93,8 +90,8 @@ def load_model(
 ) -> tuple[CodecModel, ModelConfig, dict[str, str]]:
     """Read a model from its folder or weight file, with the configuration and metadata it was saved with.
 
-    It comes in single precision and eval mode. The metadata gain `model_id` and `codebook_id`, computed from
-    what was read.
+    The model is in single precision and evaluation mode. `model_id` and `codebook_id`, computed from what was
+    read, are added to the metadata.
 
     Raises:
         CheckpointError: the file is missing, damaged, too large or does not fit its configuration.
@@ -106,28 +103,66 @@ def load_model(
             raw = cast("dict[str, Any]", document["config"])
             config = _config(raw)
             _check_beside(file, config)
-            model = _empty_model(config, stored)
-            for name, tensor in model.state_dict().items():
-                tensor.copy_(stored.get_tensor(name))
+            model = build_from_weights(config, stored)
     except AudioCodecError as error:
         raise CheckpointError(f"{file}: {error}") from error
     except (OSError, *MALFORMED) as error:
         raise CheckpointError(f"{file}: damaged or no model file ({error}); get a whole copy") from error
     _check_finite(file, model)
-    # Says to methods that learn their codebooks that these are not to be started anew.
-    model.quantizer.load_codebooks(
-        {name: codebook.clone() for name, codebook in model.quantizer.codebooks().items()}
-    )
+    codebooks = {name: codebook.clone() for name, codebook in model.quantizer.codebooks().items()}
+    model.quantizer.load_codebooks(codebooks)  # so that training will not start them anew
     metadata = {str(name): str(value) for name, value in document["metadata"].items()}
-    metadata |= {"model_id": model_id(model, raw), "codebook_id": codebook_id(model.quantizer)}
+    metadata |= {"model_id": model_id(model, raw), "codebook_id": identify_codebooks(codebooks)}
     return model.to(device).eval(), config, metadata
 
 
-def weights_file(path: str | os.PathLike[str]) -> Path:
-    """Find the weight file that `path`, a model folder or the file itself, means.
+def build_from_weights(
+    config: ModelConfig, stored: Any, stored_name: Callable[[str, bool], str] | None = None
+) -> CodecModel:
+    """Build the model of `config` with the weights of an open safetensors file.
+
+    Names and shapes are compared with the file before any memory is taken. `stored_name` gives the name in
+    the file of a weight, from its name and whether it is a parameter that learns; without it the names are
+    equal, and the file must hold nothing else.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: no net can be built from `config`, or the weights do not fit it.
+    """
+    build_errors = (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, ValueError)
+    try:
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            empty = build_model(config)
+    except build_errors as error:
+        raise CheckpointError(f"no net can be built from its configuration: {error}") from error
+    learned, wanted = {name for name, _ in empty.named_parameters()}, empty.state_dict()
+    names = {name: stored_name(name, name in learned) if stored_name else name for name in wanted}
+    slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118  safe_open is no mapping
+    extra = set[str]() if stored_name else slices.keys() - wanted.keys()
+    shapes = {names[name]: list(tensor.shape) for name, tensor in wanted.items()}
+    stored_shapes = {name: slices[name].get_shape() for name in slices.keys() & (shapes.keys() | extra)}
+    wrong = sorted(n for n in shapes.keys() | extra if shapes.get(n) != stored_shapes.get(n))
+    if wrong:
+        name = wrong[0]
+        raise CheckpointError(
+            f"{len(wrong)} weights do not fit the configuration, first {name}:"
+            f" {stored_shapes.get(name, 'missing')} in the file, {shapes.get(name, 'none')} wanted"
+        )
+    for name, tensor in wanted.items():
+        kind = slices[names[name]].get_dtype()
+        if kind not in _DTYPES or (kind == "BOOL") != (tensor.dtype == torch.bool):
+            raise CheckpointError(f"weight {names[name]} must not be stored as {kind}; get a whole copy")
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(config)
+    for name, tensor in model.state_dict().items():
+        tensor.copy_(stored.get_tensor(names[name]))
+    return model
+
+
+def weights_file(path: str | os.PathLike[str]) -> Path:
+    """Find the weight file: `path` is a model folder or the file itself.
+
+    Raises:
+        CheckpointError: there is no such file.
     """
     path = Path(path)
     file = path / WEIGHTS_NAME if path.is_dir() else path
@@ -137,27 +172,22 @@ def weights_file(path: str | os.PathLike[str]) -> Path:
 
 
 def model_id(model: CodecModel, config: ModelConfig | Mapping[str, Any]) -> str:
-    """SHA-256 in hexadecimal over configuration and all weights that are no codebooks.
+    """SHA-256 in hexadecimal over configuration and all weights except the codebooks.
 
     A configuration read from a file is taken as it stands there, so that a field added to `ModelConfig` later
-    does not change the identity of models that exist. What is drawn at random while decoding is left out: a
-    model may be given other random phases, and its files stay its own.
+    does not change the identity of existing models. The settings of random phases in the decoder are left
+    out: they may be changed later, and files of the model can still be decoded.
     """
     mapping = dict(to_mapping(config) if isinstance(config, ModelConfig) else config)
     net = cast("dict[str, Any]", mapping.get("net", {}))
-    mapping["net"] = {name: value for name, value in net.items() if not name.startswith(RANDOM)}
+    mapping["net"] = {name: value for name, value in net.items() if not name.startswith(RANDOM_PHASE_PREFIX)}
     codebooks = _codebook_keys(model)
     weights = {name: tensor for name, tensor in model.state_dict().items() if name not in codebooks}
     return _digest(json.dumps(mapping, sort_keys=True, separators=(",", ":")), weights)
 
 
-def codebook_id(quantizer: Quantizer) -> str:
-    """SHA-256 in hexadecimal over names, shapes and values of all codebooks."""
-    return identify_codebooks(quantizer.codebooks())
-
-
 def identify_codebooks(codebooks: Mapping[str, Tensor]) -> str:
-    """The same identity, of codebooks that are in no quantizer."""
+    """The `codebook_id` of codebooks: SHA-256 in hexadecimal over their names, shapes and values."""
     return _digest("codebooks", codebooks)
 
 
@@ -187,8 +217,7 @@ def _with_stored_codebooks(model: CodecModel) -> CodecModel:
         quantizer.load_codebooks(codebooks)
     except InputError as error:
         raise CheckpointError(f"{error}; save an earlier state") from error
-    rates = (model.sample_rate, model.hop_length, model.delay)
-    return CodecModel(model.encoder, quantizer, model.decoder, *rates)
+    return model.with_parts(quantizer)
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
@@ -271,32 +300,6 @@ def _check_beside(file: Path, config: ModelConfig) -> None:
         raise CheckpointError(
             f"{beside} differs from the configuration inside the file; delete it or restore it"
         )
-
-
-def _empty_model(config: ModelConfig, stored: Any) -> CodecModel:
-    """Build the net after comparing every name and shape with the file, on a device without memory."""
-    build_errors = (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, ValueError)
-    try:
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-            built = build_model(config).state_dict()
-    except build_errors as error:
-        raise CheckpointError(f"no net can be built from its configuration: {error}") from error
-    wanted = {name: list(tensor.shape) for name, tensor in built.items()}
-    slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118  safe_open is no mapping
-    found = {name: part.get_shape() for name, part in slices.items()}
-    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    if wrong:
-        name = wrong[0]
-        raise CheckpointError(
-            f"{len(wrong)} weights do not fit the configuration, first {name}:"
-            f" {found.get(name, 'missing')} in the file, {wanted.get(name, 'none')} wanted"
-        )
-    for name, part in slices.items():
-        kind = part.get_dtype()
-        if kind not in _DTYPES or (kind == "BOOL") != (built[name].dtype == torch.bool):
-            raise CheckpointError(f"weight {name} must not be stored as {kind}; get a whole copy")
-    with torch.random.fork_rng(devices=[]):
-        return build_model(config)
 
 
 def _check_finite(file: Path, model: CodecModel) -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from audiocodec.errors import BitrateError
-from audiocodec.nn.decoder import Decoder
-from audiocodec.nn.encoder import Encoder, SEANetConfig
-from audiocodec.nn.film import SwitchableNet
+from audiocodec.nn.film import Switch, SwitchableNet
+from audiocodec.nn.phase_noise import NumQuantizers
+from audiocodec.nn.seanet import SEANetConfig, SEANetDecoder, SEANetEncoder
 from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEncoder
+from audiocodec.nn.streaming import StreamState
 from audiocodec.quantizers import Quantizer, QuantizerConfig, build_quantizer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from audiocodec.nn.film import Switch
-    from audiocodec.nn.phase_noise import Stages
-    from audiocodec.nn.streaming import StreamState
 
 
 @dataclass(frozen=True)
@@ -30,8 +25,7 @@ class ModelConfig:
     Attributes:
         sample_rate: Hz.
         net: sizes of encoder and decoder; its `kind` names the family, spectral or seanet.
-        quantizer: method and size of the quantizer.
-        denoise: "film" for a switch in the encoder that removes noise while it is on, "none" without.
+        denoise: "film" for an encoder with a switch that removes noise while it is on, "none" without.
     """
 
     sample_rate: int = 16000
@@ -44,7 +38,7 @@ class ModelOutput(NamedTuple):
     """What a training step sees.
 
     Attributes:
-        wav: [renderings * B, 1, L], in step with the input, `delay` samples shorter.
+        wav: [renderings * B, 1, L], aligned with the input, `delay` samples shorter.
         latents: [B, D, T], before quantization.
         codes: [B, N, T].
         loss: the quantizer's, weighted.
@@ -62,14 +56,13 @@ class CodecModel(nn.Module):
     """wav [B, 1, L] <-> codes [B, N, T]. Several audio channels are coded as batch items.
 
     Attributes:
-        sample_rate: Hz.
         hop_length: samples per frame of codes.
         frame_rate: frames per second.
         delay: samples by which decoded audio lags the input.
-        latency: samples from an input sample to its decoded copy, buffering of one frame included.
+        latency: samples from an input sample to its decoded copy, including one buffered frame.
         bitrates: bit/s, one for each legal number of quantizers.
-        adapter: gains and offsets of the decoder that belong to the codebooks, by name; {} where they are the
-            model's own.
+        adapter: gains and offsets of the decoder that belong to the codebooks, by name; {} if the decoder
+            has those it was trained with.
     """
 
     def __init__(
@@ -82,7 +75,7 @@ class CodecModel(nn.Module):
         delay: int,
         adapter: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Join built parts; `delay` is a property of encoder and decoder together, which has `adapter`."""
+        """Join built parts; `delay` is a property of encoder and decoder together."""
         super().__init__()
         self.adapter = dict(adapter or {})
         self.encoder, self.quantizer, self.decoder = encoder, quantizer, decoder
@@ -91,8 +84,19 @@ class CodecModel(nn.Module):
         self.latency = hop_length + delay
         self.bitrates = tuple(self.frame_rate * quantizer.bits_per_frame(n) for n in quantizer.prefixes)
 
+    def with_parts(
+        self,
+        quantizer: Quantizer,
+        decoder: nn.Module | None = None,
+        adapter: Mapping[str, Tensor] | None = None,
+    ) -> CodecModel:
+        """This model with another quantizer, and another decoder if given; everything else is shared."""
+        decoder = self.decoder if decoder is None else decoder
+        rates = (self.sample_rate, self.hop_length, self.delay)
+        return CodecModel(self.encoder, quantizer, decoder, *rates, adapter)
+
     def revision(self) -> dict[str, Tensor]:
-        """What may follow an environment, by name: codebooks, and where there are any map and adapter."""
+        """What adaptation may change, by name: codebooks, and the map and the adapter if there are any."""
         return {**self.quantizer.codebooks(), **self.adapter}
 
     @property
@@ -110,7 +114,7 @@ class CodecModel(nn.Module):
             return self.quantizer.prefixes[-1]
         ladder = ", ".join(f"{offered:.0f}" for offered in self.bitrates)
         if isinstance(bitrate, str) or not hasattr(bitrate, "__float__"):
-            raise BitrateError(f"bitrate {bitrate!r} is no number; choose one of {ladder}")
+            raise BitrateError(f"bitrate {bitrate!r} is not a number; choose one of {ladder}")
         for number, offered in zip(self.quantizer.prefixes, self.bitrates, strict=True):
             if abs(offered - bitrate) <= 0.005 * offered:
                 return number
@@ -123,14 +127,14 @@ class CodecModel(nn.Module):
         state: StreamState | None = None,
         denoise: Switch = False,
     ) -> Tensor:
-        """Wav [B, 1, T * hop_length] -> codes [B, N, T]; without noise where `denoise` is on.
+        """Wav [B, 1, T * hop_length] -> codes [B, N, T]; noise is removed while `denoise` is on.
 
-        `denoise` is for all, for each example [B] or frame [B, T].
+        `denoise` is one value for all, or one for each example [B] or frame [B, T].
 
         Raises:
-            InputError: the model has no denoising switch to be on.
+            InputError: `denoise` is on, and the model has no denoising switch.
         """
-        return self.quantizer.encode(self.encoder(wav, state, **_if_on(denoise)), num_quantizers)
+        return self.quantizer.encode(self.encoder(wav, state, denoise), num_quantizers)
 
     def decode(self, codes: Tensor, state: StreamState | None = None) -> Tensor:
         """Codes [B, N, T] -> wav [B, 1, T * hop_length], lagging the input by `delay` samples."""
@@ -140,20 +144,21 @@ class CodecModel(nn.Module):
         self,
         quantized: Tensor,
         state: StreamState | None = None,
-        stages: Stages = None,
+        num_quantizers: NumQuantizers = None,
         renderings: int = 1,
     ) -> Tensor:
-        """Latents [B, D, T] of so many quantizers (None: all) -> wav [renderings * B, 1, T * hop_length].
+        """Quantized latents [B, D, T] -> wav [renderings * B, 1, T * hop_length].
 
-        Nets with random phase draw it anew for each rendering while they learn; others give the same.
+        `num_quantizers` says how many quantizers the latents come from; None means all. In training, nets
+        with random phase draw it anew for each rendering; other nets give equal renderings.
         """
         if isinstance(self.decoder, SpectralDecoder):
-            return self.decoder(quantized, state, stages, renderings)
+            return self.decoder(quantized, state, num_quantizers, renderings)
         decoded = self.decoder(quantized, state)
         return decoded if renderings == 1 else torch.cat([decoded] * renderings)
 
     def skip(self, state: StreamState, batch: int, frames: int) -> None:
-        """Move a stream of `batch` items on by frames that are not decoded, for what depends on time."""
+        """Advance a stream of `batch` items by `frames` frames that are not decoded."""
         if isinstance(self.decoder, SpectralDecoder):
             self.decoder.skip(state, batch, frames)
 
@@ -168,14 +173,14 @@ class CodecModel(nn.Module):
     ) -> ModelOutput:
         """Pass wav [B, 1, T * hop_length] through the codec; the output has T * hop_length - delay samples.
 
-        `quantize=False` leaves the quantizer out of the path (it still learns). `denoise` as in `encode`,
-        `renderings` as in `render`.
+        `quantize=False` decodes the latents themselves (the quantizer still learns). `denoise` as in
+        `encode`, `renderings` as in `render`.
         """
-        latents = self.encoder(wav, **_if_on(denoise))
+        latents = self.encoder(wav, None, denoise)
         with torch.autocast(latents.device.type, enabled=False):
             output = self.quantizer(latents.float(), num_quantizers)
-        quantized, stages = (output.quantized, num_quantizers) if quantize else (latents, None)
-        decoded = self.render(quantized, None, stages, renderings)
+        quantized, number = (output.quantized, num_quantizers) if quantize else (latents, None)
+        decoded = self.render(quantized, None, number, renderings)
         return ModelOutput(decoded[..., self.delay :], latents, output.codes, output.loss, output.metrics)
 
 
@@ -186,12 +191,7 @@ def build_model(config: ModelConfig) -> CodecModel:
     if isinstance(net, SpectralConfig):
         encoder, decoder = SpectralEncoder(net), SpectralDecoder(net)
     else:
-        encoder, decoder = Encoder(net), Decoder(net)
+        encoder, decoder = SEANetEncoder(net), SEANetDecoder(net)
     if config.denoise == "film":
         encoder.add_switch()
     return CodecModel(encoder, quantizer, decoder, config.sample_rate, net.hop_length, net.delay)
-
-
-def _if_on(denoise: Switch) -> dict[str, Switch]:
-    """The argument of an encoder; encoders need not know of switches."""
-    return {} if denoise is False else {"denoise": denoise}

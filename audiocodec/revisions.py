@@ -103,8 +103,7 @@ class Revisions:
             decoder = with_adapter(decoder, adapter) if adapter else decoder
         except InputError as error:
             raise RegistryError(f"codebook {key} does not fit this model: {error}") from error
-        rates = (model.sample_rate, model.hop_length, model.delay)
-        found = CodecModel(model.encoder, quantizer, decoder, *rates, adapter).eval()
+        found = model.with_parts(quantizer, decoder, adapter).eval()
         if not identify_codebooks(found.revision()).startswith(key):
             raise RegistryError(
                 f"what the store gave for codebook {key} has another identity; verify the store"

@@ -9,7 +9,7 @@ from torch import nn
 from audiocodec.config import from_mapping, to_mapping
 from audiocodec.errors import BitrateError, ConfigError
 from audiocodec.model import CodecModel, ModelConfig, QuantizerConfig, build_model, build_quantizer
-from audiocodec.nn.encoder import SEANetConfig
+from audiocodec.nn.seanet import SEANetConfig
 from audiocodec.nn.spectral import SpectralConfig
 from audiocodec.nn.streaming import StreamState
 
@@ -98,7 +98,7 @@ def test_the_future_changes_nothing(model):
 
 
 class Frames(nn.Module):
-    def forward(self, wav):
+    def forward(self, wav, state=None, denoise=False):
         return wav.reshape(wav.shape[0], -1, 4).transpose(1, 2)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from audiocodec.checkpoint import codebook_id
+from audiocodec.checkpoint import identify_codebooks
 from audiocodec.codec import load
 from audiocodec.errors import RegistryError
 from audiocodec.revisions import KEPT, Revisions
@@ -31,9 +31,9 @@ def revised(codec, seed=0):
     with torch.no_grad():
         mine = {name: codebook.clone() for name, codebook in codec.model.quantizer.codebooks().items()}
         codec.model.quantizer.load_codebooks(codebooks)
-        identity = codebook_id(codec.model.quantizer)
+        identity = identify_codebooks(codec.model.quantizer.codebooks())
         codec.model.quantizer.load_codebooks(mine)
-    assert codebook_id(codec.model.quantizer) == codec.codebook_id
+    assert identify_codebooks(codec.model.quantizer.codebooks()) == codec.codebook_id
     return identity, codebooks
 
 

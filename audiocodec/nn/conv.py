@@ -8,18 +8,15 @@ A frame has s samples of its own, s being the stride, and spans (k - 1) * d + 1 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrizations
 
 from audiocodec.errors import ConfigError, InputError
-from audiocodec.nn.streaming import recall
-
-if TYPE_CHECKING:
-    from audiocodec.nn.streaming import StreamState
+from audiocodec.nn.streaming import StreamState, recall
 
 Norm = Literal["weight", "none"]
 M = TypeVar("M", bound=nn.Module)
@@ -106,16 +103,6 @@ def normalize(module: M, norm: Norm) -> M:
     if norm == "weight":
         parametrizations.weight_norm(module)
     return module
-
-
-def fold_weight_norm(model: nn.Module) -> None:
-    """Replace each weight norm in `model` by the plain weight it stands for: same output, less work.
-
-    Modules stay the same objects, so the state of a running stream stays valid.
-    """
-    for module in list(model.modules()):
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight")
 
 
 def _beyond_stride(kernel_size: int, stride: int, dilation: int) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from audiocodec.errors import InputError
 
 NO_SWITCH = "this model has no denoising switch; leave it off, or use a model that has one"
-"""What is said to those who want it on."""
+"""Error message for switching it on."""
 Switch = bool | Tensor
 """On or off: for all, for each example [B], or for each frame [B, T]."""
 REACH = 10.0
@@ -62,7 +62,7 @@ class SwitchableNet(nn.Module):
     """
 
     def __init__(self, switched_channels: int) -> None:
-        """The layer has so many channels."""
+        """`switched_channels` is the width of the layer that can be switched."""
         super().__init__()
         self.switched_channels = switched_channels
         self.film: FiLM | None = None

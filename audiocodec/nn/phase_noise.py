@@ -8,21 +8,16 @@ https://doi.org/10.2307/3680788.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audiocodec.nn.streaming import recall
+from audiocodec.nn.streaming import StreamState, recall
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from audiocodec.nn.streaming import StreamState
-
-Stages = int | Tensor | None
-"""Quantizers behind the latents: for all, [B] for each example, or None for as many as there are."""
+NumQuantizers = int | Tensor | None
+"""How many quantizers the latents come from: one number, [B] for each example, or None for all of them."""
 
 TABLE_FRAMES = 1024
 """Frames after which the phases come again: 10 s at 100 a second."""
@@ -32,9 +27,9 @@ class PhaseNoise(nn.Module):
     """Spectra [B, T, F] with a share of random phase: S * (sqrt(1 - M^2) + G * M * exp(i theta)).
 
     The mix M rises from 0 to 1 around a crossover; the gain G grows with the number of quantizers, as it
-    makes up for how much smaller than the original an uncertain prediction is. While a model learns, theta
-    is drawn anew; else it comes from a fixed table by frame, whose place a stream remembers, so that blocks
-    give the samples of the whole.
+    makes up for how much smaller than the original an uncertain prediction is. In training, theta is drawn
+    anew; else it comes from a fixed table by frame, and a stream remembers its place in the table, so that
+    chunks give the samples of the whole.
     """
 
     phases: Tensor
@@ -42,9 +37,9 @@ class PhaseNoise(nn.Module):
     gains: Tensor
 
     def __init__(self, bins: int, gains: Sequence[float], crossover: float, slope: float) -> None:
-        """For spectra of `bins` up to half the sample rate, of which `crossover` and `slope` are shares.
+        """For spectra of `bins`; `crossover` and `slope` are in units of half the sample rate.
 
-        `gains` is by number of quantizers.
+        `gains` has one number for each number of quantizers from 1; the last also counts for more.
         """
         super().__init__()
         share = torch.arange(bins) / (bins - 1)
@@ -53,14 +48,16 @@ class PhaseNoise(nn.Module):
         self.register_buffer("gains", torch.tensor(gains), persistent=False)
         self.register_buffer("phases", phase_table(TABLE_FRAMES, bins), persistent=False)
 
-    def forward(self, spectrum: Tensor, state: StreamState | None = None, stages: Stages = None) -> Tensor:
-        """Complex [B, T, F] -> [B, T, F]; `stages` is the number of quantizers behind it."""
-        size = self.mix * self.gains[self._row(stages)].reshape(-1, 1, 1)
+    def forward(
+        self, spectrum: Tensor, state: StreamState | None = None, num_quantizers: NumQuantizers = None
+    ) -> Tensor:
+        """Complex [B, T, F] -> [B, T, F]."""
+        size = self.mix * self._gain(num_quantizers)
         random = torch.polar(size.expand(spectrum.shape), self._angles(spectrum, state))
         return spectrum * (random + (1 - self.mix.square()).sqrt())
 
     def skip(self, state: StreamState, batch: int, frames: int) -> None:
-        """Move a stream of `batch` items on by spectra that are never made."""
+        """Advance a stream of `batch` items by `frames` spectra that are not made."""
         past = state.get(self)
         place = self.mix.new_zeros(batch) if past is None else past
         state[self] = (place + frames) % TABLE_FRAMES
@@ -75,18 +72,18 @@ class PhaseNoise(nn.Module):
         rows = place.long()[:, None] + torch.arange(frames, device=place.device)
         return self.phases[rows % TABLE_FRAMES]
 
-    def _row(self, stages: Stages) -> Tensor | slice:
-        """Which gains: rows [B], or the last one."""
-        if stages is None:
-            return slice(-1, None)
-        rows = torch.as_tensor(stages, device=self.gains.device).reshape(-1) - 1
-        return rows.clamp(0, len(self.gains) - 1)
+    def _gain(self, num_quantizers: NumQuantizers) -> Tensor:
+        """[B, 1, 1], or [1, 1, 1] for all."""
+        if num_quantizers is None:
+            return self.gains[-1].reshape(1, 1, 1)
+        numbers = torch.as_tensor(num_quantizers, device=self.gains.device).reshape(-1, 1, 1)
+        return self.gains[(numbers - 1).clamp(0, len(self.gains) - 1)]
 
 
 def phase_table(frames: int, bins: int) -> Tensor:
     """Angles [frames, bins], evenly from 0 to 2 pi: the count of each hashed to 32 bits, the same anywhere.
 
-    The mixing function is the finaliser of MurmurHash3 (Appleby, public domain).
+    The mixing function is the finalizer of MurmurHash3 (Appleby, public domain).
     """
     bits = np.arange(1, frames * bins + 1, dtype=np.uint32)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):

@@ -8,7 +8,7 @@ https://arxiv.org/abs/2009.12286).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,16 +16,10 @@ from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError, InputError
 from audiocodec.nn.convnext import ConvNeXtBlock
-from audiocodec.nn.film import SwitchableNet
-from audiocodec.nn.latent_scale import LatentScale, full_precision
-from audiocodec.nn.phase_noise import PhaseNoise
-from audiocodec.nn.streaming import recall
-
-if TYPE_CHECKING:
-    from audiocodec.nn.film import Switch
-    from audiocodec.nn.phase_noise import Stages
-    from audiocodec.nn.streaming import StreamState
-
+from audiocodec.nn.film import Switch, SwitchableNet
+from audiocodec.nn.phase_noise import NumQuantizers, PhaseNoise
+from audiocodec.nn.streaming import StreamState, recall
+from audiocodec.ranks import sum_over_ranks, world_size
 
 MOST_NOISY = 8192
 """Samples of the longest window with random phase, whose table grows with it: a file may claim any length."""
@@ -38,21 +32,20 @@ class SpectralConfig:
     """Sizes of the frame-rate nets.
 
     Attributes:
-        kind: tells this family from the others in a recipe.
+        kind: name of this family of nets in a recipe.
         hop_length: samples per frame of codes.
         substeps: STFT frames in one frame of codes.
         window_length: samples of one STFT window, 2 or more whole hops of the STFT.
         exponent: power to which magnitudes are raised, phase kept; above 0, up to 1.
         dim: width D of the latents.
-        encoder_channels: width of the encoder's blocks.
-        encoder_blocks: number of the encoder's blocks.
-        decoder_channels: width of the decoder's blocks.
-        decoder_blocks: number of the decoder's blocks.
+        encoder_channels, encoder_blocks: width and number of the encoder's blocks.
+        decoder_channels, decoder_blocks: width and number of the decoder's blocks.
         kernel_size: frames seen by each block.
         expansion: hidden width of a block in units of its channels.
-        noise_gains: of random phase, by number of quantizers; none for no random phase. See `PhaseNoise`.
+        noise_gains: gains of random phase, one for each number of quantizers; empty for no random phase. See
+            `PhaseNoise`.
         noise_crossover: frequency in units of half the sample rate at which half the phase is random.
-        noise_slope: how gradually it becomes so, in the same units.
+        noise_slope: width of the transition to random phase, in the same units.
     """
 
     kind: Literal["spectral"] = "spectral"
@@ -109,6 +102,11 @@ class SpectralConfig:
     def delay(self) -> int:
         """Samples by which the decoder's output lags the encoder's input."""
         return self.window_length - self.stft_hop
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Single precision for 16-bit numbers, which FFTs and running statistics cannot do with."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def compress(spectrum: Tensor, exponent: float) -> Tensor:
@@ -185,10 +183,13 @@ class Synthesis(nn.Module):
         self,
         features: Tensor,
         state: StreamState | None = None,
-        stages: Stages = None,
+        num_quantizers: NumQuantizers = None,
         renderings: int = 1,
     ) -> Tensor:
-        """[B, F, T] -> [renderings * B, 1, T * hop_length], each with other random phases while it learns."""
+        """[B, F, T] -> [renderings * B, 1, T * hop_length].
+
+        In training each rendering has other random phases.
+        """
         stacked = full_precision(features.transpose(1, 2))
         stacked = stacked.reshape(stacked.shape[0], stacked.shape[1] * self.substeps, -1)
         real, imag = stacked.chunk(2, dim=-1)
@@ -196,9 +197,9 @@ class Synthesis(nn.Module):
         if renderings > 1:
             spectrum = torch.cat([spectrum] * renderings)
         if self.noise is not None:
-            if isinstance(stages, Tensor) and stages.dim():
-                stages = torch.cat([stages] * renderings)
-            spectrum = self.noise(spectrum, state, stages)
+            if isinstance(num_quantizers, Tensor) and num_quantizers.dim():
+                num_quantizers = torch.cat([num_quantizers] * renderings)
+            spectrum = self.noise(spectrum, state, num_quantizers)
         frames = torch.fft.irfft(spectrum, n=self.length) * self.window  # [B, T * substeps, window_length]
         total = self.hop * (frames.shape[1] - 1) + self.length
         wav = F.fold(frames.transpose(1, 2), (1, total), (1, self.length), stride=(1, self.hop))[:, 0, 0]
@@ -208,6 +209,46 @@ class Synthesis(nn.Module):
         if state is not None:
             state[self] = wav[:, ready:]
         return wav[:, None, :ready]
+
+
+class _Directional(torch.autograd.Function):
+    """The identity, without gradient along its input: the loss cannot change the input's overall size."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,), (gradient,) = ctx.saved_tensors, gradients
+        along, size = sum_over_ranks(torch.stack([(gradient * x).sum(), x.square().sum()]))
+        return gradient - along / size.clamp(min=1e-20) * x
+
+
+class LatentScale(nn.Module):
+    """Divides latents by their running root mean square, so that they cannot outgrow the codebooks.
+
+    One number for all dimensions. Latents get no gradient along their own direction: a commitment loss would
+    shrink them for ever, as the division undoes each step, until every step moves the layer before this one
+    by far too much of its size (seen: mean square 0.4 to 1e-5 in 3,000 steps, gradients growing thirtyfold).
+    """
+
+    mean_square: Tensor
+
+    def __init__(self, decay: float = 0.99) -> None:
+        """`decay` of the running mean square, in training steps."""
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("mean_square", torch.ones(()))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """[B, D, T] -> [B, D, T]; updates the running scale in training mode."""
+        if self.training:
+            with torch.no_grad():
+                mean_square = full_precision(latents).square().mean()
+                self.mean_square.lerp_(sum_over_ranks(mean_square) / world_size(), 1 - self.decay)
+        return _Directional.apply(full_precision(latents)) * self.mean_square.rsqrt()
 
 
 class SpectralEncoder(SwitchableNet):
@@ -254,22 +295,22 @@ class SpectralDecoder(nn.Module):
         self,
         quantized: Tensor,
         state: StreamState | None = None,
-        stages: Stages = None,
+        num_quantizers: NumQuantizers = None,
         renderings: int = 1,
     ) -> Tensor:
         """[B, D, T] -> [renderings * B, 1, T * hop_length], lagging by `SpectralConfig.delay` samples.
 
-        `stages` says how many quantizers the latents come from. Each rendering has other random phases while
-        the model learns; the batch is repeated as a whole.
+        `num_quantizers` says how many quantizers the latents come from. In training each rendering
+        has other random phases; the batch is repeated as a whole.
         """
         x = self.project_in(quantized.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x, state)
         features = self.project_out(x.transpose(1, 2)).transpose(1, 2)
-        return self.synthesis(features, state, stages, renderings)
+        return self.synthesis(features, state, num_quantizers, renderings)
 
     def skip(self, state: StreamState, batch: int, frames: int) -> None:
-        """Move a stream of `batch` items on by frames of codes that are not decoded."""
+        """Advance a stream of `batch` items by `frames` frames of codes that are not decoded."""
         if self.synthesis.noise is not None:
             self.synthesis.noise.skip(state, batch, frames * self.synthesis.substeps)
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 
 from audiocodec.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class StreamState(dict[nn.Module, Tensor]):
@@ -21,21 +16,6 @@ class StreamState(dict[nn.Module, Tensor]):
     def named(self, model: nn.Module) -> dict[str, Tensor]:
         """Give the entries by module name, the form in which a state can be saved or exported."""
         return {name: self[module].contiguous() for name, module in model.named_modules() if module in self}
-
-    @classmethod
-    def from_named(cls, model: nn.Module, tensors: Mapping[str, Tensor]) -> StreamState:
-        """Rebuild a state from what `named` gave, on the same or an equal model.
-
-        Raises:
-            InputError: the model has no module of such a name.
-        """
-        modules = dict(model.named_modules())
-        unknown = sorted(tensors.keys() - modules.keys())
-        if unknown:
-            raise InputError(
-                f"the state names {', '.join(unknown)}, which this model lacks; use the model it came from"
-            )
-        return cls({modules[name]: tensor for name, tensor in tensors.items()})
 
 
 def recall(state: StreamState | None, module: nn.Module, x: Tensor, *shape: int) -> Tensor:

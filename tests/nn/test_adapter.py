@@ -6,7 +6,7 @@ import torch
 from audiocodec.errors import InputError
 from audiocodec.model import ModelConfig, QuantizerConfig, build_model
 from audiocodec.nn.adapter import PREFIX, adapter_parameters, with_adapter
-from audiocodec.nn.encoder import SEANetConfig
+from audiocodec.nn.seanet import SEANetConfig
 from audiocodec.nn.spectral import SpectralConfig
 
 SPECTRAL = SpectralConfig(dim=8, encoder_channels=8, encoder_blocks=1, decoder_channels=12, decoder_blocks=2)

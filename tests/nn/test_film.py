@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from audiocodec.errors import InputError
-from audiocodec.nn.encoder import Encoder, SEANetConfig
 from audiocodec.nn.film import REACH, FiLM
+from audiocodec.nn.seanet import SEANetConfig, SEANetEncoder
 from audiocodec.nn.spectral import SpectralConfig, SpectralEncoder
 from audiocodec.nn.streaming import StreamState
 
 NETS = {
     "spectral": (SpectralEncoder, SpectralConfig(dim=8, encoder_channels=16, encoder_blocks=2)),
-    "seanet": (Encoder, SEANetConfig(dim=8, channels=4, strides=(4, 5, 8))),
+    "seanet": (SEANetEncoder, SEANetConfig(dim=8, channels=4, strides=(4, 5, 8))),
 }
 HOPS = {"spectral": 320, "seanet": 160}
 

@@ -35,9 +35,9 @@ def test_low_frequencies_keep_their_phase_and_high_ones_lose_it():
     torch.testing.assert_close(power[60:], torch.ones(41), rtol=0, atol=0.2)
 
 
-@pytest.mark.parametrize(("stages", "gain"), [(1, 0.5), (2, 1.0), (7, 1.0), (None, 1.0)])
-def test_the_gain_is_that_of_the_number_of_quantizers(stages, gain):
-    made = noise()(torch.ones(2, 400, 101, dtype=torch.complex64), stages=stages)
+@pytest.mark.parametrize(("number", "gain"), [(1, 0.5), (2, 1.0), (7, 1.0), (None, 1.0)])
+def test_the_gain_is_that_of_the_number_of_quantizers(number, gain):
+    made = noise()(torch.ones(2, 400, 101, dtype=torch.complex64), num_quantizers=number)
     mix = torch.tensor(3.0).sigmoid()
     expected = 1 - mix**2 + (gain * mix) ** 2
     torch.testing.assert_close(made[..., 70:].abs().square().mean(), expected, rtol=0.05, atol=0)
@@ -45,9 +45,9 @@ def test_the_gain_is_that_of_the_number_of_quantizers(stages, gain):
 
 def test_examples_may_have_different_numbers_of_quantizers():
     spectrum = torch.randn(3, 5, 101, dtype=torch.complex64)
-    made = noise()(spectrum, stages=torch.tensor([2, 1, 2]))
-    for row, stages in enumerate((2, 1, 2)):
-        torch.testing.assert_close(made[row], noise()(spectrum[row : row + 1], stages=stages)[0])
+    made = noise()(spectrum, num_quantizers=torch.tensor([2, 1, 2]))
+    for row, number in enumerate((2, 1, 2)):
+        torch.testing.assert_close(made[row], noise()(spectrum[row : row + 1], num_quantizers=number)[0])
 
 
 def test_the_table_is_even_and_without_pattern():
@@ -71,7 +71,7 @@ def test_the_table_is_even_and_without_pattern():
 @torch.no_grad()
 def test_chunks_give_the_samples_of_the_whole():
     net, quantized = decoder(), torch.randn(2, 6, TABLE_FRAMES // 2 + 40)  # beyond the end of the table
-    whole = net(quantized, stages=2)
+    whole = net(quantized, num_quantizers=2)
     for size in (1, 7, 300):
         state = StreamState()
         parts = [net(part, state, 2) for part in quantized.split(size, dim=-1)]
@@ -81,8 +81,8 @@ def test_chunks_give_the_samples_of_the_whole():
 @torch.no_grad()
 def test_a_batch_gives_what_each_gives_alone():
     net, quantized = decoder(), torch.randn(3, 6, 20)
-    alone = torch.cat([net(item, stages=1) for item in quantized.split(1)])
-    torch.testing.assert_close(net(quantized, stages=1), alone, rtol=1e-4, atol=1e-5)
+    alone = torch.cat([net(item, num_quantizers=1) for item in quantized.split(1)])
+    torch.testing.assert_close(net(quantized, num_quantizers=1), alone, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import torch
 from audiocodec.checkpoint import save_model
 from audiocodec.errors import CheckpointError, ConfigError, RegistryError
 from audiocodec.model import build_model
-from audiocodec.nn.encoder import SEANetConfig
+from audiocodec.nn.seanet import SEANetConfig
 from audiocodec.training import starting
 from audiocodec.training.data.opening import open_data
 from audiocodec.training.loop import Trainer

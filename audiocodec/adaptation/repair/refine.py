@@ -196,7 +196,8 @@ class _Learner:
         variance = (rows - rows.mean(dim=0)).square().mean().clamp(min=1e-9)
         latent_error = (sums - rows).square().mean() / variance
         quantized = sums.view(len(batch), -1, sums.shape[1]).transpose(1, 2)
-        decoded = self.decoder(quantized.to(device_of(model)), stages=depth)[:, 0, model.delay :].cpu()
+        quantized = quantized.to(device_of(model))
+        decoded = self.decoder(quantized, num_quantizers=depth)[:, 0, model.delay :].cpu()
         wav = torch.stack([lesson.wav for lesson in batch])[:, : decoded.shape[1]]
         skipped = settling * model.hop_length
         return self.loss(decoded[:, skipped:], wav[:, skipped:]) + latent_weight * latent_error

@@ -1,32 +1,32 @@
-"""What SEANet encoders and decoders are made of: activations, residual units, blocks that change the rate.
+"""The waveform nets of SoundStream and EnCodec: SEANet encoder and decoder.
 
-SEANet: Tagliasacchi et al. 2020, https://arxiv.org/abs/2009.02095.
+SEANet: Tagliasacchi et al. 2020, https://arxiv.org/abs/2009.02095. EnCodec: Défossez et al. 2022,
+https://arxiv.org/abs/2210.13438. SoundStream: Zeghidour et al. 2021, https://arxiv.org/abs/2107.03312.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from audiocodec.errors import ConfigError
 from audiocodec.nn.conv import CausalConv1d, CausalConvTranspose1d, Norm, normalize
-
-if TYPE_CHECKING:
-    from audiocodec.nn.streaming import StreamState
+from audiocodec.nn.film import Switch, SwitchableNet
+from audiocodec.nn.streaming import StreamState, recall
 
 Activation = Literal["elu", "snake"]
 
 
 @dataclass(frozen=True)
 class SEANetConfig:
-    """Sizes of the waveform nets; the defaults are EnCodec's at 24 kHz.
+    """Sizes of the waveform nets; the defaults are EnCodec's at 24 kHz, 14.85 M parameters.
 
     Attributes:
-        kind: tells this family from the others in a recipe.
+        kind: name of this family of nets in a recipe.
         channels: width C at the audio's rate; it doubles in each encoder block.
         dim: width D of the latents.
         strides: factor of each encoder block, from the audio inwards; the decoder runs them backwards.
@@ -39,7 +39,7 @@ class SEANetConfig:
         conv_shortcut: whether residual units pass their input through a 1x1 convolution instead of unchanged.
         lstm_layers: LSTM layers next to the latents, on both sides; 0 for none.
         activation: "elu" or "snake".
-        norm: "weight" for weight norm in training, "none" for plain weights.
+        norm: "weight" for weight normalization, "none" for plain weights.
     """
 
     kind: Literal["seanet"] = "seanet"
@@ -163,3 +163,83 @@ class DecoderBlock(nn.Module):
         for unit in self.units:
             x = unit(x, state)
         return x
+
+
+class SkipLSTM(nn.Module):
+    """LSTM layers with one skip around them all: EnCodec, section 3.1."""
+
+    def __init__(self, channels: int, num_layers: int = 2) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(channels, channels, num_layers, batch_first=True)
+
+    def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        """[B, C, T] -> [B, C, T].
+
+        Raises:
+            InputError: `state` is of another stream.
+        """
+        # Hidden rows, then cell rows.
+        past = recall(state, self, x, 2 * self.lstm.num_layers, self.lstm.hidden_size)
+        hidden, cell = past.transpose(0, 1).contiguous().chunk(2)
+        y, present = self.lstm(x.transpose(1, 2), (hidden, cell))
+        if state is not None:
+            state[self] = torch.cat(present).transpose(0, 1)
+        return x + y.transpose(1, 2)
+
+
+class SEANetEncoder(SwitchableNet):
+    """Samples to latents, causal; its switch is before the last convolution."""
+
+    def __init__(self, config: SEANetConfig) -> None:
+        super().__init__(config.channels << len(config.strides))
+        width = config.channels
+        self.first = normalize(CausalConv1d(1, width, config.kernel_size), config.norm)
+        blocks = [EncoderBlock(width << depth, stride, config) for depth, stride in enumerate(config.strides)]
+        self.blocks = nn.ModuleList(blocks)
+        width <<= len(blocks)
+        self.lstm = SkipLSTM(width, config.lstm_layers) if config.lstm_layers else None
+        self.activation = make_activation(config.activation, width)
+        self.last = normalize(CausalConv1d(width, config.dim, config.latent_kernel_size), config.norm)
+
+    def forward(self, wav: Tensor, state: StreamState | None = None, denoise: Switch = False) -> Tensor:
+        """Wav [B, 1, T * hop_length] -> latents [B, D, T]; `state=None` is offline.
+
+        `denoise` is for all, for each example [B] or frame [B, T].
+
+        Raises:
+            InputError: the length is no multiple of the hop length, or `state` is of another stream.
+        """
+        x = self.first(wav, state)
+        for block in self.blocks:
+            x = block(x, state)
+        if self.lstm is not None:
+            x = self.lstm(x, state)
+        return self.last(self.switched(self.activation(x), denoise), state)
+
+
+class SEANetDecoder(nn.Module):
+    """Quantized latents to samples, causal and without delay."""
+
+    def __init__(self, config: SEANetConfig) -> None:
+        super().__init__()
+        width = config.channels << len(config.strides)
+        self.first = normalize(CausalConv1d(config.dim, width, config.kernel_size), config.norm)
+        self.lstm = SkipLSTM(width, config.lstm_layers) if config.lstm_layers else None
+        widths = [config.channels << depth for depth in range(len(config.strides))]
+        blocks = [DecoderBlock(w, stride, config) for w, stride in zip(widths, config.strides, strict=True)]
+        self.blocks = nn.ModuleList(reversed(blocks))
+        self.activation = make_activation(config.activation, config.channels)
+        self.last = normalize(CausalConv1d(config.channels, 1, config.kernel_size), config.norm)
+
+    def forward(self, quantized: Tensor, state: StreamState | None = None) -> Tensor:
+        """Quantized latents [B, D, T] -> wav [B, 1, T * hop_length]; `state=None` is offline.
+
+        Raises:
+            InputError: `state` is of another stream.
+        """
+        x = self.first(quantized, state)
+        if self.lstm is not None:
+            x = self.lstm(x, state)
+        for block in self.blocks:
+            x = block(x, state)
+        return self.last(self.activation(x), state)
