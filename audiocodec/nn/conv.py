@@ -36,9 +36,8 @@ class CausalConv1d(nn.Conv1d):
         stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
-        bias: bool = True,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias)
+        super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups)
         self.context = _beyond_stride(kernel_size, stride, dilation)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -62,22 +61,13 @@ class CausalConv1d(nn.Conv1d):
 class CausalConvTranspose1d(nn.ConvTranspose1d):
     """Upsampling convolution whose frame never changes samples before its own; delay 0.
 
-    A frame reaches beyond its own `stride` samples. What overlaps into the future is trimmed at the end of a
-    whole signal and carried to the next chunk in a stream.
+    A frame reaches beyond its own `stride` samples. The part that reaches into the future is cut off at the
+    end of a whole signal, and added to the next chunk in a stream.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, 0, 0, groups, bias, dilation)
-        self.overlap = _beyond_stride(kernel_size, stride, dilation)
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride)
+        self.overlap = _beyond_stride(kernel_size, stride)
 
     def forward(self, x: Tensor, state: StreamState | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """[B, C, T] -> [B, C', T * stride]; `state=None` is offline.
@@ -87,12 +77,13 @@ class CausalConvTranspose1d(nn.ConvTranspose1d):
         """
         ready = x.shape[-1] * self.stride[0]
         # The bias waits until the overlap is complete, or overlapping samples would get it twice.
-        y = F.conv_transpose1d(x, self.weight, None, self.stride, 0, 0, self.groups, self.dilation)
+        y = F.conv_transpose1d(x, self.weight, None, self.stride)
         if state is not None and self.overlap:
             y = y + F.pad(recall(state, self, y, self.out_channels, self.overlap), (0, ready))
             state[self] = y[..., ready:]
         y = y[..., :ready]
-        return y if self.bias is None else y + self.bias[:, None]
+        assert self.bias is not None, "as built"
+        return y + self.bias[:, None]
 
 
 def normalize(module: M, norm: Norm) -> M:
@@ -105,7 +96,7 @@ def normalize(module: M, norm: Norm) -> M:
     return module
 
 
-def _beyond_stride(kernel_size: int, stride: int, dilation: int) -> int:
+def _beyond_stride(kernel_size: int, stride: int, dilation: int = 1) -> int:
     """Samples that a frame spans beyond its own stride."""
     beyond = (kernel_size - 1) * dilation + 1 - stride
     if beyond < 0:

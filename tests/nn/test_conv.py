@@ -15,14 +15,18 @@ SHAPES = [
     for kernel, stride, dilation, groups in product((1, 3, 4, 7, 10), (1, 2, 5), (1, 3), (1, 2))
     if (kernel - 1) * dilation + 1 >= stride
 ]
+TRANSPOSED = [shape for shape in product((1, 3, 4, 7, 10), (1, 2, 5)) if shape[0] >= shape[1]]
 
 
 @pytest.mark.parametrize(("kernel", "stride", "dilation", "groups"), SHAPES)
 def test_chunks_equal_whole(check_streaming, kernel, stride, dilation, groups):
     conv = CausalConv1d(4, 6, kernel, stride, dilation, groups)
     check_streaming(conv, torch.randn(2, 4, 14 * stride), stride)
-    transposed = CausalConvTranspose1d(4, 6, kernel, stride, dilation, groups)
-    check_streaming(transposed, torch.randn(2, 4, 14))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), TRANSPOSED)
+def test_transposed_chunks_equal_whole(check_streaming, kernel, stride):
+    check_streaming(CausalConvTranspose1d(4, 6, kernel, stride), torch.randn(2, 4, 14))
 
 
 @pytest.mark.parametrize(("kernel", "stride", "dilation", "groups"), SHAPES)
@@ -34,10 +38,10 @@ def test_conv_is_a_left_padded_convolution(kernel, stride, dilation, groups):
     torch.testing.assert_close(conv(x), expected)
 
 
-@pytest.mark.parametrize(("kernel", "stride", "dilation", "groups"), SHAPES)
-def test_transposed_conv_is_trimmed_on_the_right(kernel, stride, dilation, groups):
-    conv, x = CausalConvTranspose1d(4, 6, kernel, stride, dilation, groups), torch.randn(2, 4, 6)
-    untrimmed = F.conv_transpose1d(x, conv.weight, conv.bias, stride, 0, 0, groups, dilation)
+@pytest.mark.parametrize(("kernel", "stride"), TRANSPOSED)
+def test_transposed_conv_is_trimmed_on_the_right(kernel, stride):
+    conv, x = CausalConvTranspose1d(4, 6, kernel, stride), torch.randn(2, 4, 6)
+    untrimmed = F.conv_transpose1d(x, conv.weight, conv.bias, stride)
     torch.testing.assert_close(conv(x), untrimmed[..., : 6 * stride])
 
 
@@ -48,18 +52,18 @@ def test_transposed_conv_adds_its_bias_once(run_stream):
     torch.testing.assert_close(run_stream(conv, torch.ones(1, 1, 10), (1,)), expected)
 
 
-@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2), (10, 5)])
-def test_both_are_causal(check_causality, kernel, stride, bias):
-    check_causality(CausalConv1d(2, 3, kernel, stride, bias=bias), torch.randn(1, 2, 6 * stride), stride, 1)
-    check_causality(CausalConvTranspose1d(2, 3, kernel, stride, bias=bias), torch.randn(1, 2, 6), 1, stride)
+def test_both_are_causal(check_causality, kernel, stride):
+    check_causality(CausalConv1d(2, 3, kernel, stride), torch.randn(1, 2, 6 * stride), stride, 1)
+    check_causality(CausalConvTranspose1d(2, 3, kernel, stride), torch.randn(1, 2, 6), 1, stride)
 
 
-@pytest.mark.parametrize("layer", [CausalConv1d, CausalConvTranspose1d])
-def test_kernels_that_leave_gaps_are_refused(layer):
+def test_kernels_that_leave_gaps_are_refused():
     with pytest.raises(ConfigError, match="kernel_size of 3 or more"):
-        layer(1, 1, 2, stride=6, dilation=3)
-    layer(1, 1, 3, stride=6, dilation=3)
+        CausalConv1d(1, 1, 2, stride=6, dilation=3)
+    CausalConv1d(1, 1, 3, stride=6, dilation=3)
+    with pytest.raises(ConfigError, match="kernel_size of 6 or more"):
+        CausalConvTranspose1d(1, 1, 5, stride=6)
 
 
 @pytest.mark.parametrize("length", [0, 5])

@@ -165,21 +165,3 @@ def test_impossible_sizes_are_refused(change, complaint):
 def test_hop_length_is_the_product_of_strides():
     assert (SMALL.hop_length, SMALL.delay) == (6, 0)
     assert SEANetConfig().hop_length == 320  # 75 frames a second at 24 kHz
-
-
-@torch.no_grad()
-@pytest.mark.usefixtures("fresh_compiler")
-def test_compiles_as_one_graph():
-    config = replace(SMALL, norm="none")
-    encoder, decoder, wav = SEANetEncoder(config), SEANetDecoder(config), torch.randn(1, 1, 30)
-
-    def there_and_back(wav, state):
-        return decoder(encoder(wav, state), state)
-
-    compiled = torch.compile(there_and_back, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(wav, None), there_and_back(wav, None))
-    states = StreamState(), StreamState()
-    compiled(wav, states[0])
-    there_and_back(wav, states[1])
-    for net in (encoder, decoder):
-        torch.testing.assert_close(states[0].named(net), states[1].named(net))

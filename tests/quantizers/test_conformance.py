@@ -1,4 +1,4 @@
-"""What every method must do: alone, in a stack of 8, in a stack of products, over scales."""
+"""What every method must do: alone, in a stack, and in a stack with products and scales."""
 
 import copy
 import functools
@@ -9,40 +9,27 @@ import torch
 from torch import Tensor
 
 from audiocodec.errors import InputError
-from audiocodec.quantizers import (
-    QUANTIZERS,
-    MultiScaleQuantizer,
-    ProductQuantizer,
-    Quantizer,
-    ResidualQuantizer,
-)
+from audiocodec.quantizers import QUANTIZERS, ProductQuantizer, Quantizer, ResidualQuantizer
+from audiocodec.quantizers.multiscale import StridedQuantizer
 
 DIM, SIZE, BATCH, FRAMES = 16, 64, 3, 20
 
 
-def _alone(method: str) -> Quantizer:
-    return QUANTIZERS[method](DIM, SIZE)
+def _alone(method: str, dim: int = DIM) -> Quantizer:
+    options = {"num_quantizers": 3} if method == "residual_fsq" else {}
+    return QUANTIZERS[method](dim, SIZE, **options)
 
 
 def _stack(method: str) -> Quantizer:
-    return ResidualQuantizer([QUANTIZERS[method](DIM, SIZE) for _ in range(8)])
+    return ResidualQuantizer([_alone(method) for _ in range(4)])
 
 
-def _stack_of_products(method: str) -> Quantizer:
-    make = QUANTIZERS[method]
-    return ResidualQuantizer([ProductQuantizer.split(DIM, 2, lambda dim: make(dim, SIZE)) for _ in range(3)])
+def _mixed(method: str) -> Quantizer:
+    product = ProductQuantizer.split(DIM, 2, lambda dim: _alone(method, dim))
+    return ResidualQuantizer([StridedQuantizer(_alone(method), 3), product, _alone(method)])
 
 
-def _over_scales(method: str) -> Quantizer:
-    return MultiScaleQuantizer([QUANTIZERS[method](DIM, SIZE) for _ in range(3)], (4, 2, 1))
-
-
-SHAPES = {
-    "alone": _alone,
-    "stack": _stack,
-    "stack_of_products": _stack_of_products,
-    "over_scales": _over_scales,
-}
+SHAPES = {"alone": _alone, "stack": _stack, "mixed": _mixed}
 
 
 def _latents(seed: int = 0, frames: int = FRAMES, batch: int = BATCH) -> Tensor:
