@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from audiocodec.config import dump_yaml, from_mapping, load_config, to_mapping
 from audiocodec.devices import undisturbed
@@ -116,6 +118,29 @@ def load_model(
     return model.to(device).eval(), config, metadata
 
 
+class _ShapesOnly(TorchFunctionMode):
+    """Gives empty tensors of the right shape for what nets compute while they are built on the meta device.
+
+    torch would import its compiler to find the shapes, which takes longer than to encode a minute.
+    """
+
+    _FILLED = (torch.randn, torch.rand, torch.hann_window)
+    _ELEMENTWISE = (Tensor.mul, Tensor.div, Tensor.add, Tensor.sub, Tensor.sqrt, Tensor.clamp, Tensor.sigmoid)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kind = (kwargs or {}).get("dtype")
+        if func in self._FILLED:
+            return torch.empty(*args, dtype=kind)
+        if func is torch.arange and len(args) == 1:
+            return torch.empty(args[0], dtype=kind or torch.int64)
+        if func in self._ELEMENTWISE:
+            tensors = [value for value in args if isinstance(value, Tensor)]
+            return torch.empty(np.broadcast_shapes(*(t.shape for t in tensors)), dtype=tensors[0].dtype)
+        return args[0] if func is Tensor.normal_ else func(*args, **(kwargs or {}))
+
+
 def build_from_weights(
     config: ModelConfig, stored: Any, stored_name: Callable[[str, bool], str] | None = None
 ) -> CodecModel:
@@ -130,7 +155,7 @@ def build_from_weights(
     """
     build_errors = (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, ValueError)
     try:
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+        with torch.device("meta"), _ShapesOnly(), warnings.catch_warnings(action="ignore"):
             empty = build_model(config)
     except build_errors as error:
         raise CheckpointError(f"no net can be built from its configuration: {error}") from error

@@ -1,6 +1,8 @@
 import json
 import shutil
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from audiocodec import checkpoint
 from audiocodec.checkpoint import WEIGHTS_NAME, identify_codebooks, load_model, model_id, save_model
 from audiocodec.codec import load
 from audiocodec.errors import CheckpointError
@@ -258,3 +261,30 @@ def test_random_phase_leaves_a_model_what_it_is(tiny_config, tmp_path):
     assert model_id(with_noise, gains) == identity
     save_model(tmp_path, with_noise, gains)
     assert load_model(tmp_path)[2]["model_id"] == identity
+
+
+@pytest.mark.parametrize("method", sorted(QUANTIZERS))
+def test_shapes_are_those_of_the_model(tiny_config, method):
+    """Of a model that is built without memory, to be compared with a file."""
+    config = replace(tiny_config, quantizer=QuantizerConfig(method, num_quantizers=2, codebook_size=16))
+    model = build_model(config)
+    with torch.device("meta"), checkpoint._ShapesOnly():
+        empty = build_model(config)
+    described = [
+        {name: (tensor.shape, tensor.dtype == torch.bool) for name, tensor in each.state_dict().items()}
+        for each in (model, empty)
+    ]
+    assert described[0] == described[1]
+    assert all(tensor.is_meta for tensor in empty.state_dict().values())
+
+
+def test_loading_a_model_imports_no_compiler(folder):
+    """It takes torch a second, and no other way of finding shapes needs it."""
+    code = f"""
+import sys
+from audiocodec.checkpoint import load_model
+load_model({str(folder)!r})
+print(*{{"sympy", "torch._dynamo", "scipy", "torchaudio"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
