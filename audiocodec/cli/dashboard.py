@@ -13,13 +13,16 @@ from audiocodec.cli.parts.stores import open_store
 
 Logs = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="LOG", help="Logs of `monitor`; default: monitor.jsonl in the store."),
+    typer.Argument(metavar="LOG", help="Logs written by `monitor`; default: monitor.jsonl in the store."),
 ]
-Page = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="The page to write (.html).")
+Page = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="HTML page to write.")]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, metavar="N", help="Port on which Prometheus reads the metrics; 0 takes a free one."
+    ),
 ]
-Port = Annotated[int | None, typer.Option(min=0, max=65535, metavar="N", help="Answer Prometheus there.")]
-Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to answer at.")]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address of the network interface to listen on.")]
 
 
 def dashboard(
@@ -32,7 +35,7 @@ def dashboard(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Show what `monitor` found over time: as a page, or as metrics for Prometheus until Ctrl-C.
+    """Show the log of `monitor`: write an HTML page, or serve metrics to Prometheus until Ctrl-C.
 
     Example: audiocodec dashboard --store books -o drift.html
     """
@@ -40,9 +43,9 @@ def dashboard(
     from audiocodec.adaptation.watch.log import LOG_NAME
 
     if (page is None) == (port is None):
-        raise typer.BadParameter("name a page with -o, or a port for Prometheus with --port")
+        raise typer.BadParameter("give either -o, the page to write, or --port, the port for Prometheus")
     if not logs and store is None:
-        raise typer.BadParameter("name a log of `monitor`, or a store with --store")
+        raise typer.BadParameter("name a log of `monitor`, or the store that has one (--store)")
     output = Output(json, quiet)
     registry = None if store is None else open_store(store)
     found = list(logs or [(store or Path()) / LOG_NAME])
@@ -69,7 +72,7 @@ def _serve(logs: list[Path], store: Path | None, port: int, host: str, output: O
         WatchCollector(logs, None if store is None else open_store(store)), port, host
     )
     address = f"http://{host}:{server.server_port}/metrics"
-    output.result({"address": address, "logs": [str(log) for log in logs]}, f"{address}; Ctrl-C ends it")
+    output.result({"address": address, "logs": [str(log) for log in logs]}, f"{address}; stop with Ctrl-C")
     try:
         thread.join()
     finally:

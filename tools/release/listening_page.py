@@ -34,9 +34,10 @@ from audiocodec.effects.mixing import add_at_snr
 from audiocodec.errors import InputError, MetricError, PeerUnavailable
 from audiocodec.evaluation.coders import Coder, ModelCoder, PeerCoder
 from audiocodec.evaluation.peers import PeerOptions
-from audiocodec.evaluation.report import media, text
+from audiocodec.evaluation.report import text
 from audiocodec.evaluation.report.style import codec_cell, page, table
 from audiocodec.metrics import METRICS, Metric, choose_metrics
+from audiocodec.report import media
 
 Wav = NDArray[np.float32]
 
@@ -441,7 +442,7 @@ def render(content: Page, model: ModelCoder, names: Sequence[Sequence[str]], com
     peers = list(dict.fromkeys(variant.label for variant in content.variants if not variant.ours))
     beside = f" beside {' and '.join(peers)}" if peers else ""
     cards = "".join(card(content, at, names[at]) for at in range(len(content.recordings)))
-    stops = ",".join(f"rgb{color}" for color in media.COLORS)
+    stops = ",".join(f"rgb{color}" for color in media.shades()[::9])
     scale = (
         f'<p class="soft">Pictures: time to the right, 0 to {RATE // 2000} kHz upwards, one scale for all:'
         f' {text.MINUS}{media.RANGE_DB:g} dB<span class="bar" role="img" aria-label="from dark to bright"'

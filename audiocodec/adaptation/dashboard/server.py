@@ -1,4 +1,4 @@
-"""An HTTP server for one page: few clients at a time, each for a short while, whatever they do."""
+"""An HTTP server that stays up whatever clients do: few at a time, each for a limited time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 MAX_CLIENTS = 16
-"""Served at once, by a thread each; others are told to come again."""
+"""Clients served at once, by a thread each; others get status 503."""
 MAX_SECONDS = 10.0
-"""That a client has for asking and being answered."""
+"""Seconds for one request and its answer."""
 POLL_SECONDS = 0.25
 _BUSY = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\n\r\n"
 
@@ -33,10 +33,10 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
     def __init__(
         self, host: str, port: int, application: Any, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Take the port; `clock` gives seconds.
+        """Open the port; `clock` gives seconds.
 
         Raises:
-            OSError, OverflowError: it cannot be had.
+            OSError, OverflowError: it cannot be opened.
         """
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family = found[0][0]
@@ -54,7 +54,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
 
     @property
     def clients(self) -> int:
-        """Clients that are being served."""
+        """Number of clients that are being served."""
         with self._lock:
             return len(self._clients)
 
@@ -79,7 +79,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
         super().close_request(request)
 
     def service_actions(self) -> None:
-        """Cut off clients that have had their time."""
+        """Cut off clients that have used up their time."""
         super().service_actions()
         with self._lock:
             for client, since in self._clients.items():

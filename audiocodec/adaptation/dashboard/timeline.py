@@ -23,7 +23,7 @@ MAX_COLUMNS = 600
 MAX_WINDOWS = 1_000_000
 MAX_STAGES = 1024
 LARGEST = 1e12
-"""Of the numbers that are drawn."""
+"""A window with a larger number is left out."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class Window:
 
     Attributes:
         time: when it was judged, ISO 8601.
-        seconds: of audio in it.
-        state: of the monitor.
-        silent: whether it was not judged.
-        score: drift in one number.
+        seconds: length of its audio.
+        state: state of the monitor, one of STATES.
+        silent: whether there was too little sound to judge it.
+        score: drift in one number; None in silence.
         warning: threshold of the score.
         alert: threshold of the score.
-        decisive: measure that made the score.
-        measures: overall values by name.
-        stages: values by stage.
-        environment: name of the one recognized, "unknown", or "" where none was looked for.
-        sources: where its audio came from.
-        codebook_id: of the codebooks in use.
-        baseline: what it was compared with.
+        decisive: name of the measure that decided the score.
+        measures: name -> value over all quantizers.
+        stages: name -> one value a quantizer.
+        environment: name of the recognized environment, "unknown", or "" where none was looked for.
+        sources: names of its audio files.
+        codebook_id: codebook in use.
+        baseline: name of the statistics it was compared with.
     """
 
     time: str
@@ -62,16 +62,21 @@ class Window:
     codebook_id: str
     baseline: str
 
+    @property
+    def in_alert(self) -> bool:
+        """Whether it was judged, and the monitor was in alert."""
+        return self.state == "alert" and not self.silent
+
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened to codebooks.
+    """An event in the log of a store of codebooks.
 
     Attributes:
         time: ISO 8601.
         kind: activate, rollback, publish, refuse, ...
-        codebook_id: of which.
-        text: why.
+        codebook_id: the codebook it is about.
+        text: the reason given.
         position: number of the first window judged after it.
     """
 
@@ -81,17 +86,22 @@ class Mark:
     text: str
     position: int
 
+    @property
+    def changes_codebook(self) -> bool:
+        """Whether another codebook came into use."""
+        return self.kind in ("activate", "rollback")
+
 
 @dataclass(frozen=True)
 class Timeline:
-    """All there is to show.
+    """Windows of one or several logs, and the events of a store, both in order of time.
 
     Attributes:
-        windows: in order of time.
-        marks: in order of time.
-        total: windows before some were drawn together.
-        alerts: of them, windows in alert.
-        seconds: of audio.
+        windows: few enough to be drawn.
+        marks: events of the store.
+        total: number of windows in the logs.
+        alerts: number of them in alert.
+        seconds: length of all audio.
     """
 
     windows: tuple[Window, ...]
@@ -122,7 +132,7 @@ def read_timeline(
         tuple(drawn),
         tuple(_marks(registry, drawn)) if registry else (),
         len(windows),
-        sum(window.state == "alert" and not window.silent for window in windows),
+        sum(window.in_alert for window in windows),
         sum(window.seconds for window in windows),
     )
 

@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from audiocodec.evaluation.report import media, text
+from audiocodec.evaluation.report import text
 from audiocodec.evaluation.report.examples import Example
 from audiocodec.evaluation.report.facts import Entry, Facts
 from audiocodec.evaluation.report.headline import judge
 from audiocodec.evaluation.report.style import codec_cell, table
+from audiocodec.report import media
 
 MAX_SECONDS = 6.0
 MAX_BYTES = 8_000_000

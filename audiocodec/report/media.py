@@ -6,13 +6,13 @@ import base64
 import io
 import math
 from functools import cache
-from typing import Any
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from audiocodec.errors import require
+from audiocodec.report.page import PACKAGES
 
 Wav = NDArray[np.float32]
 
@@ -20,12 +20,11 @@ RANGE_DB = 70.0
 """From the loudest to what is drawn as silence."""
 WIDTH, HEIGHT = 420, 132
 WINDOW_SECONDS = 0.032
-COLORS = ((3, 3, 18), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))
-"""From silence to the loudest, evenly spaced."""
+SHADES = 64
 
 
 def sound_uri(wav: Wav, sample_rate: int) -> str:
-    """Wav [L] as FLAC, 16 bits: every browser plays it, and it adds nothing to what is to be heard."""
+    """Wav [L] as FLAC, 16 bits: every browser plays it, and it changes nothing that is heard."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(wav, -1, 1), sample_rate, format="FLAC", subtype="PCM_16")
     return _uri("audio/flac", buffer.getvalue())
@@ -41,6 +40,11 @@ def level_db(wav: Wav, sample_rate: int) -> NDArray[np.float64]:
     return 10 * np.log10(power.T + 1e-12)
 
 
+def loudest(wavs: list[Wav], sample_rate: int) -> float:
+    """Level in dB that the loudest of several sounds reaches now and then."""
+    return max((float(np.quantile(level_db(wav, sample_rate), 0.999)) for wav in wavs), default=-math.inf)
+
+
 def spectrogram_uri(wav: Wav, sample_rate: int, loudest_db: float) -> str:
     """The picture of `spectrogram_png` as a data URI."""
     return _uri("image/png", spectrogram_png(wav, sample_rate, loudest_db))
@@ -48,14 +52,24 @@ def spectrogram_uri(wav: Wav, sample_rate: int, loudest_db: float) -> str:
 
 def spectrogram_png(wav: Wav, sample_rate: int, loudest_db: float) -> bytes:
     """Spectrogram of wav [L] as PNG, low frequencies at the bottom; `loudest_db` is the brightest color."""
-    image = _pillow()
+    image = require("PIL.Image", "a spectrogram", PACKAGES)
     share = np.clip((level_db(wav, sample_rate)[::-1] - loudest_db) / RANGE_DB + 1, 0, 1)
     rows = np.linspace(0, len(share) - 1, HEIGHT).round().astype(int)
-    picture = image.fromarray((share[rows] * 63).astype(np.uint8))
-    picture.putpalette(_palette())
+    picture = image.fromarray((share[rows] * (SHADES - 1)).astype(np.uint8))
+    picture.putpalette([value for color in shades() for value in color])
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True, bits=6)
     return buffer.getvalue()
+
+
+@cache
+def shades() -> list[tuple[int, int, int]]:
+    """Colors from silence to the loudest, each lighter than the one before."""
+    magma = require("matplotlib", "a spectrogram", PACKAGES).colormaps["magma"]
+    return [
+        (int(red), int(green), int(blue))
+        for red, green, blue, _ in magma(np.linspace(0, 1, SHADES), bytes=True)
+    ]
 
 
 def busiest(wav: Wav, sample_rate: int, seconds: float) -> slice:
@@ -72,21 +86,3 @@ def busiest(wav: Wav, sample_rate: int, seconds: float) -> slice:
 
 def _uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _pillow() -> Any:
-    return require("PIL.Image", "a spectrogram", "'audiocodec[evaluate]'")
-
-
-@cache
-def _palette() -> list[int]:
-    """64 colors from black over violet and orange to pale yellow, each lighter than the one before."""
-    anchors = np.array(COLORS)
-    places = np.linspace(0, len(anchors) - 1, 64)
-    columns = [np.interp(places, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
-    return [int(value) for value in np.stack(columns, axis=1).round().reshape(-1)]
-
-
-def loudest(wavs: list[Wav], sample_rate: int) -> float:
-    """Level in dB that is reached now and then in the loudest of several sounds."""
-    return max((float(np.quantile(level_db(wav, sample_rate), 0.999)) for wav in wavs), default=-math.inf)

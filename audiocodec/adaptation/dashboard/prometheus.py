@@ -1,4 +1,4 @@
-"""The newest state of monitor logs as metrics for Prometheus."""
+"""The latest state of monitor logs as metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREFIX = "audiocodec_"
 
 
 class _Tally:
-    """What one log has told so far; a log is only ever read on from where it was."""
+    """Counts of one log; every reading goes on where the one before ended."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.position = path, 0
@@ -46,7 +46,7 @@ class _Tally:
 
 
 class WatchCollector:
-    """Collects metrics anew at every scrape; what it is asked for it reads from the logs."""
+    """A collector for prometheus_client: every scrape reads what was added to the logs."""
 
     def __init__(self, logs: Iterable[Path], registry: Registry | None = None) -> None:
         """Follow logs, which may not be there yet, and a store of codebooks."""
@@ -76,11 +76,11 @@ def serve_metrics(
 ) -> tuple[MetricsServer, threading.Thread]:
     """Answer scrapes at http://host:port/metrics in a thread; port 0 takes a free one.
 
-    Gives the server, whose `shutdown` ends it and whose `server_port` is the port, and its thread. `clock`
-    limits the seconds that a client has.
+    Returns the server, whose `shutdown` ends it and whose `server_port` is the port, and its thread. `clock`
+    gives seconds; the server limits by it how long a client may take.
 
     Raises:
-        InputError: the port cannot be had.
+        InputError: the port cannot be opened.
         MissingPackageError: prometheus-client is not installed.
     """
     client = _client()
@@ -89,7 +89,7 @@ def serve_metrics(
     try:
         server = MetricsServer(host, port, client.make_wsgi_app(registry), clock)
     except (OSError, OverflowError) as error:
-        raise InputError(f"port {port} of {host} cannot be had ({error}); choose another") from error
+        raise InputError(f"port {port} of {host} cannot be opened ({error}); choose another") from error
     return server, server.start()
 
 
@@ -98,15 +98,27 @@ def _families() -> dict[str, Any]:
     gauge, counter = core.GaugeMetricFamily, core.CounterMetricFamily
     described = {
         "state": (gauge, "State of the monitor: 0 ok, 1 warning, 2 alert.", ()),
-        "score": (gauge, "Drift of the last judged window, in spreads of what chance gives.", ()),
-        "threshold": (gauge, "Of the score.", ("level",)),
+        "score": (
+            gauge,
+            "Drift score of the last judged window, in spreads of the measures without drift.",
+            (),
+        ),
+        "threshold": (gauge, "Threshold of the score, by level.", ("level",)),
         "measure": (gauge, "Drift measures of the last judged window.", ("measure",)),
-        "stage_measure": (gauge, "Drift measures by stage of the codec, from 1.", ("measure", "stage")),
-        "environment": (gauge, "1 for the environment the last judged window is like.", ("environment",)),
+        "stage_measure": (
+            gauge,
+            "Drift measures of the last judged window by quantizer, counted from 1.",
+            ("measure", "stage"),
+        ),
+        "environment": (
+            gauge,
+            "1 for the environment that the last judged window resembles.",
+            ("environment",),
+        ),
         "codebook": (gauge, "1 for the codebooks in use.", ("codebook", "baseline")),
         "last_window_timestamp_seconds": (gauge, "When the last window was judged.", ()),
-        "windows": (counter, "Windows by what came out.", ("state",)),
-        "audio_seconds": (counter, "Audio watched.", ()),
+        "windows": (counter, "Windows by state.", ("state",)),
+        "audio_seconds": (counter, "Audio monitored.", ()),
     }
     return {
         name: kind(f"{PREFIX}drift_{name}", text, labels=("log", *labels))
@@ -143,9 +155,9 @@ def _add_stages(family: Any, log: str, name: str, values: Sequence[float]) -> No
 
 
 def _revisions(registry: Registry) -> Any:
-    """Number of revisions in the store, by what became of them."""
+    """Number of revisions in the store, by status."""
     family = _core().GaugeMetricFamily(
-        f"{PREFIX}codebook_revisions", "Revisions in the store.", labels=("status", "active")
+        f"{PREFIX}codebook_revisions", "Revisions of codebooks in the store.", labels=("status", "active")
     )
     counts: dict[tuple[str, str], int] = {}
     try:

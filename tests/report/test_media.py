@@ -6,7 +6,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from audiocodec.evaluation.report.media import (
+from audiocodec.report.media import (
     HEIGHT,
     WIDTH,
     busiest,

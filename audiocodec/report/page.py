@@ -1,0 +1,33 @@
+"""HTML pages from the templates beside this file; whatever is filled in is escaped."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from audiocodec.errors import require
+
+PACKAGES = "'audiocodec[plot]'"
+"""What pip installs to make a page."""
+
+
+def render(template: str, **content: Any) -> str:
+    """A page as text; only `markupsafe.Markup` in `content` is taken for HTML.
+
+    Raises:
+        MissingPackageError: Jinja is not installed.
+    """
+    return _environment().get_template(template).render(**content)
+
+
+@cache
+def _environment() -> Any:
+    jinja2 = require("jinja2", "a page", PACKAGES)
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
