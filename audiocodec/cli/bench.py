@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiocodec.cli.evaluate import Bitrates, LyraModels, Models, PeerCommands, PeerModels, Peers
+from audiocodec.cli.evaluate import (
+    Bitrates,
+    LyraModels,
+    Models,
+    PeerCommands,
+    PeerModels,
+    Peers,
+    parse_bitrates,
+    parse_peer_models,
+    parse_peers,
+)
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.early import check_named
-from audiocodec.cli.parts.evaluation import parse_bitrates, parse_peers
 from audiocodec.cli.parts.output import Output, failure
 from audiocodec.errors import AudioCodecError
 
@@ -20,15 +29,16 @@ if TYPE_CHECKING:
     from audiocodec.evaluation.coders import Coder
     from audiocodec.evaluation.speed import Wav
 
-COLUMNS = ("codec", "asked", "bit/s", "encode x", "decode x", "together x", "peak MB")
+COLUMNS = ("codec", "asked bit/s", "bit/s", "encode x", "decode x", "both x", "peak MB")
 SAMPLE_RATE = 16000
 PROGRAM_SECONDS = 120.0
 
 Sound = Annotated[
-    Path | None, typer.Argument(metavar="[INPUT]", help="A sound file; default: sound made like speech.")
+    Path | None,
+    typer.Argument(metavar="[INPUT]", help="Sound file to code; default: synthetic sound like speech."),
 ]
-Seconds = Annotated[float, typer.Option(min=0.5, max=600.0, help="How much sound to code.")]
-Repeats = Annotated[int, typer.Option(min=1, metavar="N", help="Runs, of which the best counts.")]
+Seconds = Annotated[float, typer.Option(min=0.5, max=600.0, metavar="SECONDS", help="Length of the sound.")]
+Repeats = Annotated[int, typer.Option(min=1, metavar="N", help="Number of runs; the best one counts.")]
 
 
 def bench(
@@ -46,24 +56,27 @@ def bench(
 ) -> None:
     """Measure speed and memory of codecs side by side, each in a process of its own with one thread.
 
-    Speed is seconds of sound for a second of processor time (`x`: more is faster), the best of the runs after
-    one that does not count. For programs it includes their start, and their memory is not known. A command
-    given with --peer shows both ways together. Memory is the largest resident set, Python included.
+    Speed (x) is seconds of audio per second of processor time: higher is faster. It is the best of several
+    runs; a first run for warming up does not count. The speed of a program includes its start. Of a command
+    given with --peer, only the speed of encoding and decoding together is known. Memory is the peak resident
+    set size, Python included; that of programs is not known.
 
     Example: audiocodec bench --peers opus,codec2 --bitrates 3000,6000
     """
+    from audiocodec.evaluation.benchmark import usual_bitrates, with_own_names
     from audiocodec.evaluation.coders import ModelCoder
-    from audiocodec.evaluation.plan import open_coders, usual_bitrates
+    from audiocodec.evaluation.peers import open_peers
 
     output = Output(json, quiet)
     for name in model or ():
         check_named(name)
-    others = parse_peers(peers, peer or (), peer_model or (), lyra_models, PROGRAM_SECONDS)
+    peer_options = parse_peer_models(peer_model or (), lyra_models, PROGRAM_SECONDS)
+    others, missing = open_peers(parse_peers(peers, peer or ()), peer_options)
     wanted = parse_bitrates(bitrates)
     wav, sample_rate = _sound(sound, seconds)
     models = [ModelCoder(name, "cpu") for name in model or (None,)]
     asked = wanted or usual_bitrates(models[0].codec.bitrates)
-    coders, missing = open_coders([*models, *others])
+    coders = with_own_names([*models, *others])
     for name, reason in missing.items():
         output.warn(name, f"skipped: {reason}")
     work = [(coder, bitrate) for coder in coders for bitrate in coder.bitrates_near(asked)]
@@ -80,8 +93,8 @@ def _sound(file: Path | None, seconds: float) -> tuple[Wav, int]:
 
     if file is None:
         return speech_like(seconds, SAMPLE_RATE), SAMPLE_RATE
-    found = audio.info(file)
-    wav, sample_rate = audio.read(file, 0, min(found.length, round(seconds * found.sample_rate)))
+    info = audio.info(file)
+    wav, sample_rate = audio.read(file, 0, min(info.length, round(seconds * info.sample_rate)))
     return wav[0], sample_rate
 
 

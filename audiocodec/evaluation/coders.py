@@ -1,12 +1,11 @@
-"""What is compared: models of this package and other codecs, behind one interface."""
+"""What is compared: models of this package and, by the same interface, other codecs (`peers`)."""
 
 from __future__ import annotations
 
 import io
-import math
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.bitstream import ContainerReader
-from audiocodec.errors import InputError
-from audiocodec.evaluation.peers import Peer, PeerOptions, open_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,25 +22,22 @@ if TYPE_CHECKING:
 Wav = NDArray[np.float32]
 Codes = NDArray[np.int64]
 
-PEER_BITRATES = {"opus": (6000.0, 9000.0, 12000.0)}
-"""Of peers that take any bitrate but are of no use at the lowest ones."""
-REACH = 2.0
-"""Of a ladder, steps up to this factor beyond the bitrates that were asked for are taken."""
 _REMEMBERED = 64
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
 class Decoded:
-    """What became of one recording.
+    """What a codec made of one recording.
 
     Attributes:
-        wav: [L], aligned with the input.
-        size: bytes of the compressed file; where there is none, of the payload.
-        payload_bits: coded bits alone, without headers.
-        encode_seconds: processor seconds.
-        decode_seconds: processor seconds.
+        wav: [L] at the rate and of the length of the input, the codec's delay removed.
+        size: bytes of the compressed file; of its payload, where there is no file.
+        payload_bits: coded bits for the length of the input, without headers and trailing silence.
+        encode_seconds: processor seconds, the start of a program included; of both ways together where
+            `decode_seconds` is NaN.
+        decode_seconds: likewise.
         codes: [N, T]; None where a codec does not show any.
-        nominal_bits: the size is what was asked for, because the codec does not say what it used.
+        nominal_bits: the size is the one asked for, because the codec does not say what it used.
     """
 
     wav: Wav
@@ -56,11 +50,11 @@ class Decoded:
 
 
 class Coder(Protocol):
-    """A codec that can be compared. Pickles small; what is heavy is loaded at first use in each process."""
+    """A codec that can be compared. It pickles small: each process loads what is heavy at first use."""
 
     @property
     def name(self) -> str:
-        """As it stands in tables."""
+        """Its name in tables."""
         ...
 
     @property
@@ -69,7 +63,7 @@ class Coder(Protocol):
         ...
 
     def bitrates_near(self, asked: Sequence[float]) -> tuple[float, ...]:
-        """What of its bitrates to take where `asked` is wanted."""
+        """Which of its bitrates to use when the bitrates `asked` are wanted."""
         ...
 
     def code(self, wav: Wav, sample_rate: int, bitrate: float) -> Decoded:
@@ -86,10 +80,10 @@ class ModelCoder:
     """A model of this package: its files are really written and read, in memory.
 
     Attributes:
-        source: name, folder or weight file of the model; or a codec at hand; or what loads one, such as one
-            with codebooks of a store, which must be importable by name.
+        source: name, folder or weight file of the model; or a loaded codec; or a function that loads one,
+            importable by name, such as one that takes codebooks from a store.
         device: where it computes, unless `source` decides.
-        label: its name in tables; empty: the model's own, and what it is used with.
+        label: its name in tables; empty: the model's own, followed by codebook and switch.
         denoise: whether its denoising switch is on.
     """
 
@@ -100,7 +94,7 @@ class ModelCoder:
 
     @cached_property
     def codec(self) -> Codec:
-        """The codec, loaded when first asked for."""
+        """The codec, loaded at first use."""
         from audiocodec.codec import Codec, load
 
         if isinstance(self.source, Codec):
@@ -113,7 +107,7 @@ class ModelCoder:
 
     @property
     def name(self) -> str:
-        """As it stands in tables."""
+        """Its name in tables."""
         if self.label:
             return self.label
         codec, origin = self.codec, self.codec.revisions.origin
@@ -189,62 +183,3 @@ class ModelCoder:
     def __getstate__(self) -> dict[str, Any]:
         """Without the codec that was loaded by name: each process loads its own."""
         return {name: getattr(self, name) for name in ("source", "device", "label", "denoise")}
-
-
-@dataclass
-class PeerCoder:
-    """Another codec, opened by its name or command.
-
-    Attributes:
-        spec: as `open_peer` takes it.
-        options: how peers are run.
-        bitrates: to use in place of what was asked of all; empty: the nearest it has.
-    """
-
-    spec: str
-    options: PeerOptions = field(default_factory=PeerOptions)
-    bitrates: tuple[float, ...] = ()
-
-    @cached_property
-    def peer(self) -> Peer:
-        """The peer, opened when first asked for.
-
-        Raises:
-            PeerUnavailable: it cannot be run here.
-        """
-        return open_peer(self.spec, self.options)
-
-    @property
-    def name(self) -> str:
-        """As it stands in tables."""
-        return self.peer.name
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """No model of this package."""
-        return {"peer": True}
-
-    def bitrates_near(self, asked: Sequence[float]) -> tuple[float, ...]:
-        """Those given for this peer; else what was asked for, or the steps of its ladder around that.
-
-        Raises:
-            InputError: nothing was asked for and the peer has no ladder.
-        """
-        ladder = self.peer.bitrates
-        own = self.bitrates or PEER_BITRATES.get(self.name, ())
-        if own or ladder is None:
-            if not (own or asked):
-                raise InputError(f"{self.name}: name bitrates to use it at, such as {self.name}:6000:12000")
-            return own or tuple(asked)
-        near = [rate for rate in ladder if min(asked) / REACH <= rate <= max(asked) * REACH]
-        return tuple(near) or (min(ladder, key=lambda rate: abs(math.log(rate / max(asked)))),)
-
-    def code(self, wav: Wav, sample_rate: int, bitrate: float) -> Decoded:
-        """Encode and decode by the peer."""
-        coded = self.peer.roundtrip(wav, sample_rate, bitrate)
-        size = math.ceil(coded.bits / 8)
-        seconds = coded.encode_seconds, coded.decode_seconds
-        return Decoded(coded.wav, size, coded.bits, *seconds, nominal_bits=coded.nominal)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"spec": self.spec, "options": self.options, "bitrates": self.bitrates}

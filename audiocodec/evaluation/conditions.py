@@ -255,3 +255,35 @@ def runnable(
         name, reason = next(iter(skipped.items()))
         raise ConfigError(f"none of {len(skipped)} conditions can be made here; {name}: {reason}")
     return able, skipped
+
+
+def find_conditions(
+    wanted: Sequence[str | Condition], sources: Sources, own_noise: bool = False, has_clean: bool = True
+) -> list[Condition]:
+    """Conditions by their names, or by the names or paths of files of them.
+
+    Raises:
+        ConfigError: a name is not known; lists what there is.
+    """
+    if not has_clean and list(wanted) in ([], ["clean"]):
+        return [as_recorded()]
+    types = sources.types("noise")
+    own = types if own_noise else []
+    conditions: dict[str, Condition] = {}
+    for entry in wanted:
+        for condition in [entry] if isinstance(entry, Condition) else _by_name(entry, types, own):
+            conditions.setdefault(condition.name, condition)
+    return list(conditions.values())
+
+
+def _by_name(name: str, types: Sequence[str], own_types: Sequence[str]) -> list[Condition]:
+    sets = sorted(path.stem for path in conditions_folder().glob("*.yaml"))
+    if name in sets or Path(name).is_file():
+        return read_conditions(name, types, own_types)
+    known = {one.name: one for one in read_conditions("full", types, own_types)}
+    if name not in known:
+        raise ConfigError(
+            f"{name}: no such file or condition; name a YAML file, one of {', '.join(sets)},"
+            f" or a condition of full: {', '.join(known)}"
+        )
+    return [known[name]]

@@ -7,8 +7,6 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiocodec.errors import InputError
-from audiocodec.evaluation import journal
 from audiocodec.evaluation.coders import ModelCoder
 from audiocodec.evaluation.report.examples import examples, recoder
 from audiocodec.evaluation.report.markdown import write_markdown
 from audiocodec.evaluation.report.page import write_report
-from audiocodec.evaluation.rows import write_rows
+from audiocodec.evaluation.rows import ROWS_NAME, write_rows
 from audiocodec.evaluation.summary import summarize
 from audiocodec.process import available_cpus
 from audiocodec.storage import replacing
@@ -42,7 +39,7 @@ def check_folder(folder: Path, *, resume: bool = False, force: bool = False) -> 
     Raises:
         InputError: there are some, and it was not asked to go on with them or to replace them.
     """
-    there = [name for name in (*FILES, journal.NAME) if (folder / name).exists()]
+    there = [name for name in (*FILES, ROWS_NAME) if (folder / name).exists()]
     if there and not (resume or force):
         raise InputError(
             f"{folder}: has results already ({there[0]}); --resume goes on with them, --force replaces them"
@@ -65,36 +62,13 @@ def prepare_folder(folder: Path, *, resume: bool = False, force: bool = False) -
         raise InputError(f"{folder}: cannot be used ({error.strerror}); choose another with -o") from error
 
 
-@dataclass(frozen=True)
-class Account:
-    """What a run took.
-
-    Attributes:
-        created: when it ended.
-        elapsed_seconds: of it.
-        processor_seconds: of all processes.
-        workers: processes that did the work.
-        reused: rows taken from an earlier run.
-        command: as it was typed.
-    """
-
-    created: datetime
-    elapsed_seconds: float
-    processor_seconds: float | None = None
-    workers: int = 1
-    reused: int = 0
-    command: tuple[str, ...] = field(default_factory=lambda: ("audiocodec", *sys.argv[1:]))
-
-
-def describe_run(benchmark: Benchmark, rows: Sequence[Row], data: str, account: Account) -> dict[str, Any]:
-    """Everything about a run that is not in its rows, as plain values."""
+def describe_run(benchmark: Benchmark, rows: Sequence[Row]) -> dict[str, Any]:
+    """What was run on what, and what failed, as plain values."""
     setup, units = benchmark.setup, benchmark.units
     seconds = {row["file"]: row["seconds"] for row in rows if "seconds" in row}
     missing = Counter(column for row in rows for column in row.get("errors", {}))
     return {
-        "created": account.created.isoformat(timespec="seconds"),
-        "command": list(account.command),
-        "data": data,
+        "command": ["audiocodec", *sys.argv[1:]],
         "files": len({unit.recording.name for unit in units}),
         "speakers": len({unit.recording.speaker or unit.recording.name for unit in units}),
         "languages": sorted({unit.recording.language for unit in units} - {""}),
@@ -116,12 +90,8 @@ def describe_run(benchmark: Benchmark, rows: Sequence[Row], data: str, account: 
         "has_clean": setup.has_clean,
         "skipped": benchmark.skipped,
         "rows": len(rows),
-        "reused_rows": account.reused,
         "failed_rows": sum("error" in row for row in rows),
         "missing": dict(sorted(missing.items())),
-        "elapsed_seconds": account.elapsed_seconds,
-        "processor_seconds": account.processor_seconds,
-        "workers": account.workers,
         "environment": environment(),
     }
 
@@ -142,14 +112,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_summary(folder: Path, summary: dict[str, Any]) -> None:
-    """Write summary.json, complete or not at all; NaN and infinity become null."""
-    with replacing(folder / "summary.json") as part:
-        part.write_text(json.dumps(plain(summary), indent=1, allow_nan=False), encoding="utf-8")
-
-
 def plain(value: Any) -> Any:
-    """The same value as strict JSON can hold it."""
+    """The same value as strict JSON can hold it: NaN and infinity become None."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list | tuple):
@@ -183,7 +147,9 @@ def write_results(
     """Write rows.parquet, rows.csv, summary.json, and the reports in `formats`."""
     write_rows(frame, folder)
     summary = plain(summarize(frame))
-    write_summary(folder, {"run": about, **summary})
+    with replacing(folder / "summary.json") as part:
+        run = plain({"run": about, **summary})
+        part.write_text(json.dumps(run, indent=1, allow_nan=False), encoding="utf-8")
     if "html" in formats:
         recode = recoder(benchmark.setup, benchmark.units)
         write_report(summary, about, examples(frame, recode), folder / "report.html")

@@ -1,4 +1,4 @@
-"""One row a file x condition x codec x bitrate: the columns of the table, and the files it is written to.
+"""One row a file x condition x codec x bitrate: columns of the table, and the files that rows are written to.
 
 Metrics have up to three columns, told apart by what the decoded sound is compared with:
 
@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from audiocodec.errors import InputError, require
 from audiocodec.metrics import METRICS, Metric
-from audiocodec.outside import MALFORMED
-from audiocodec.storage import replacing
+from audiocodec.storage import Journal, replacing, try_lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,9 @@ Better = Literal["higher", "lower", "zero", ""]
 
 ALWAYS = ("pesq_wb", "stoi", "si_sdr", "mel_distance")
 """Metrics that have columns in every table, asked for or not."""
+ROWS_NAME = "rows.jsonl"
+"""Rows as they come, so that a run that was killed goes on from those that are done."""
+MAX_INTEGER = 1 << 62
 DISTANCES = frozenset({"si_sdr"})
 """Scores that are named like a distance although higher is better."""
 
@@ -163,20 +167,6 @@ def _as_json(value: Any) -> str:
     return "" if value is None else json.dumps(list(value))
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """Read what `write_rows` wrote, from the Parquet file.
-
-    Raises:
-        InputError: it cannot be read, or is damaged.
-        MissingPackageError: the packages that read it are not installed.
-    """
-    pandas = require_pandas()
-    try:
-        return pandas.read_parquet(path)
-    except (OSError, *MALFORMED) as error:
-        raise InputError(f"{path}: no table in Parquet ({error}); evaluate again") from error
-
-
 def require_pandas() -> Any:
     """Import pandas with the engine that writes Parquet.
 
@@ -186,3 +176,54 @@ def require_pandas() -> Any:
     install = "'audiocodec[evaluate]'"
     require("pyarrow", "a table", install)
     return require("pandas", "a table", install)
+
+
+def row_key(facts: Any) -> str:
+    """Identity of a row: a digest of everything that decides what is in it (plain values)."""
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=True, default=str)
+    return sha256(text.encode()).hexdigest()[:24]
+
+
+@contextmanager
+def open_rows(folder: Path) -> Generator[tuple[dict[str, Row], Callable[[str, Row], None]]]:
+    """Rows of a run that was ended, by their keys, and a function that adds a row: key, row.
+
+    The file has a line {"key", "row"} for each. Keys change with the configuration, so that a row of another
+    one is never taken for one of this. Nobody else can open the rows of this folder meanwhile.
+
+    Raises:
+        InputError: another run writes here, or the folder cannot be written.
+    """
+    path = folder / ROWS_NAME
+    try:
+        file = path.open("ab")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another -o") from error
+    with file:
+        if not try_lock(file.fileno()):
+            raise InputError(f"{folder}: another evaluation is writing here; choose another -o")
+        journal = Journal(path, _keyed_row, finite=False)
+        yield dict(journal.entries), lambda key, row: journal.append({"key": key, "row": row})
+
+
+def _keyed_row(entry: dict[str, Any]) -> tuple[str, Row]:
+    key, row = entry["key"], entry["row"]
+    wrong = [name for name, value in row.items() if not _fits(name, value)]
+    if not isinstance(key, str) or wrong:
+        raise ValueError(f"{', '.join(wrong) or 'key'} of the wrong kind")
+    return key, row
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value can stand in a column; those that are not known are scores."""
+    if name == "errors":
+        return isinstance(value, dict)
+    if name.endswith("_by_stage"):
+        return value is None or isinstance(value, list)
+    kind = next((column.dtype for column in COLUMNS if column.name == name), "float64")
+    if value is None or kind == "string":
+        return value is None or isinstance(value, str)
+    if kind == "boolean" or isinstance(value, bool):
+        return isinstance(value, bool)
+    whole = isinstance(value, int) and abs(value) < MAX_INTEGER
+    return whole or (kind == "float64" and isinstance(value, float))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from audiocodec.audio import check_samples
 from audiocodec.errors import AudioCodecError, InputError, PeerError
-from audiocodec.evaluation.coders import Coder, Decoded, ModelCoder, PeerCoder
+from audiocodec.evaluation.coders import Coder, Decoded, ModelCoder
 from audiocodec.evaluation.peers.classic import ProgramPeer
-from audiocodec.evaluation.peers.command import CommandPeer
+from audiocodec.evaluation.peers.program import CommandPeer
 from audiocodec.process import compute_in_one_thread
 from audiocodec.work import Pool, WorkerLost
 
@@ -132,7 +132,7 @@ def _speed(seconds: float, taken: float) -> float:
 
 def _in_process(coder: Coder) -> bool:
     """Whether the codec runs in Python: what a program takes, its parent is not told reliably."""
-    return not (isinstance(coder, PeerCoder) and isinstance(coder.peer, ProgramPeer | CommandPeer))
+    return not isinstance(coder, ProgramPeer | CommandPeer)
 
 
 def _peak_mb() -> float | None:

@@ -1,12 +1,15 @@
 import json
 import pickle
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import soundfile
+import typer
 
 from audiocodec.adaptation.registry import Registry
+from audiocodec.cli.evaluate import parse_bitrates, parse_formats, parse_peer_models, parse_peers
 from audiocodec.evaluation.schedule import Schedule
 from audiocodec.work import Backend
 
@@ -175,3 +178,26 @@ def test_wrong_usage_leaves_nothing_behind(run, folder, arguments, status, messa
     assert result.exit_code == status, result.stderr
     assert message in " ".join(result.stderr.replace("│", " ").split())
     assert not (folder / "out").exists()
+
+
+def test_numbers_with_commas():
+    assert parse_bitrates("1500,6e3") == (1500.0, 6000.0)
+    assert parse_bitrates(None) == ()
+    with pytest.raises(typer.BadParameter, match="numbers with commas"):
+        parse_bitrates("1500;3000")
+
+
+def test_formats():
+    assert parse_formats("html,md") == ("html", "md")
+    with pytest.raises(typer.BadParameter, match="choose from html, md"):
+        parse_formats("html,doc")
+
+
+def test_peers_by_name_and_by_command():
+    specs = parse_peers("opus:6000:12000,lyra", ["own=run {in} {out}"])
+    assert specs == [("opus", (6000.0, 12000.0)), ("lyra", ()), ("own=run {in} {out}", ())]
+    assert parse_peers(None, ()) == []
+    peer_options = parse_peer_models(["dac=d"], Path("l"), 30.0)
+    assert peer_options.folders == {"lyra": Path("l"), "dac": Path("d")}
+    assert peer_options.timeout_seconds == 30.0
+    assert parse_peer_models((), None, 900.0).timeout_seconds == 120.0

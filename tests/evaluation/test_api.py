@@ -1,13 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
-import pytest
 
 import audiocodec
-from audiocodec.effects import Sources
-from audiocodec.errors import ConfigError
-from audiocodec.evaluation.api import find_conditions
-from audiocodec.evaluation.conditions import Condition
+from audiocodec.evaluation.api import DEFAULT_METRICS, cache_folder
+from audiocodec.metrics import METRICS
 
 
 def test_a_table_of_files_conditions_and_bitrates(codec, speech_folder, noise_folder, tmp_path):
@@ -53,14 +51,12 @@ def test_recordings_without_clean_originals(codec, speech_folder):
     assert frame["token_flip_rate"].isna().all()
 
 
-def test_conditions_by_name_set_file_or_themselves(tmp_path):
-    mine = Condition("mine")
-    found = find_conditions(["white_10db", "quick", mine], Sources())
-    assert [one.name for one in found][:3] == ["white_10db", "clean", "babble6_10db"]
-    assert found[-1] is mine
-    assert len(found) == 9
+def test_default_metrics_are_known():
+    assert set(DEFAULT_METRICS) <= set(METRICS)
 
 
-def test_an_unknown_condition_lists_what_there_is():
-    with pytest.raises(ConfigError, match=r"white_7db: .*default, full, quick, .*white_10db"):
-        find_conditions(["white_7db"], Sources())
+def test_what_can_be_made_again_is_kept_where_the_system_says(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_folder() == Path("/somewhere/audiocodec")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "audiocodec"

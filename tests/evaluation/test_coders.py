@@ -10,9 +10,9 @@ import torch
 from audiocodec.bitstream import ContainerReader
 from audiocodec.checkpoint import identify_codebooks
 from audiocodec.codec import Codec
-from audiocodec.errors import BitrateError, InputError, PeerUnavailable
-from audiocodec.evaluation import coders
-from audiocodec.evaluation.coders import ModelCoder, PeerCoder
+from audiocodec.errors import BitrateError
+from audiocodec.evaluation.coders import ModelCoder
+from audiocodec.evaluation.peers import open_peer
 
 
 @pytest.fixture
@@ -103,45 +103,12 @@ def test_bitrates_of_a_model_are_steps_of_its_ladder(coder, codec):
         coder.bitrates_near([codec.bitrates[0] / 2])
 
 
-class Peer:
-    name = "peer"
-
-    def __init__(self, bitrates):
-        self.bitrates = bitrates
-
-
-@pytest.mark.parametrize(
-    ("ladder", "own", "asked", "expected"),
-    [
-        ((700.0, 3200.0, 6000.0, 9200.0, 24000.0), (), (1500, 6000), (3200.0, 6000.0, 9200.0)),
-        ((16000.0, 24000.0), (), (1500, 6000), (16000.0,)),
-        ((16000.0, 24000.0), (24000.0,), (1500,), (24000.0,)),
-        (None, (), (1500.0, 3000.0), (1500.0, 3000.0)),
-        (None, (9000.0,), (1500.0,), (9000.0,)),
-    ],
-)
-def test_bitrates_of_a_peer_are_near_those_asked_for(monkeypatch, ladder, own, asked, expected):
-    monkeypatch.setattr(coders, "open_peer", lambda spec, options: Peer(ladder))
-    assert PeerCoder("peer", bitrates=own).bitrates_near(asked) == expected
-
-
 def test_whether_a_peer_counts_its_bits(tmp_path, voice):
     wav, copy = (
         voice(0.5)[0],
         f"{sys.executable} -c 'import shutil, sys; shutil.copy(*sys.argv[1:])' {{in}} {{out}}",
     )
-    assert PeerCoder(f"silent={copy}").code(wav, 16000, 8000).nominal_bits
+    assert open_peer(f"silent={copy}").code(wav, 16000, 8000).nominal_bits
     said = copy.replace("'import", '\'print("bits=4000"); import')
-    decoded = PeerCoder(f"counts={said}").code(wav, 16000, 8000)
+    decoded = open_peer(f"counts={said}").code(wav, 16000, 8000)
     assert (decoded.nominal_bits, decoded.payload_bits) == (False, 4000)
-
-
-def test_a_peer_without_any_bitrate(monkeypatch):
-    monkeypatch.setattr(coders, "open_peer", lambda spec, options: Peer(None))
-    with pytest.raises(InputError, match="peer:6000:12000"):
-        PeerCoder("peer").bitrates_near([])
-
-
-def test_a_peer_that_is_not_there():
-    with pytest.raises(PeerUnavailable):
-        _ = PeerCoder("lyra").name

@@ -14,6 +14,7 @@ from audiocodec.evaluation.conditions import (
     Grid,
     conditions_folder,
     expand,
+    find_conditions,
     read_conditions,
     runnable,
 )
@@ -223,3 +224,16 @@ def test_other_sample_rates(voice, sources):
     [condition] = expand("any", Grid({}, ({"kind": "noise", "snr_db": 5.0},)), {})
     speech = resample(voice(0.5), 16000, 44100)[0]
     assert condition.apply(speech, 44100, "id", sources, "").wav.shape == speech.shape
+
+
+def test_conditions_by_name_set_file_or_themselves(tmp_path):
+    mine = Condition("mine")
+    found = find_conditions(["white_10db", "quick", mine], Sources())
+    assert [one.name for one in found][:3] == ["white_10db", "clean", "babble6_10db"]
+    assert found[-1] is mine
+    assert len(found) == 9
+
+
+def test_an_unknown_condition_lists_what_there_is():
+    with pytest.raises(ConfigError, match=r"white_7db: .*default, full, quick, .*white_10db"):
+        find_conditions(["white_7db"], Sources())

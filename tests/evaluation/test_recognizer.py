@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from audiocodec.errors import InputError, MetricError, MissingPackageError
+from audiocodec.evaluation.benchmark import plan
 from audiocodec.evaluation.conditions import Condition
-from audiocodec.evaluation.plan import plan
 from audiocodec.evaluation.recognizer import recognizer_metric
 from audiocodec.evaluation.recordings import read_recordings
 from audiocodec.evaluation.rows import to_frame

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from audiocodec.errors import InputError, PeerError
-from audiocodec.evaluation.coders import Decoded, PeerCoder
-from audiocodec.evaluation.peers import PeerOptions
+from audiocodec.evaluation.coders import Decoded
+from audiocodec.evaluation.peers import PeerOptions, open_peer
 from audiocodec.evaluation.speed import measure, measure_apart, speech_like
 from audiocodec.metrics import f0_error, pesq_wb
 
@@ -42,7 +42,7 @@ def test_only_both_ways_together():
 
 
 def test_memory_of_a_program_is_not_known():
-    coder = PeerCoder("copy=cp {in} {out}", PeerOptions(timeout_seconds=30))
+    coder = open_peer("copy=cp {in} {out}", PeerOptions(timeout_seconds=30))
     assert measure(coder, WAV, 16000, 3000.0, repeats=1).peak_mb is None
 
 
@@ -55,14 +55,14 @@ def test_nothing_to_measure(wav, repeats):
 def test_a_process_of_its_own():
     pytest.importorskip("av")
     threads = os.environ.get("OMP_NUM_THREADS")
-    speed = measure_apart(PeerCoder("opus"), WAV, 16000, 9000.0, repeats=1)
+    speed = measure_apart(open_peer("opus"), WAV, 16000, 9000.0, repeats=1)
     assert speed.encode_speed > 1
     assert 20 < speed.peak_mb < 200  # torch alone takes more: a peer without it is not charged for it
     assert os.environ.get("OMP_NUM_THREADS") == threads
 
 
 def test_errors_come_back():
-    coder = PeerCoder("bad=false {in} {out}", PeerOptions(timeout_seconds=30))
+    coder = open_peer("bad=false {in} {out}", PeerOptions(timeout_seconds=30))
     with pytest.raises(PeerError, match="false ended with status 1"):
         measure_apart(coder, WAV, 16000, 3000.0)
 

@@ -43,9 +43,8 @@ from audiocodec.checkpoint import load_model
 from audiocodec.cli import codebooks
 from audiocodec.errors import AudioCodecError
 from audiocodec.evaluation.conditions import read_conditions
-from audiocodec.evaluation.journal import Journal
 from audiocodec.evaluation.recordings import read_recordings as read_judged
-from audiocodec.evaluation.rows import to_frame
+from audiocodec.evaluation.rows import ROWS_NAME, open_rows, to_frame
 from audiocodec.model import ModelConfig, QuantizerConfig
 from audiocodec.nn.spectral import SpectralConfig
 from audiocodec.tokens import load_tokens, save_tokens
@@ -459,7 +458,7 @@ def read_monitor_log(path: Path, models: Models) -> None:
 
 
 def make_rows(folder: Path, models: Models) -> Path:
-    with Journal(folder) as journal:
+    with open_rows(folder) as (_, append):
         for number in range(3):
             errors = {"pesq_wb_input": "too short"}
             row = {
@@ -469,13 +468,13 @@ def make_rows(folder: Path, models: Models) -> Path:
                 "peer": False,
                 "stoi_input": 0.5,
             }
-            journal.append(f"{number:024x}", {**row, "usage_by_stage": [0.5, 0.25], "errors": errors})
-        return journal.path
+            append(f"{number:024x}", {**row, "usage_by_stage": [0.5, 0.25], "errors": errors})
+    return folder / ROWS_NAME
 
 
 def read_rows(path: Path, models: Models) -> None:
-    with Journal(path.parent) as journal:
-        to_frame(list(journal.rows.values()))
+    with open_rows(path.parent) as (rows, _):
+        to_frame(list(rows.values()))
 
 
 def make_scan(folder: Path, models: Models) -> Path:

@@ -32,8 +32,8 @@ from audiocodec import audio
 from audiocodec.audio.manifest import read_lines
 from audiocodec.effects.mixing import add_at_snr
 from audiocodec.errors import InputError, MetricError, PeerUnavailable
-from audiocodec.evaluation.coders import Coder, ModelCoder, PeerCoder
-from audiocodec.evaluation.peers import PeerOptions
+from audiocodec.evaluation.coders import Coder, ModelCoder
+from audiocodec.evaluation.peers import PeerOptions, open_peer
 from audiocodec.evaluation.report import text
 from audiocodec.evaluation.report.style import codec_cell, page, table
 from audiocodec.metrics import METRICS, Metric, choose_metrics
@@ -254,9 +254,8 @@ def make_variants(
         if peer == "lyra" and lyra is None:
             lines.append(f"{label} is left out: its graphs were not given (--lyra FOLDER).")
             continue
-        coder = PeerCoder(peer, options)
         try:
-            _ = coder.peer
+            coder = open_peer(peer, options)
         except PeerUnavailable as error:
             lines.append(f"{label} is left out: {error}.")
             continue

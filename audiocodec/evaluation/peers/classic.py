@@ -1,103 +1,74 @@
-"""Codecs that are programs: Codec2, AMR-WB, Speex and LC3, each run as its own users run it."""
+"""Codecs that are programs: Codec2, AMR-WB, Speex and LC3, each run as its own users run it.
+
+Their bits are counted in the packets of the files that their encoders write.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from audiocodec.errors import BitrateError, PeerUnavailable
-from audiocodec.evaluation.peers.alignment import find_delay, shift
-from audiocodec.evaluation.peers.base import (
-    Coded,
-    PeerOptions,
-    Samples,
-    check_bitrate,
-    check_input,
-    check_output,
-    to_rate,
-)
-from audiocodec.evaluation.peers.packets import amr_wb_packets, lc3_packets, ogg_packets, payload_bits
+from audiocodec.errors import PeerError, PeerUnavailable
+from audiocodec.evaluation.peers.base import Coded, Peer, PeerOptions, Samples, payload_bits, to_int16
 from audiocodec.evaluation.peers.program import read_bytes, read_wav, require_programs, run_program, write_wav
 
 _SILENCE_SECONDS = 0.5  # after the input, so that all of it comes out of the decoder
-_MOST_DELAY_SECONDS = 0.1
 _CODEC2_MODES = {700.0: "700C", **{float(rate): f"{rate}" for rate in (1200, 1300, 1400, 1600, 2400, 3200)}}
+# 3GPP TS 26.201, table 2: speech bits of a frame of 20 ms by frame type; 9 is comfort noise. 14, 15: no data.
+AMR_WB_BITS = (132, 177, 253, 285, 317, 365, 397, 461, 477, 40)
+_AMR_WB_MAGIC = b"#!AMR-WB\n"
+_OGG_HEADER = 27
 
-_AMR_WB_RATES = (6600.0, 8850.0, 12650.0, 14250.0, 15850.0, 18250.0, 19850.0, 23050.0, 23850.0)
 
-
-class ProgramPeer(ABC):
+class ProgramPeer(Peer):
     """A codec with an encoder and a decoder program; a subclass says how they are called.
 
     Attributes:
-        sample_rate: at which it codes.
-        packet_length: samples of a packet, at that rate.
-        waveform: whether its output follows the waveform, so that the delay can be checked by correlation.
+        programs: their names.
+        package: what Debian calls the package that brings them.
+        packet_length: samples of a packet, at its rate.
     """
 
-    name: str
-    bitrates: tuple[float, ...] | None = None
     programs: tuple[str, ...]
     package: str
-    sample_rate: int = 16000
     packet_length: int = 320
-    waveform: bool = True
+    max_delay = 1600
 
     def __init__(self, options: PeerOptions) -> None:
-        """Check that it can be run.
-
-        Raises:
-            PeerUnavailable: a program is missing.
-        """
+        super().__init__(options)
         require_programs(self.name, self.programs, self.package)
-        self.timeout_seconds = options.timeout_seconds
 
     @abstractmethod
     def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
-        """Give the commands from `in.wav` (or .raw) to a file named last, and from it to `out.wav` (or .raw).
-
-        Raises:
-            BitrateError: it does not code at this rate.
-        """
+        """How to encode `in.wav` (or .raw) to the file named last, and decode that to `out.wav` (or .raw)."""
 
     @abstractmethod
     def packets(self, data: bytes, bitrate: float) -> list[int]:
         """Bits of every packet of the coded file."""
 
-    def roundtrip(self, wav: Samples, sample_rate: int, bitrate: float) -> Coded:
-        """Encode and decode; see `Peer`."""
-        check_input(wav, sample_rate)
+    def padding(self, length: int) -> int:
+        """Half a second."""
+        del length
+        return round(_SILENCE_SECONDS * self.sample_rate)
+
+    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
+        """Run both programs in a folder that is removed afterwards; silence does not count as their time."""
         encode, decode = self.commands(bitrate)
-        samples = to_rate(wav, sample_rate, self.sample_rate)
-        padded = np.pad(samples, (0, round(_SILENCE_SECONDS * self.sample_rate)))
+        timeout_seconds = self.options.timeout_seconds
         with tempfile.TemporaryDirectory(prefix="audiocodec-peer-") as name:
             folder = Path(name)
-            self.write(folder, padded)
-            encoding = run_program(self.name, encode, folder, self.timeout_seconds).seconds
-            decoding = run_program(self.name, decode, folder, self.timeout_seconds).seconds
-            decoded = self.read(folder, 2 * len(padded))
+            self.write(folder, wav)
+            encode_seconds = run_program(self.name, encode, folder, timeout_seconds).seconds
+            decode_seconds = run_program(self.name, decode, folder, timeout_seconds).seconds
+            decoded = self.read(folder, 2 * len(wav))
             packets = self.packets(read_bytes(self.name, folder / encode[-1]), bitrate)
-        most = round(_MOST_DELAY_SECONDS * self.sample_rate)
-        delay = self.delay(bitrate)
-        if self.waveform:
-            delay = find_delay(padded, decoded, delay, most)
-        aligned = check_output(self.name, shift(decoded, delay), len(samples))
-        share = len(samples) / len(padded)
-        return Coded(
-            to_rate(aligned, self.sample_rate, sample_rate)[: len(wav)],
-            payload_bits(packets, len(samples), self.packet_length),
-            encoding * share,
-            decoding * share,
-        )
-
-    def delay(self, bitrate: float) -> int:
-        """Samples at its rate by which the output comes later, as measured."""
-        del bitrate
-        return 0
+        share = length / len(wav)
+        bits = payload_bits(packets, length, self.packet_length)
+        return Coded(decoded, bits, encode_seconds * share, decode_seconds * share)
 
     def write(self, folder: Path, wav: Samples) -> None:
         """Put the input where the encoder finds it."""
@@ -112,12 +83,12 @@ class Codec2Peer(ProgramPeer):
     """Codec2: parametric speech coding at 8 kHz, by David Rowe."""
 
     name = "codec2"
-    bitrates = tuple(_CODEC2_MODES)
+    ladder = tuple(_CODEC2_MODES)
     programs = ("c2enc", "c2dec")
     package = "codec2"
     sample_rate = 8000
     packet_length = 160
-    waveform = False
+    max_delay = 0  # its output does not follow the waveform, so nothing correlates
 
     def delay(self, bitrate: float) -> int:
         """That at which STOI is best: 20 ms, and 30 at 700 bit/s."""
@@ -125,7 +96,7 @@ class Codec2Peer(ProgramPeer):
 
     def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         """See `ProgramPeer`."""
-        mode = _CODEC2_MODES[check_bitrate(self.name, tuple(_CODEC2_MODES), bitrate)]
+        mode = _CODEC2_MODES[bitrate]
         return ["c2enc", mode, "in.raw", "coded"], ["c2dec", mode, "coded", "out.raw"]
 
     def packets(self, data: bytes, bitrate: float) -> list[int]:
@@ -136,8 +107,7 @@ class Codec2Peer(ProgramPeer):
 
     def write(self, folder: Path, wav: Samples) -> None:
         """16-bit samples without a header."""
-        whole = np.clip(np.rint(wav * 32768.0), -32768, 32767).astype("<i2")
-        (folder / "in.raw").write_bytes(whole.tobytes())
+        (folder / "in.raw").write_bytes(to_int16(wav).astype("<i2").tobytes())
 
     def read(self, folder: Path, most: int) -> Samples:
         """16-bit samples without a header."""
@@ -149,7 +119,7 @@ class AmrWbPeer(ProgramPeer):
     """AMR-WB (G.722.2) of the telephone, encoded by VisualOn's encoder inside ffmpeg."""
 
     name = "amrwb"
-    bitrates = _AMR_WB_RATES
+    ladder = (6600.0, 8850.0, 12650.0, 14250.0, 15850.0, 18250.0, 19850.0, 23050.0, 23850.0)
     programs = ("ffmpeg",)
     package = "ffmpeg libavcodec-extra"
 
@@ -167,9 +137,8 @@ class AmrWbPeer(ProgramPeer):
 
     def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         """See `ProgramPeer`."""
-        rate = check_bitrate(self.name, _AMR_WB_RATES, bitrate)
         run = ["ffmpeg", "-nostdin", "-y", "-v", "error", "-threads", "1"]
-        encode = [*run, "-i", "in.wav", "-c:a", "libvo_amrwbenc", "-b:a", f"{rate:.0f}", "coded.amr"]
+        encode = [*run, "-i", "in.wav", "-c:a", "libvo_amrwbenc", "-b:a", f"{bitrate:.0f}", "coded.amr"]
         return encode, [*run, "-i", "coded.amr", "out.wav"]
 
     def packets(self, data: bytes, bitrate: float) -> list[int]:
@@ -187,10 +156,6 @@ class SpeexPeer(ProgramPeer):
 
     def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         """See `ProgramPeer`."""
-        if bitrate < self.lowest:
-            raise BitrateError(
-                f"speex has no {bitrate:g} bit/s in wide band; ask for {self.lowest:g} or more"
-            )
         encode = ["speexenc", "-w", "--bitrate", f"{bitrate:.0f}", "--comp", "10", "in.wav", "coded"]
         return encode, ["speexdec", "--force-wb", "coded", "out.wav"]
 
@@ -210,10 +175,6 @@ class Lc3Peer(ProgramPeer):
 
     def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         """See `ProgramPeer`."""
-        if not self.lowest <= bitrate <= self.highest:
-            raise BitrateError(
-                f"lc3 has no {bitrate:g} bit/s at 16 kHz; ask for {self.lowest:g} to {self.highest:g}"
-            )
         return ["elc3", "-b", f"{bitrate:.0f}", "in.wav", "coded"], ["dlc3", "coded", "out.wav"]
 
     def packets(self, data: bytes, bitrate: float) -> list[int]:
@@ -226,3 +187,62 @@ def _ffmpeg_encodes(encoder: str) -> bool:
     with tempfile.TemporaryDirectory(prefix="audiocodec-peer-") as folder:
         ran = run_program("ffmpeg", ["ffmpeg", "-v", "error", "-encoders"], Path(folder), 30.0)
     return f" {encoder} " in ran.stdout
+
+
+def amr_wb_packets(data: bytes) -> list[int]:
+    """Speech bits of every frame of an AMR-WB file (RFC 4867, section 5).
+
+    Raises:
+        PeerError: it is no such file, or is cut off.
+    """
+    if not data.startswith(_AMR_WB_MAGIC):
+        raise PeerError("amrwb: the encoder wrote no AMR-WB file")
+    position, packets = len(_AMR_WB_MAGIC), list[int]()
+    while position < len(data):
+        kind = data[position] >> 3 & 15
+        if 10 <= kind <= 13:
+            raise PeerError(f"amrwb: frame {len(packets)} has the reserved type {kind}")
+        bits = AMR_WB_BITS[kind] if kind < len(AMR_WB_BITS) else 0
+        position += 1 + -(-bits // 8)
+        packets.append(bits)
+    if position != len(data):
+        raise PeerError("amrwb: the last frame is cut off")
+    return packets
+
+
+def ogg_packets(data: bytes) -> list[int]:
+    """Bits of every packet in an Ogg file with one stream (RFC 3533, section 6), its headers included.
+
+    Raises:
+        PeerError: it is no such file, or is cut off.
+    """
+    packets, open_bytes, position = list[int](), 0, 0
+    while position < len(data):
+        if data[position : position + 4] != b"OggS" or position + _OGG_HEADER > len(data):
+            raise PeerError("the encoder wrote a damaged Ogg file")
+        segments = data[position + _OGG_HEADER : position + _OGG_HEADER + data[position + 26]]
+        for size in segments:
+            open_bytes += size
+            if size < 255:  # the last segment of a packet
+                packets.append(8 * open_bytes)
+                open_bytes = 0
+        position += _OGG_HEADER + len(segments) + sum(segments)
+    return packets
+
+
+def lc3_packets(data: bytes) -> list[int]:
+    """Bits of every frame in a file of liblc3's `elc3`: a header that says its size, then length and bytes.
+
+    Raises:
+        PeerError: it is no such file, or is cut off.
+    """
+    if data[:2] != b"\x1c\xcc" or len(data) < 4:
+        raise PeerError("lc3: the encoder wrote no LC3 file")
+    position, packets = int.from_bytes(data[2:4], "little"), list[int]()
+    while position < len(data):
+        size = int.from_bytes(data[position : position + 2], "little")
+        position += 2 + size
+        packets.append(8 * size)
+    if position != len(data):
+        raise PeerError("lc3: the last frame is cut off")
+    return packets

@@ -15,38 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.errors import PeerError, PeerUnavailable
-from audiocodec.evaluation.peers.alignment import find_delay, shift
-from audiocodec.evaluation.peers.base import (
-    Coded,
-    PeerOptions,
-    Samples,
-    check_bitrate,
-    check_input,
-    check_output,
-    to_rate,
-)
-from audiocodec.evaluation.peers.packets import payload_bits
+from audiocodec.evaluation.peers.base import Coded, Peer, PeerOptions, Samples, payload_bits, to_int16
 
 GRAPHS = ("soundstream_encoder", "quantizer", "lyragan")
-_RATE, _FRAME = 16000, 320
+_FRAME = 320
 _STAGES, _STAGE_BITS = 46, 4
 _NUM_QUANTIZERS = {3200.0: 16, 6000.0: 30, 9200.0: 46}
 _FLUSH_FRAMES = 2
-_MOST_DELAY = 640
 
 
-class LyraPeer:
-    """Lyra v2 at 3.2, 6 and 9.2 kbit/s, in packets of 20 ms that are packed and unpacked as they are sent."""
+class LyraPeer(Peer):
+    """Lyra v2 at 3.2, 6 and 9.2 kbit/s, in packets of 20 ms."""
 
     name = "lyra"
-    bitrates = tuple(_NUM_QUANTIZERS)
+    ladder = tuple(_NUM_QUANTIZERS)
+    max_delay = 640
+    clips = True
 
     def __init__(self, options: PeerOptions) -> None:
-        """Check that it can be run.
-
-        Raises:
-            PeerUnavailable: no folder with the graphs is given, or the program that runs them is missing.
-        """
+        super().__init__(options)
         folder = options.folders.get("lyra")
         if folder is None:
             raise PeerUnavailable("lyra needs the folder of its .tflite files: --lyra-models DIR")
@@ -57,14 +44,14 @@ class LyraPeer:
             raise PeerUnavailable("lyra needs ai-edge-litert: pip install 'audiocodec[peers]'")
         self.folder = folder
 
-    def roundtrip(self, wav: Samples, sample_rate: int, bitrate: float) -> Coded:
-        """Encode and decode; see `Peer`."""
-        check_input(wav, sample_rate)
-        num_quantizers = _NUM_QUANTIZERS[check_bitrate(self.name, self.bitrates, bitrate)]
-        samples = to_rate(wav, sample_rate, _RATE)
-        frames = -(-len(samples) // _FRAME) + _FLUSH_FRAMES
-        padded = np.pad(samples, (0, frames * _FRAME - len(samples)))
-        whole = np.clip(np.rint(padded * 32768.0), -32768, 32767).astype(np.float32) / np.float32(32768)
+    def padding(self, length: int) -> int:
+        """To whole frames, and two more."""
+        return -length % _FRAME + _FLUSH_FRAMES * _FRAME
+
+    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
+        """Encode and decode packets, which are packed and unpacked as they would be sent."""
+        num_quantizers = _NUM_QUANTIZERS[bitrate]
+        whole = to_int16(wav).astype(np.float32) / np.float32(32768)
         try:
             graphs = _Graphs(self.folder)
             started = time.process_time()
@@ -74,14 +61,8 @@ class LyraPeer:
             finished = time.process_time()
         except (RuntimeError, ValueError, KeyError) as error:
             raise PeerError(f"lyra failed: {error}") from error
-        delay = find_delay(padded, decoded, 0, _MOST_DELAY)
-        aligned = check_output(self.name, np.clip(shift(decoded, delay), -1, 1), len(samples))
-        return Coded(
-            to_rate(aligned, _RATE, sample_rate)[: len(wav)],
-            payload_bits([8 * len(packet) for packet in packets], len(samples), _FRAME),
-            encoded - started,
-            finished - encoded,
-        )
+        bits = payload_bits([8 * len(packet) for packet in packets], length, _FRAME)
+        return Coded(decoded, bits, encoded - started, finished - encoded)
 
 
 class _Graphs:

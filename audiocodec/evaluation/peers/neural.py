@@ -12,53 +12,38 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from audiocodec.errors import PeerError, PeerUnavailable
-from audiocodec.evaluation.peers.base import (
-    Coded,
-    PeerOptions,
-    Samples,
-    check_bitrate,
-    check_input,
-    check_output,
-    to_rate,
-)
+from audiocodec.evaluation.peers.base import Coded, Peer, PeerOptions, Samples
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class NeuralPeer:
+class NeuralPeer(Peer):
     """A codec with `encode` to codes [N, T] and `decode` back; subclasses say how theirs are called."""
 
-    name: str
     model_class: str
     """Of `transformers`."""
-    usual: str
+    cached_name: str
     """The weights looked for in the library's cache."""
 
     def __init__(self, options: PeerOptions) -> None:
-        """Read the configuration; the weights follow at first use.
-
-        Raises:
-            PeerUnavailable: the library or the weights are missing, or they are of another kind of model.
-        """
+        """Read the configuration; the weights follow at first use."""
+        super().__init__(options)
         if find_spec("transformers") is None:
             raise PeerUnavailable(f"{self.name} needs transformers: pip install 'audiocodec[transformers]'")
-        self.source = str(options.folders.get(self.name, self.usual))
-        self.device = options.device
+        self.source = str(options.folders.get(self.name, self.cached_name))
         config = _config(self.name, self.model_class, self.source)
         self.sample_rate: int = config.sampling_rate
         self.hop_length = self.hop(config)
         self.codebook_size: int = config.codebook_size
-        self.bitrates: tuple[float, ...] | None = self.ladder(config)
+        self.ladder: tuple[float, ...] | None = self.bitrates_of(config)
 
     def hop(self, config: Any) -> int:
         """Samples of a frame."""
         return round(config.sampling_rate / config.frame_rate)
 
-    def ladder(self, config: Any) -> tuple[float, ...]:
+    def bitrates_of(self, config: Any) -> tuple[float, ...]:
         """Bitrates in bit/s: one for each number of quantizers."""
         one = self.sample_rate / self.hop_length * math.log2(self.codebook_size)
         return tuple(one * count for count in range(1, self.num_quantizers(config) + 1))
@@ -75,32 +60,28 @@ class NeuralPeer:
         """Samples of codes [N, T], in any shape of one recording."""
         raise NotImplementedError
 
-    def roundtrip(self, wav: Samples, sample_rate: int, bitrate: float) -> Coded:
-        """Encode and decode; see `Peer`."""
+    def padding(self, length: int) -> int:
+        """To whole frames."""
+        return -length % self.hop_length
+
+    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
+        """Encode to codes and decode them; they have no delay."""
         import torch
 
-        check_input(wav, sample_rate)
-        assert self.bitrates is not None
-        bitrate = check_bitrate(self.name, self.bitrates, bitrate)
-        samples = to_rate(wav, sample_rate, self.sample_rate)
-        padded = np.pad(samples, (0, -len(samples) % self.hop_length))
-        clock = time.process_time if self.device == "cpu" else time.perf_counter
+        device = self.options.device
+        clock = time.process_time if device == "cpu" else time.perf_counter
         try:
-            model = _model(self.name, self.model_class, self.source, self.device)
+            model = _model(self.name, self.model_class, self.source, device)
             with torch.inference_mode():
                 started = clock()
-                codes = self.encode(
-                    model, torch.from_numpy(padded)[None, None].to(self.device), bitrate
-                ).cpu()
+                codes = self.encode(model, torch.from_numpy(wav)[None, None].to(device), bitrate).cpu()
                 encoded = clock()
-                decoded = self.decode(model, codes.to(self.device)).reshape(-1).float().cpu().numpy()
+                decoded = self.decode(model, codes.to(device)).reshape(-1).float().cpu().numpy()
                 finished = clock()
         except (RuntimeError, ValueError, IndexError) as error:
             raise PeerError(f"{self.name} failed: {error}") from error
-        aligned = check_output(self.name, decoded, len(samples))
         bits = math.ceil(codes.numel() * math.log2(self.codebook_size))
-        back = to_rate(aligned, self.sample_rate, sample_rate)[: len(wav)]
-        return Coded(back, bits, encoded - started, finished - encoded)
+        return Coded(decoded, bits, encoded - started, finished - encoded)
 
 
 class EncodecPeer(NeuralPeer):
@@ -111,9 +92,9 @@ class EncodecPeer(NeuralPeer):
 
     name = "encodec"
     model_class = "EncodecModel"
-    usual = "facebook/encodec_24khz"
+    cached_name = "facebook/encodec_24khz"
 
-    def ladder(self, config: Any) -> tuple[float, ...]:
+    def bitrates_of(self, config: Any) -> tuple[float, ...]:
         """Bitrates in bit/s, as the configuration lists them."""
         if config.audio_channels != 1 or config.chunk_length is not None:
             raise PeerUnavailable(f"{self.source}: only one-channel EnCodec is run; name the model of 24 kHz")
@@ -136,7 +117,7 @@ class DacPeer(NeuralPeer):
 
     name = "dac"
     model_class = "DacModel"
-    usual = "descript/dac_16khz"
+    cached_name = "descript/dac_16khz"
 
     def hop(self, config: Any) -> int:
         """Samples of a frame."""
@@ -155,8 +136,8 @@ class DacPeer(NeuralPeer):
         return model.decode(audio_codes=codes[None]).audio_values
 
     def _count(self, bitrate: float) -> int:
-        assert self.bitrates is not None
-        return self.bitrates.index(bitrate) + 1
+        assert self.ladder is not None
+        return self.ladder.index(bitrate) + 1
 
 
 class MimiPeer(DacPeer):
@@ -167,7 +148,7 @@ class MimiPeer(DacPeer):
 
     name = "mimi"
     model_class = "MimiModel"
-    usual = "kyutai/mimi"
+    cached_name = "kyutai/mimi"
 
     def hop(self, config: Any) -> int:
         """Samples of a frame."""

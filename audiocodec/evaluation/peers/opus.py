@@ -10,71 +10,56 @@ from typing import Any
 
 import numpy as np
 
-from audiocodec.errors import BitrateError, PeerError, PeerUnavailable
-from audiocodec.evaluation.peers.alignment import find_delay, shift
+from audiocodec.errors import PeerError, PeerUnavailable
 from audiocodec.evaluation.peers.base import (
     Coded,
+    Peer,
     PeerOptions,
     Samples,
-    check_input,
-    check_output,
+    payload_bits,
+    to_int16,
     to_rate,
 )
-from audiocodec.evaluation.peers.packets import payload_bits
 
 _RATE = 16000
 _DECODED_RATE = 48000
 _FRAME = 320  # 20 ms, the usual
-_LOWEST, _HIGHEST = 500.0, 256_000.0
-_MOST_DELAY = 1600
 
 
-class OpusPeer:
+class OpusPeer(Peer):
     """Opus for speech: voice mode, constrained variable bitrate, frames of 20 ms, highest complexity.
 
     It is given 16 kHz and chooses the band itself: narrow (4 kHz) at 6 kbit/s, wide from about 9 on.
     """
 
     name = "opus"
-    bitrates = None
+    lowest, highest = 500.0, 256_000.0
+    usual = (6000.0, 9000.0, 12000.0)
+    max_delay = 1600
 
     def __init__(self, options: PeerOptions) -> None:
-        """Check that it can be run.
-
-        Raises:
-            PeerUnavailable: PyAV is not installed.
-        """
-        del options
+        super().__init__(options)
         if find_spec("av") is None:
             raise PeerUnavailable("opus needs PyAV: pip install 'audiocodec[peers]'")
 
-    def roundtrip(self, wav: Samples, sample_rate: int, bitrate: float) -> Coded:
-        """Encode and decode; see `Peer`."""
+    def padding(self, length: int) -> int:
+        """To whole frames, and one more that brings out what the encoder looked ahead."""
+        return -length % _FRAME + _FRAME
+
+    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
+        """Encode and decode; the decoder removes the delay that the header tells."""
         import av.error
 
-        check_input(wav, sample_rate)
-        if not _LOWEST <= bitrate <= _HIGHEST:
-            raise BitrateError(f"opus has no {bitrate:g} bit/s; ask for {_LOWEST:g} to {_HIGHEST:g}")
-        samples = to_rate(wav, sample_rate, _RATE)
-        frames = -(-len(samples) // _FRAME) + 1  # one more brings out what the encoder looked ahead
-        padded = np.pad(samples, (0, frames * _FRAME - len(samples)))
         try:
             started = time.process_time()
-            packets, header = _encode(padded, round(bitrate))
+            packets, header = _encode(wav, round(bitrate))
             encoded = time.process_time()
             decoded = _decode(packets, header)
             finished = time.process_time()
         except (av.error.FFmpegError, ValueError) as error:
             raise PeerError(f"opus failed: {error}") from error
-        decoded = to_rate(decoded, _DECODED_RATE, _RATE)
-        delay = find_delay(padded, decoded, 0, _MOST_DELAY)  # the decoder takes the pre-skip off
-        aligned = check_output(self.name, shift(decoded, delay), len(samples))
-        return Coded(
-            to_rate(aligned, _RATE, sample_rate)[: len(wav)],
-            payload_bits([8 * len(packet) for packet in packets], len(samples), _FRAME),
-            encoded - started,
-            finished - encoded,
-        )
+        bits = payload_bits([8 * len(packet) for packet in packets], length, _FRAME)
+        return Coded(to_rate(decoded, _DECODED_RATE, _RATE), bits, encoded - started, finished - encoded)
 
 
 def _encode(wav: Samples, bitrate: int) -> tuple[list[bytes], bytes]:
@@ -99,7 +84,7 @@ def _frames(wav: Samples) -> Iterator[Any]:
     """Frames of 16-bit samples, and None to flush."""
     import av
 
-    whole = np.clip(np.rint(wav * 32768.0), -32768, 32767).astype(np.int16)
+    whole = to_int16(wav)
     for start in range(0, len(whole), _FRAME):
         frame = av.AudioFrame.from_ndarray(whole[None, start : start + _FRAME], format="s16", layout="mono")
         frame.sample_rate, frame.pts = _RATE, start

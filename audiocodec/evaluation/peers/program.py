@@ -1,14 +1,17 @@
-"""Running the program of another codec: in a folder of its own, for a limited time, and without a shell."""
+"""Programs of others: run in an empty folder, for a limited time, without a shell; any can be a codec."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +22,25 @@ import soundfile
 
 from audiocodec import audio
 from audiocodec.errors import AudioCodecError, InputError, PeerError, PeerUnavailable
-from audiocodec.evaluation.peers.base import Samples
+from audiocodec.evaluation.coders import Decoded
+from audiocodec.evaluation.peers.base import (
+    Coded,
+    Peer,
+    PeerOptions,
+    Samples,
+    check_input,
+    check_output,
+    find_delay,
+    shift,
+)
+from audiocodec.process import THREAD_VARIABLES
 
 _TAIL = 500
 _MOST_OUTPUT = 1 << 20
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+_KNOWN = {"in", "out", "kbps", "bps", "coded"}
+_BITS = re.compile(r"^\s*bits\s*[=:\s]\s*(\d+)\b", re.MULTILINE)
+_MAX_DELAY_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ def run_program(name: str, command: Sequence[str], folder: Path, timeout_seconds
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                env={**os.environ, **_ONE_THREAD},
+                env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")},
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
@@ -157,3 +174,71 @@ def _child_seconds() -> float:
 
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+class CommandPeer(Peer):
+    """A codec given as a command that encodes and decodes one file: "name=program {in} {out} {kbps}".
+
+    `{in}` is a 16-bit WAV file of the input's sample rate and `{out}` the WAV file to write, of any rate;
+    `{kbps}` and `{bps}` are the bitrate. The bits are those of a printed line `bits=N`, else the size of the
+    file `{coded}` where the command has that, headers and all, else those asked for, marked as nominal.
+    A delay of up to 0.2 s is found by correlation and removed. Only the time of both ways together is known:
+    it stands as `encode_seconds`, and `decode_seconds` is NaN.
+    """
+
+    def __init__(self, name: str, command: str, options: PeerOptions) -> None:
+        """Check what can be checked before running it.
+
+        Raises:
+            InputError: the command has no {in} or {out}, an unknown placeholder, or unbalanced quotes.
+            PeerUnavailable: there is no such program.
+        """
+        found = set(_PLACEHOLDER.findall(command))
+        if not {"in", "out"} <= found or found - _KNOWN:
+            raise InputError(
+                f"peer {name}: {command!r} needs {{in}} and {{out}}; {{kbps}}, {{bps}} and {{coded}} are free"
+            )
+        super().__init__(options)
+        self.name, self.command = name, command
+        self.words = split_command(name, command)
+
+    def files(self) -> list[Path]:
+        """Its program, and files that the command names."""
+        return [Path(word) for word in self.words]
+
+    def code(self, wav: Samples, sample_rate: int, bitrate: float) -> Decoded:
+        """Encode and decode at the rate of the input; see `Peer`."""
+        check_input(wav, sample_rate)
+        with tempfile.TemporaryDirectory(prefix="audiocodec-peer-") as name:
+            folder = Path(name)
+            values = {
+                "in": str(folder / "in.wav"),
+                "out": str(folder / "out.wav"),
+                "coded": str(folder / "coded"),
+                "kbps": f"{bitrate / 1000:g}",
+                "bps": f"{bitrate:.0f}",
+            }
+            write_wav(folder / "in.wav", wav, sample_rate)
+            command = [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in self.words]
+            ran = run_program(self.name, command, folder, self.options.timeout_seconds)
+            most = 2 * len(wav) + sample_rate
+            decoded = read_wav(self.name, folder / "out.wav", sample_rate, most)
+            bits, nominal = self._bits(ran.stdout, folder, bitrate * len(wav) / sample_rate)
+        delay = find_delay(wav, decoded, 0, round(_MAX_DELAY_SECONDS * sample_rate))
+        aligned = check_output(self.name, shift(decoded, delay), len(wav))
+        return Decoded(aligned, math.ceil(bits / 8), bits, ran.seconds, math.nan, nominal_bits=nominal)
+
+    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
+        """Not used: `code` does all of it, at any rate."""
+        raise NotImplementedError
+
+    def _bits(self, stdout: str, folder: Path, asked: float) -> tuple[int, bool]:
+        said = _BITS.findall(stdout)
+        if said:
+            return int(said[-1]), False
+        if any("{coded}" in word for word in self.words):
+            size = len(read_bytes(self.name, folder / "coded"))
+            if not size:
+                raise PeerError(f"{self.name} left the coded file empty")
+            return 8 * size, False
+        return round(asked), True

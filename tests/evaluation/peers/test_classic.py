@@ -7,8 +7,17 @@ import soundfile
 
 from audiocodec.errors import BitrateError, PeerError, PeerUnavailable
 from audiocodec.evaluation.peers import PeerOptions
-from audiocodec.evaluation.peers.alignment import correlations
-from audiocodec.evaluation.peers.classic import AmrWbPeer, Codec2Peer, Lc3Peer, SpeexPeer, _ffmpeg_encodes
+from audiocodec.evaluation.peers.base import correlations
+from audiocodec.evaluation.peers.classic import (
+    AmrWbPeer,
+    Codec2Peer,
+    Lc3Peer,
+    SpeexPeer,
+    _ffmpeg_encodes,
+    amr_wb_packets,
+    lc3_packets,
+    ogg_packets,
+)
 from audiocodec.metrics import stoi
 
 OPTIONS = PeerOptions(timeout_seconds=30)
@@ -33,9 +42,9 @@ def installed(kind):
 
 @pytest.mark.parametrize(("kind", "bitrate", "real"), REAL)
 def test_real_programs(kind, bitrate, real, speech):
-    coded = installed(kind).roundtrip(speech, 16000, bitrate)
-    assert coded.bits / 2 == pytest.approx(real, rel=0.03)
-    assert not coded.nominal
+    coded = installed(kind).code(speech, 16000, bitrate)
+    assert coded.payload_bits / 2 == pytest.approx(real, rel=0.03)
+    assert not coded.nominal_bits
     assert coded.wav.shape == speech.shape
     assert coded.wav.dtype == np.float32
     assert coded.encode_seconds > 0
@@ -47,9 +56,9 @@ def test_real_programs(kind, bitrate, real, speech):
 
 
 def test_other_rates(speech):
-    coded = installed(Lc3Peer).roundtrip(np.repeat(speech, 3)[:70001], 48000, 16000.0)
+    coded = installed(Lc3Peer).code(np.repeat(speech, 3)[:70001], 48000, 16000.0)
     assert coded.wav.shape == (70001,)
-    assert coded.bits == 146 * 160  # frames of 10 ms in 23334 samples of 16 kHz
+    assert coded.payload_bits == 146 * 160  # frames of 10 ms in 23334 samples of 16 kHz
 
 
 @pytest.fixture
@@ -64,41 +73,41 @@ def lc3(program, tmp_path, speech):
 
 def test_delay_is_removed_and_only_packets_of_the_input_count(lc3, speech):
     peer = pickle.loads(pickle.dumps(Lc3Peer(OPTIONS)))
-    coded = peer.roundtrip(speech, 16000, 32000.0)
+    coded = peer.code(speech, 16000, 32000.0)
     np.testing.assert_allclose(coded.wav, speech, atol=1e-4)
-    assert coded.bits == 200 * 320
+    assert coded.payload_bits == 200 * 320
 
 
 def test_a_decoder_that_loses_half(lc3, speech):
     soundfile.write(lc3, speech[:16000], 16000)
     with pytest.raises(PeerError, match="lc3 returned 16000 samples for 32000"):
-        Lc3Peer(OPTIONS).roundtrip(speech, 16000, 32000.0)
+        Lc3Peer(OPTIONS).code(speech, 16000, 32000.0)
 
 
 def test_a_program_that_crashes(lc3, program, speech):
     program("elc3", "echo bad bitrate >&2; exit 1")
     with pytest.raises(PeerError, match="elc3 ended with status 1: bad bitrate"):
-        Lc3Peer(OPTIONS).roundtrip(speech, 16000, 32000.0)
+        Lc3Peer(OPTIONS).code(speech, 16000, 32000.0)
     program("elc3", "exit 0")
     with pytest.raises(PeerError, match="wrote no output"):
-        Lc3Peer(OPTIONS).roundtrip(speech, 16000, 32000.0)
+        Lc3Peer(OPTIONS).code(speech, 16000, 32000.0)
 
 
 def test_a_program_that_hangs(lc3, program, speech):
     program("dlc3", "sleep 60")
     with pytest.raises(PeerError, match="dlc3 did not end within"):
-        Lc3Peer(PeerOptions(timeout_seconds=0.3)).roundtrip(speech, 16000, 32000.0)
+        Lc3Peer(PeerOptions(timeout_seconds=0.3)).code(speech, 16000, 32000.0)
 
 
 def test_rates_they_do_not_have(lc3, program, speech):
     with pytest.raises(BitrateError, match="lc3 has no 6000 bit/s"):
-        Lc3Peer(OPTIONS).roundtrip(speech, 16000, 6000.0)
+        Lc3Peer(OPTIONS).code(speech, 16000, 6000.0)
     for name in ("c2enc", "c2dec", "speexenc", "speexdec"):
         program(name, "exit 0")
     with pytest.raises(BitrateError, match="choose from 700, 1200"):
-        Codec2Peer(OPTIONS).roundtrip(speech, 16000, 6000.0)
+        Codec2Peer(OPTIONS).code(speech, 16000, 6000.0)
     with pytest.raises(BitrateError, match="speex has no 2000 bit/s"):
-        SpeexPeer(OPTIONS).roundtrip(speech, 16000, 2000.0)
+        SpeexPeer(OPTIONS).code(speech, 16000, 2000.0)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +132,54 @@ def test_codec2_frames_of_40_ms_padded_to_bytes(program, tmp_path, speech):
     """1300 bit/s: 52 bits of 40 ms fill 7 bytes; 4 of them are not payload."""
     program("c2enc", 'dd if=/dev/zero of="$3" bs=7 count=62 2>/dev/null')
     program("c2dec", 'cat in.raw in.raw > "$3"')
-    coded = Codec2Peer(OPTIONS).roundtrip(speech, 16000, 1300.0)
-    assert coded.bits == 100 * 26
+    coded = Codec2Peer(OPTIONS).code(speech, 16000, 1300.0)
+    assert coded.payload_bits == 100 * 26
     assert shutil.which("c2enc").startswith(str(tmp_path))
+
+
+def amr_frame(kind, size):
+    return bytes([kind << 3 | 4]) + bytes(size)
+
+
+def test_amr_wb_frames_of_changing_types():
+    # Sizes of RFC 4867, table 2: 17 bytes and 60 of speech, 5 of comfort noise, none.
+    data = b"#!AMR-WB\n" + amr_frame(0, 17) + amr_frame(8, 60) + amr_frame(9, 5) + amr_frame(15, 0)
+    assert amr_wb_packets(data) == [132, 477, 40, 0]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"RIFF", "no AMR-WB file"),
+        (b"#!AMR-WB\n" + amr_frame(0, 16), "cut off"),
+        (b"#!AMR-WB\n" + amr_frame(11, 0), "reserved type 11"),
+    ],
+)
+def test_damaged_amr_wb(data, words):
+    with pytest.raises(PeerError, match=words):
+        amr_wb_packets(data)
+
+
+def ogg_page(*segments):
+    return b"OggS" + bytes(22) + bytes([len(segments), *segments]) + bytes(sum(segments))
+
+
+def test_ogg_packets_across_segments_and_pages():
+    data = ogg_page(80) + ogg_page(20, 255, 0, 255) + ogg_page(255, 7, 30)
+    assert ogg_packets(data) == [8 * size for size in (80, 20, 255, 517, 30)]
+
+
+def test_damaged_ogg():
+    with pytest.raises(PeerError, match="damaged Ogg"):
+        ogg_packets(ogg_page(80) + b"xxxx")
+    with pytest.raises(PeerError, match="damaged Ogg"):
+        ogg_packets(b"OggS" + bytes(10))
+
+
+def test_lc3_frames():
+    header = b"\x1c\xcc" + (18).to_bytes(2, "little") + bytes(14)
+    assert lc3_packets(header + (20).to_bytes(2, "little") + bytes(20) + b"\x05\x00" + bytes(5)) == [160, 40]
+    with pytest.raises(PeerError, match="cut off"):
+        lc3_packets(header + (20).to_bytes(2, "little") + bytes(19))
+    with pytest.raises(PeerError, match="no LC3 file"):
+        lc3_packets(b"RIFF1234")

@@ -79,8 +79,8 @@ def slow_ramp(length):
 )
 def test_frames_features_packets_and_back(options, bitrate, frame_bits, count):
     wav = slow_ramp(5000)
-    coded = pickle.loads(pickle.dumps(LyraPeer(options))).roundtrip(wav, 16000, bitrate)
-    assert coded.bits == 16 * frame_bits  # 5000 samples in frames of 320
+    coded = pickle.loads(pickle.dumps(LyraPeer(options))).code(wav, 16000, bitrate)
+    assert coded.payload_bits == 16 * frame_bits  # 5000 samples in frames of 320
     assert coded.wav.shape == (5000,)
     kept = np.arange(5000) % 320 < 5 * count
     np.testing.assert_allclose(coded.wav[kept], wav[kept], atol=1 / 16 + 0.01)
@@ -88,7 +88,7 @@ def test_frames_features_packets_and_back(options, bitrate, frame_bits, count):
 
 
 def test_other_rates(options):
-    assert LyraPeer(options).roundtrip(slow_ramp(9001), 48000, 3200).wav.shape == (9001,)
+    assert LyraPeer(options).code(slow_ramp(9001), 48000, 3200).wav.shape == (9001,)
 
 
 def test_packing():
@@ -99,9 +99,9 @@ def test_packing():
 
 def test_failures(options):
     with pytest.raises(BitrateError, match="choose from 3200, 6000, 9200"):
-        LyraPeer(options).roundtrip(slow_ramp(5000), 16000, 4000)
+        LyraPeer(options).code(slow_ramp(5000), 16000, 4000)
     with pytest.raises(PeerError, match="lyra failed: node 7 failed"):
-        LyraPeer(options).roundtrip(np.ones(5000, np.float32), 16000, 3200)
+        LyraPeer(options).code(np.ones(5000, np.float32), 16000, 3200)
 
 
 def test_not_there(options, monkeypatch, tmp_path):
@@ -122,6 +122,6 @@ def test_not_there(options, monkeypatch, tmp_path):
 def test_released_weights(speech):
     pytest.importorskip("ai_edge_litert")
     peer = LyraPeer(PeerOptions(folders={"lyra": Path(os.environ["AUDIOCODEC_LYRA_MODELS"])}))
-    scores = [pesq_wb(speech, peer.roundtrip(speech, 16000, rate).wav, 16000) for rate in (3200, 9200, 9200)]
+    scores = [pesq_wb(speech, peer.code(speech, 16000, rate).wav, 16000) for rate in (3200, 9200, 9200)]
     assert 1.5 < scores[0] < scores[1] < 4
     assert scores[1] == scores[2]  # nothing is remembered between recordings

@@ -44,16 +44,16 @@ def case(request, tmp_path_factory):
 def test_rates_come_from_the_configuration(case):
     peer, _, rate, hop, ladder = case
     assert (peer.sample_rate, peer.hop_length) == (rate, hop)
-    assert peer.bitrates == pytest.approx(ladder)
+    assert peer.ladder == pytest.approx(ladder)
     with pytest.raises(BitrateError, match="choose from"):
-        peer.roundtrip(np.zeros(16000, np.float32), 16000, 99999)
+        peer.code(np.zeros(16000, np.float32), 16000, 99999)
 
 
 def test_audio_is_what_the_model_itself_gives(case, speech):
     peer, model, rate, hop, ladder = case
     wav = speech[:16000]
     wav = wav[: len(wav) // hop * hop]
-    coded = peer.roundtrip(wav, rate, ladder[-1])
+    coded = peer.code(wav, rate, ladder[-1])
     with torch.inference_mode():
         expected = model(torch.from_numpy(wav)[None, None], **options(peer, ladder[-1])).audio_values
     expected = expected.reshape(-1).numpy()[: len(wav)]
@@ -65,7 +65,7 @@ def test_audio_is_what_the_model_itself_gives(case, speech):
 def options(peer, bitrate):
     if peer.name == "encodec":
         return {"bandwidth": bitrate / 1000}
-    count = peer.bitrates.index(bitrate) + 1
+    count = peer.ladder.index(bitrate) + 1
     return {"n_quantizers": count} if peer.name == "dac" else {"num_quantizers": count}
 
 
@@ -73,7 +73,7 @@ def test_bits_are_those_of_the_codes(case, speech):
     peer, _, rate, hop, ladder = case
     wav = speech[:20000]
     frames = math.ceil(math.ceil(20000 * rate / 16000) / hop)
-    bits = [peer.roundtrip(wav, 16000, bitrate).bits for bitrate in ladder]
+    bits = [peer.code(wav, 16000, bitrate).payload_bits for bitrate in ladder]
     if peer.name == "encodec":  # 75 frames a second; 1.5 kbit/s are three stages of 6 bits, 3 are six
         assert bits == [frames * 6 * 3, frames * 6 * 6]
     else:
@@ -83,7 +83,7 @@ def test_bits_are_those_of_the_codes(case, speech):
 
 def test_length_and_rate_of_the_input_come_back(case, speech):
     peer, _, _, _, ladder = case
-    coded = peer.roundtrip(np.repeat(speech, 3)[:30001], 48000, ladder[0])
+    coded = peer.code(np.repeat(speech, 3)[:30001], 48000, ladder[0])
     assert coded.wav.shape == (30001,)
     assert coded.wav.dtype == np.float32
 
@@ -109,7 +109,7 @@ def test_weights_that_are_damaged(tmp_path, speech):
     transformers.DacConfig(**DAC).save_pretrained(tmp_path)
     peer = DacPeer(PeerOptions(folders={"dac": tmp_path}))
     with pytest.raises(PeerUnavailable, match="cannot be read"):
-        peer.roundtrip(speech, 16000, 250)
+        peer.code(speech, 16000, 250)
 
 
 def test_package_missing(monkeypatch):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from audiocodec.evaluation.benchmark import plan
 from audiocodec.evaluation.conditions import Condition
-from audiocodec.evaluation.plan import plan
 from audiocodec.evaluation.recordings import read_recordings
 from audiocodec.evaluation.report.examples import examples, find_worst, recoder
 from audiocodec.evaluation.rows import to_frame

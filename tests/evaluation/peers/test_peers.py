@@ -1,8 +1,8 @@
 import pytest
 
 from audiocodec.errors import InputError
-from audiocodec.evaluation.peers import PEERS, PeerOptions, open_peer
-from audiocodec.evaluation.peers.command import CommandPeer
+from audiocodec.evaluation.peers import PEERS, PeerOptions, open_peer, open_peers
+from audiocodec.evaluation.peers.program import CommandPeer
 
 
 def test_names_are_those_of_the_peers():
@@ -12,14 +12,14 @@ def test_names_are_those_of_the_peers():
 
 def test_a_peer_by_name():
     pytest.importorskip("av")
-    assert open_peer(" opus ").bitrates is None
+    assert open_peer(" opus ").ladder is None
 
 
 def test_a_peer_by_command(program):
     program("codec", "exit 0")
     peer = open_peer("my-codec_2 = codec {in} {out} --rate={kbps}", PeerOptions(timeout_seconds=7))
     assert isinstance(peer, CommandPeer)
-    assert (peer.name, peer.timeout_seconds) == ("my-codec_2", 7)
+    assert (peer.name, peer.options.timeout_seconds) == ("my-codec_2", 7)
     assert peer.words[1:] == ["{in}", "{out}", "--rate={kbps}"]
 
 
@@ -36,3 +36,13 @@ def test_a_peer_by_command(program):
 def test_what_names_no_peer(spec, words):
     with pytest.raises(InputError, match=words):
         open_peer(spec)
+
+
+def test_peers_that_cannot_run_are_given_with_the_reason(program):
+    program("codec", "exit 0")
+    peers, missing = open_peers([("lyra", ()), ("mine=codec {in} {out}", (6000.0,))])
+    assert [(peer.name, peer.chosen) for peer in peers] == [("mine", (6000.0,))]
+    assert list(missing) == ["lyra"]
+    assert "--lyra-models" in missing["lyra"]
+    with pytest.raises(InputError, match="no codec 'mp4'"):
+        open_peers([("mp4", ())])
