@@ -34,7 +34,7 @@ CONFIG_NAME = "config.yaml"
 MAX_FILE_BYTES = 2 << 30
 MAX_HEADER_BYTES = 4 << 20
 MAX_SIZE = 1 << 22
-"""Largest number a configuration may hold; far above every size and rate in use."""
+"""Largest number that a configuration may hold; far above every size and rate in use."""
 MAX_REPEATS = 512
 """Most stages or blocks: building them costs time before their weights can be compared."""
 RANDOM_PHASE_PREFIX = "noise_"
@@ -233,7 +233,7 @@ def _codebook_keys(model: CodecModel) -> set[str]:
 
 
 def _with_stored_codebooks(model: CodecModel) -> CodecModel:
-    """The model itself, or where codebooks are computed from weights a copy that has them as tensors."""
+    """The model; if codebooks are computed from weights, a copy that holds them as tensors."""
     codebooks = {name: codebook.clone() for name, codebook in model.quantizer.codebooks().items()}
     if len(_codebook_keys(model)) == len(codebooks):
         return model
@@ -297,7 +297,7 @@ def _config(raw: dict[str, Any]) -> ModelConfig:
 
 
 def check_sizes(value: Any, name: str = "") -> None:
-    """Refuse numbers that would keep the machine busy building a net which no file can fill.
+    """Refuse numbers with which building the net would take too long or too much memory.
 
     Raises:
         CheckpointError: names the number.
@@ -317,7 +317,7 @@ def check_sizes(value: Any, name: str = "") -> None:
 
 
 def _check_beside(file: Path, config: ModelConfig) -> None:
-    """Refuse a config.yaml that was edited: it would be ignored otherwise."""
+    """Refuse a config.yaml that was edited: otherwise the change would be ignored."""
     beside = file.with_name(CONFIG_NAME)
     if file.name != WEIGHTS_NAME or not beside.is_file():
         return

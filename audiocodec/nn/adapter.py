@@ -1,7 +1,7 @@
-"""Those weights of a decoder that an environment may bring along with its codebooks: gains and offsets.
+"""The weights of a decoder that a revision may bring along with its codebooks: gains and offsets.
 
-All parameters of one dimension (biases, norms, gates) are a few thousandths of a decoder, and yet change
-what it makes of its input: Ben Zaken et al. 2022 tune nothing else, https://arxiv.org/abs/2106.10199.
+All one-dimensional parameters (biases, norms, gates) are a few thousandths of a decoder, but enough to adapt
+it: Ben Zaken et al. 2022 tune nothing else, https://arxiv.org/abs/2106.10199.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PREFIX = "decoder."
-"""Starts their names, beside those of codebooks."""
+"""Start of their names, beside those of codebooks."""
 
 
 def adapter_parameters(decoder: nn.Module) -> dict[str, nn.Parameter]:
@@ -41,7 +41,8 @@ def with_adapter(decoder: nn.Module, adapter: Mapping[str, Tensor]) -> nn.Module
     for name, values in adapter.items():
         if values.shape != own[name].shape or not bool(values.isfinite().all()):
             raise InputError(
-                f"{name} of the adapter is {tuple(values.shape)}, not {tuple(own[name].shape)} finite"
+                f"{name} of the adapter is {tuple(values.shape)}, not {tuple(own[name].shape)}, or has"
+                " values that are not finite"
             )
     small = {id(parameter) for parameter in own.values()}
     shared = {id(p): p for p in (*decoder.parameters(), *decoder.buffers()) if id(p) not in small}

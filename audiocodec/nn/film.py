@@ -14,18 +14,18 @@ from audiocodec.errors import InputError
 NO_SWITCH = "this model has no denoising switch; leave it off, or use a model that has one"
 """Error message for switching it on."""
 Switch = bool | Tensor
-"""On or off: for all, for each example [B], or for each frame [B, T]."""
+"""On or off: one value for all, or one for each example [B] or each frame [B, T]."""
 REACH = 10.0
-"""Parameters count so many times. Adam moves each by about the learning rate, however large its gradient: in
-3,000 steps of fine-tuning at 1e-4 no channel could be switched off, which takes a change of 1."""
+"""Factor on the parameters. Adam changes each by about the learning rate, however large its gradient: 3,000
+steps of fine-tuning at 1e-4 could not switch a channel off, which takes a change of 1."""
 
 
 class FiLM(nn.Module):
-    """Scales and shifts each channel where the switch is on; where it is off, nothing is changed at all.
+    """Scales and shifts each channel while the switch is on; while it is off, it changes nothing.
 
-    SoundStream has scales and shifts for both values. Those for "off" say nothing that the linear layer which
-    follows cannot say, so they are left out, and "off" is exactly the net without a switch. A new switch does
-    nothing in either position. It has no memory: each frame depends on the switch in that frame alone.
+    SoundStream has scales and shifts for both positions. Those for "off" are left out here, as the linear
+    layer that follows can express them; so "off" is exactly the net without a switch. A new switch does
+    nothing in either position. It has no memory: each frame depends on the switch in that frame only.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,8 +1,8 @@
-"""Random phase for what a decoder cannot know: without it one phase pattern comes back in every frame.
+"""Random phase at the frequencies where codes do not determine it.
 
-A code of a few thousand bits a second says nothing of the phase above some 1.5 kHz. A net that must choose
-one chooses the same in each frame, which is heard as a buzz at the frame rate. Here the phase there is
-drawn. Serra and Smith 1990 part sound in a predictable and a random share likewise,
+Codes of a few thousand bits a second do not determine the phase above about 1.5 kHz. A net then makes the
+same phases in every frame, which sounds like a buzz at the frame rate; so they are drawn at random instead.
+Serra and Smith 1990 split sound into a predictable and a random part in the same way,
 https://doi.org/10.2307/3680788.
 """
 
@@ -20,7 +20,7 @@ NumQuantizers = int | Tensor | None
 """How many quantizers the latents come from: one number, [B] for each example, or None for all of them."""
 
 TABLE_FRAMES = 1024
-"""Frames after which the phases come again: 10 s at 100 a second."""
+"""Frames after which the phases repeat: 10 s at 100 a second."""
 
 
 class PhaseNoise(nn.Module):
@@ -81,7 +81,7 @@ class PhaseNoise(nn.Module):
 
 
 def phase_table(frames: int, bins: int) -> Tensor:
-    """Angles [frames, bins], evenly from 0 to 2 pi: the count of each hashed to 32 bits, the same anywhere.
+    """Angles [frames, bins] spread evenly from 0 to 2 pi: hashes of their numbers, equal on every machine.
 
     The mixing function is the finalizer of MurmurHash3 (Appleby, public domain).
     """

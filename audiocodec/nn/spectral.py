@@ -21,8 +21,9 @@ from audiocodec.nn.phase_noise import NumQuantizers, PhaseNoise
 from audiocodec.nn.streaming import StreamState, recall
 from audiocodec.ranks import sum_over_ranks, world_size
 
-MOST_NOISY = 8192
-"""Samples of the longest window with random phase, whose table grows with it: a file may claim any length."""
+MAX_NOISY_WINDOW = 8192
+"""Samples of the longest window with random phase: its table grows with the window, and a file may claim any
+length."""
 ANALYZED_AT_ONCE = 16
 """Examples whose spectra are held at a time when a linear codec is fitted."""
 
@@ -79,8 +80,8 @@ class SpectralConfig:
             raise ConfigError(f"hop_length {self.hop_length} is not a multiple of substeps {self.substeps}")
         if not all(gain > 0 for gain in (*self.noise_gains, self.noise_slope)):
             raise ConfigError("noise_gains and noise_slope must be above 0")
-        if self.noise_gains and self.window_length > MOST_NOISY:
-            raise ConfigError(f"noise_gains need a window_length of {MOST_NOISY} at most")
+        if self.noise_gains and self.window_length > MAX_NOISY_WINDOW:
+            raise ConfigError(f"noise_gains need a window_length of {MAX_NOISY_WINDOW} at most")
         overlap, rest = divmod(self.window_length, self.stft_hop)
         if rest or overlap < 2:
             raise ConfigError(

@@ -34,18 +34,10 @@ class AffineVectorQuantizer(VectorQuantizer):
         *,
         affine_rate: float = 1.0,
         statistics: bool = False,
-        commitment_weight: float = 0.25,
-        codebook_weight: float = 1.0,
         parts: Parts | None = None,
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
-        super().__init__(
-            dim,
-            codebook_size,
-            commitment_weight=commitment_weight,
-            codebook_weight=codebook_weight,
-            parts=parts,
-        )
+        super().__init__(dim, codebook_size, parts=parts)
         self.affine_rate, self.statistics = affine_rate, statistics
         self.scale, self.shift = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(dim))
         self.register_buffer("baked", torch.tensor(False))

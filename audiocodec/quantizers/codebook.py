@@ -14,7 +14,7 @@ CHUNK_ELEMENTS = 1 << 22
 """Distances held at a time: 16 MB in single precision, whatever the number of vectors."""
 
 BLOCK = 32
-"""Neighbors in a row among which `least` looks for an index."""
+"""Size of the blocks in which `least` looks for an index."""
 
 
 def check_size(dim: int, codebook_size: int) -> None:
@@ -77,8 +77,8 @@ def least(values: Tensor) -> Tensor:
 def in_chunks(function: Callable[[Tensor], Tensor], vectors: Tensor, codebook_size: int) -> Tensor:
     """Concatenate `function(chunk) -> [n, ...]` over chunks of `vectors` [N, D].
 
-    The backward pass computes each chunk anew. For functions that hold [n, K]: neither direction ever holds
-    more than one chunk.
+    The backward pass computes each chunk again. So a function that holds [n, K] never holds more than one
+    chunk, forward or backward.
     """
     chunks = vectors.split(chunk_rows(codebook_size))
     if len(chunks) == 1:
@@ -130,7 +130,7 @@ def perplexity_and_usage(counts: Tensor) -> dict[str, Tensor]:
 
 
 def mean_square(difference: Tensor) -> Tensor:
-    """Mean of squares, 0 where there is nothing to average."""
+    """Mean of squares; 0 for an empty tensor."""
     return difference.square().sum() / max(difference.numel(), 1)
 
 

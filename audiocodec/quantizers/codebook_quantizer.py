@@ -27,11 +27,9 @@ class CodebookQuantizer(LeafQuantizer):
     option_groups: ClassVar[Mapping[str, Any]] = {"parts": Parts()}
     sampling_steps: Tensor
 
-    def __init__(self, dim: int, codebook_size: int, commitment_weight: float, parts: Parts | None) -> None:
+    def __init__(self, dim: int, codebook_size: int, *, parts: Parts | None = None) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
         super().__init__(dim, codebook_size)
-        self.commitment_weight = commitment_weight
-        self.codebook_weight = 0.0
         self.parts: Parts = parts or self.option_groups["parts"]
         self.sampling = self.parts.sample_top_k > 1
         self.stages_after = 0
@@ -55,7 +53,8 @@ class CodebookQuantizer(LeafQuantizer):
         if self.training and self.sampling:
             self.sampling_steps += 1
         chosen = F.embedding(indices, codebook)
-        terms: Terms = {"commitment_loss": (self.commitment_weight, mean_square(vectors - chosen.detach()))}
+        commitment_loss = mean_square(vectors - chosen.detach())
+        terms: Terms = {"commitment_loss": (self.parts.commitment_weight, commitment_loss)}
         terms |= self.codebook_terms(vectors, chosen, codebook)
         terms |= self.parts.penalties(vectors, chosen, codebook)
         return indices, self.outward(self.pass_gradient(vectors, chosen, codebook)), terms
@@ -112,7 +111,7 @@ class CodebookQuantizer(LeafQuantizer):
     def pass_gradient(self, vectors: Tensor, chosen: Tensor, codebook: Tensor) -> Tensor:
         """`chosen` [N, D] forward, the estimator's gradient backward."""
         del codebook
-        return self.parts.pass_gradient(vectors, chosen, self.codebook_weight)
+        return self.parts.pass_gradient(vectors, chosen)
 
     def before_step(self, vectors: Tensor) -> None:
         """Change the codebook before a training step uses it; vectors [N, D] carry no gradient."""

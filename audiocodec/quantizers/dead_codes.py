@@ -1,4 +1,4 @@
-"""What to do with entries that nobody uses: which are dead, and where they restart."""
+"""Unused entries of a codebook: which count as dead, and where they are placed again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECK_EVERY = 5
 """Training steps between two searches for dead entries (Mimi's number)."""
 
 SPLIT_SPREAD = 0.01
-"""Deviation of a new entry from the one it splits, in units of that of entries in use."""
+"""Deviation of a new entry from the entry that it splits, relative to the deviation of all in use."""
 
 MAX_CANDIDATES = 65536
 """Vectors of all ranks that replacements are picked from."""
@@ -28,7 +28,7 @@ def find_dead(usage: Tensor, threshold: float) -> Tensor:
 
 
 def replacements(policy: DeadCodePolicy, vectors: Tensor, dead_entries: Tensor) -> Tensor:
-    """New places for `dead_entries` [M, D], equal on all ranks: random vectors, or the closest to each."""
+    """New places for `dead_entries` [M, D]: random vectors of all ranks, or the vector closest to each."""
     candidates = gather_rows(vectors)
     if candidates.shape[0] > MAX_CANDIDATES:
         candidates = sample_rows(candidates, MAX_CANDIDATES)
@@ -40,11 +40,12 @@ def replacements(policy: DeadCodePolicy, vectors: Tensor, dead_entries: Tensor) 
 
 
 def split_most_used(entries: Tensor, usage: Tensor, dead: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Dead entries [M], as many of the most used ones [M], and new places [M, D] right beside the latter.
+    """Indices [M] of dead entries, indices [M] of the most used ones, and new places [M, D] beside those.
 
-    Splitting as Linde, Buzo and Gray grow codebooks (1980, https://doi.org/10.1109/TCOM.1980.1094577). In
-    many dimensions a vector of the batch wins few others, as the middle of a cluster is nearer to them; half
-    of a cluster wins half of it. Entries wait where fewer than half are alive.
+    Linde, Buzo and Gray grow codebooks like this (1980, https://doi.org/10.1109/TCOM.1980.1094577). In many
+    dimensions an entry at a single vector of the batch is nearest to few others, as the middle of their
+    cluster is nearer; two entries in the middle share the cluster. Each entry is split at most once, so if
+    fewer than half are alive, some dead ones stay.
     """
     places = dead.nonzero()[:, 0]
     places = places[: len(usage) - len(places)]

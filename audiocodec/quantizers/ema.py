@@ -23,7 +23,7 @@ class EMAVectorQuantizer(CodebookQuantizer):
     place (Mimi's rule).
     """
 
-    option_groups = {"parts": Parts(dead_codes="random")}  # noqa: RUF012  typed ClassVar in the base
+    option_groups = {"parts": Parts(commitment_weight=1.0, codebook_weight=0.0, dead_codes="random")}  # noqa: RUF012  typed ClassVar in the base
 
     codebook: Tensor
     cluster_sum: Tensor
@@ -36,16 +36,17 @@ class EMAVectorQuantizer(CodebookQuantizer):
         codebook_size: int,
         *,
         ema_decay: float = 0.99,
-        commitment_weight: float = 1.0,
         parts: Parts | None = None,
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
-        super().__init__(dim, codebook_size, commitment_weight, parts)
-        if self.parts.orthogonality_weight:
-            raise ConfigError(
-                f"orthogonality_weight is {self.parts.orthogonality_weight}; moving averages have no "
-                "gradient: leave it 0, or take method 'vector'"
-            )
+        super().__init__(dim, codebook_size, parts=parts)
+        for name in ("codebook_weight", "orthogonality_weight"):
+            weight = getattr(self.parts, name)
+            if weight:
+                raise ConfigError(
+                    f"{name} is {weight}; moving averages have no gradient: leave it 0, or take"
+                    " method 'vector'"
+                )
         self.ema_decay = ema_decay
         self.register_buffer("codebook", torch.randn(codebook_size, dim) * dim**-0.5)
         # Statistics of training only: not in state_dict, kept by the trainer's checkpoint.

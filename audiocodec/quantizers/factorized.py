@@ -29,20 +29,12 @@ class FactorizedVectorQuantizer(VectorQuantizer):
         *,
         codebook_dim: int = 8,
         unit_length: bool = False,
-        commitment_weight: float = 0.25,
-        codebook_weight: float = 1.0,
         parts: Parts | None = None,
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries of width `codebook_dim`, at most `dim`."""
         self.codebook_dim = min(codebook_dim, dim)
         self.unit_length = unit_length
-        super().__init__(
-            dim,
-            codebook_size,
-            commitment_weight=commitment_weight,
-            codebook_weight=codebook_weight,
-            parts=parts,
-        )
+        super().__init__(dim, codebook_size, parts=parts)
         self.projection = Projection(dim, self.codebook_dim, weight_norm=True)
         self.passes_identity = False
 

@@ -1,4 +1,4 @@
-"""A quantizer between an affine map of its latents and the inverse: what an environment adds to codebooks."""
+"""An affine map of the latents around a quantizer; a revision may bring one along with its codebooks."""
 
 from __future__ import annotations
 

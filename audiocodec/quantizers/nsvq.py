@@ -17,7 +17,7 @@ from audiocodec.quantizers.vector import VectorQuantizer
 
 @dataclass(frozen=True)
 class Kernel:
-    """How much of each vector's pull entries get that were not chosen.
+    """How strongly each vector draws the entries that it did not choose.
 
     Attributes:
         weighting: "paper", exp(-d^2 / tau) / 2 (equation 17, tau = 2 sigma^2), or "code", what the authors
@@ -68,7 +68,7 @@ class Pull(NamedTuple):
         squares: [], of w_ik |z_i - center|^2 over entries too.
         center: [D], mean of the vectors; small numbers lose no digits to a common offset.
         indices: [N], of the entries chosen.
-        matrix: the weights [N, K], where one chunk holds them all; else None.
+        matrix: the weights [N, K] if one chunk holds them all; else None.
     """
 
     weights: Tensor
@@ -108,7 +108,7 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
     """VQ-VAE whose codebook loss also draws entries that were not chosen, the less the farther they are.
 
     L = mean |sg(z) - q|^2 + sum_k!=q w_k |sg(z) - c_k|^2, over vectors and channels, with constant weights w.
-    As w is constant, sums over vectors of w and of w z are all the loss needs: N x K never exceeds one chunk.
+    As w is constant, the loss needs only sums over vectors of w and w z: N x K is never held whole.
     """
 
     option_groups = {"parts": Parts(estimator="modified"), "kernel": Kernel()}  # noqa: RUF012  typed in the base
@@ -120,19 +120,11 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
         dim: int,
         codebook_size: int,
         *,
-        commitment_weight: float = 0.25,
-        codebook_weight: float = 1.0,
         kernel: Kernel | None = None,
         parts: Parts | None = None,
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
-        super().__init__(
-            dim,
-            codebook_size,
-            commitment_weight=commitment_weight,
-            codebook_weight=codebook_weight,
-            parts=parts,
-        )
+        super().__init__(dim, codebook_size, parts=parts)
         self.kernel: Kernel = kernel or self.option_groups["kernel"]
         self.register_buffer("kernel_steps", torch.zeros((), dtype=torch.long), persistent=False)
 
@@ -171,7 +163,8 @@ class NonStationaryVectorQuantizer(VectorQuantizer):
         """VQ-VAE's codebook loss, and in training the kernel's."""
         terms = super().codebook_terms(vectors, chosen, codebook)
         if self._pull is not None:
-            terms["kernel_loss"] = (self.codebook_weight, self._kernel_loss(self._pull, codebook, vectors))
+            kernel_loss = self._kernel_loss(self._pull, codebook, vectors)
+            terms["kernel_loss"] = (self.parts.codebook_weight, kernel_loss)
         return terms
 
     def _kernel_loss(self, pull: Pull, codebook: Tensor, vectors: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Choices that any method with a codebook takes: estimator, sampling, dead codes, regularizers."""
+"""Choices that any method with a codebook takes: weights, estimator, sampling, dead codes, regularizers."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Parts:
     """Parts of a quantizer that are independent of its method.
 
     Attributes:
+        commitment_weight: weight of the loss |z - sg(q)|^2, which draws latents to their entries.
+        codebook_weight: weight of the loss |sg(z) - q|^2, which draws entries to their latents.
         estimator: how the gradient passes; "modified" also gives the chosen entry a share of it.
         code_share: that share; 0 takes 2 * codebook_weight / numel, as "Beyond Stationarity" derives.
         sample_top_k: in training draw among this many nearest entries; 1 always takes the nearest.
@@ -38,6 +40,8 @@ class Parts:
         entropy_temperature: squared distance at which a choice counts as uncertain in `uniform_use`.
     """
 
+    commitment_weight: float = 0.25
+    codebook_weight: float = 1.0
     estimator: Estimator = "straight_through"
     code_share: float = 0.0
     sample_top_k: int = 1
@@ -64,14 +68,14 @@ class Parts:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed are numbers above 0")
 
-    def pass_gradient(self, vectors: Tensor, chosen: Tensor, codebook_weight: float) -> Tensor:
+    def pass_gradient(self, vectors: Tensor, chosen: Tensor) -> Tensor:
         """`chosen` [N, D] forward, with the gradient of the chosen estimator backward."""
         if self.estimator == "rotation":
             return rotation(vectors, chosen)
         if self.estimator == "modified":
             # The factor in the gradient of the mean squared codebook loss: entries step as far as the latents
             # do.
-            share = self.code_share or 2 * codebook_weight / max(vectors.numel(), 1)
+            share = self.code_share or 2 * self.codebook_weight / max(vectors.numel(), 1)
             return synchronized(vectors, chosen, share)
         return straight_through(vectors, chosen)
 

@@ -20,8 +20,8 @@ from audiocodec.quantizers.vector import VectorQuantizer
 class MappedQuantizer(VectorQuantizer):
     """The codebook is `mapped()` of the buffer `frozen` [K, D], computed whole.
 
-    Outside training it is kept until a weight changes. Loading a codebook bakes it: it is then used as it is
-    and the map no longer counts, so `load_codebooks(codebooks())` makes a model independent of the map.
+    Outside training it is kept until a weight changes. A loaded codebook is used as it is, without the map;
+    so `load_codebooks(codebooks())` makes a model independent of the map.
     """
 
     movable = False
@@ -68,18 +68,10 @@ class SimVectorQuantizer(MappedQuantizer):
         codebook_size: int,
         *,
         bias: bool = True,
-        commitment_weight: float = 0.25,
-        codebook_weight: float = 1.0,
         parts: Parts | None = None,
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries; the authors' layer has a bias."""
-        super().__init__(
-            dim,
-            codebook_size,
-            commitment_weight=commitment_weight,
-            codebook_weight=codebook_weight,
-            parts=parts,
-        )
+        super().__init__(dim, codebook_size, parts=parts)
         self.map = nn.Linear(dim, dim, bias=bias)
 
     def mapped(self) -> Tensor:

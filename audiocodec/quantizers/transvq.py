@@ -55,11 +55,10 @@ class TransVectorQuantizer(MappedQuantizer):
         *,
         map: Literal["attention", "mlp"] = "attention",
         width: int = 256,
-        commitment_weight: float = 0.25,
         parts: Parts | None = None,
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries, `width` channels inside the map."""
-        super().__init__(dim, codebook_size, commitment_weight=commitment_weight, parts=parts)
+        super().__init__(dim, codebook_size, parts=parts)
         if map not in ("attention", "mlp"):
             raise ConfigError(f"map is {map!r}; choose attention or mlp")
         self.into = nn.Linear(dim, width, bias=False)

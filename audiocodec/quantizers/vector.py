@@ -35,18 +35,9 @@ class VectorQuantizer(CodebookQuantizer):
     usage: Tensor
     steps: Tensor
 
-    def __init__(
-        self,
-        dim: int,
-        codebook_size: int,
-        *,
-        commitment_weight: float = 0.25,
-        codebook_weight: float = 1.0,
-        parts: Parts | None = None,
-    ) -> None:
+    def __init__(self, dim: int, codebook_size: int, *, parts: Parts | None = None) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
-        super().__init__(dim, codebook_size, commitment_weight, parts)
-        self.codebook_weight = codebook_weight
+        super().__init__(dim, codebook_size, parts=parts)
         self._make_codebook(dim, codebook_size)
         if self.parts.dead_codes != "none":
             if not self.movable:
@@ -72,14 +63,14 @@ class VectorQuantizer(CodebookQuantizer):
         """Replace the codebook, and forget how often entries were used."""
         super().load_codebooks(codebooks)
         if self.parts.dead_codes != "none":
-            # For anchors little use but some, so that entries just loaded stay unless nobody needs them.
+            # With anchors, start from little use but not from none: loaded entries stay unless unused.
             start = 0.01 if self.parts.dead_codes == "anchor" else 1.0
             self.usage.fill_(start / self.codebook_sizes[0])
 
     def codebook_terms(self, vectors: Tensor, chosen: Tensor, codebook: Tensor) -> Terms:
         """Draw each chosen entry to the vectors that chose it."""
         del codebook
-        return {"codebook_loss": (self.codebook_weight, mean_square(vectors.detach() - chosen))}
+        return {"codebook_loss": (self.parts.codebook_weight, mean_square(vectors.detach() - chosen))}
 
     @torch.no_grad()
     def before_step(self, vectors: Tensor) -> None:

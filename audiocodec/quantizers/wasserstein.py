@@ -24,22 +24,22 @@ from audiocodec.ranks import from_first_rank, gather_rows
 Variant = Literal["gaussian", "sliced", "mmd"]
 Target = Literal["features", "zador", "rate"]
 REFERENCE_SIZE = 1024
-"""Earlier features that densities are taken from."""
+"""Number of earlier features from which densities are estimated."""
 
 
 @dataclass(frozen=True)
 class Matching:
-    """Which distance between features and codebook is made small.
+    """The distance between features and codebook that the loss makes small.
 
     Attributes:
-        variant: "gaussian", closed form of the first two moments; "sliced", for features of any shape; "mmd",
-            a mean discrepancy in its place.
+        variant: "gaussian", closed form of the first two moments; "sliced", for any distribution; "mmd", the
+            maximum mean discrepancy in its place.
         target: "features"; "zador", their density f to the power d / (d + 2), which gives the least squared
             error if entries are many; or "rate", features drawn to their mean as far as Shannon's bound for
             Gaussians at log2 K bits says, for few entries in many dimensions.
-        wasserstein_weight: of the distance in the loss; the paper's VQ-VAE has 0.5.
-        queue_size: features remembered; the paper's is 65,536.
-        projections: random lines of "sliced" a step.
+        wasserstein_weight: weight of the distance in the loss; the paper's VQ-VAE has 0.5.
+        queue_size: number of past features; the paper has 65,536.
+        projections: random lines in each step of "sliced".
         covariance_scale: multiplies the features' covariance; the paper's VAR model has 0.25, and so has the
             authors' "mmd" (features half as far from their mean).
     """
@@ -69,26 +69,18 @@ class WassersteinVectorQuantizer(VectorQuantizer):
     0.1 and 1.0 of the first two losses are those of the paper's VQ-VAE.
     """
 
-    option_groups = {"parts": Parts(), "matching": Matching()}  # noqa: RUF012  typed ClassVar in the base
+    option_groups = {"parts": Parts(commitment_weight=0.1), "matching": Matching()}  # noqa: RUF012  typed ClassVar in the base
 
     def __init__(
         self,
         dim: int,
         codebook_size: int,
         *,
-        commitment_weight: float = 0.1,
-        codebook_weight: float = 1.0,
         matching: Matching | None = None,
         parts: Parts | None = None,
     ) -> None:
         """Latents of width `dim`, `codebook_size` entries."""
-        super().__init__(
-            dim,
-            codebook_size,
-            commitment_weight=commitment_weight,
-            codebook_weight=codebook_weight,
-            parts=parts,
-        )
+        super().__init__(dim, codebook_size, parts=parts)
         self.matching: Matching = matching or self.option_groups["matching"]
         self.queue = FeatureQueue(self.matching.queue_size, dim)
         torch.nn.init.normal_(self.codebook, std=0.01)
@@ -124,7 +116,7 @@ class WassersteinVectorQuantizer(VectorQuantizer):
         return sliced_wasserstein(features / scale, codebook / scale, self.matching.projections)
 
     def _shrink(self, covariance: Tensor) -> Tensor:
-        """Map [D, D] of centered features to those that the codebook shall be like."""
+        """Map [D, D] of centered features to those that the codebook should match."""
         whole = self.matching.covariance_scale**0.5 * torch.eye(self.dim, device=covariance.device)
         if self.matching.target != "rate":
             return whole
@@ -145,10 +137,10 @@ class WassersteinVectorQuantizer(VectorQuantizer):
 
 
 class FeatureQueue(nn.Module):
-    """Up to `capacity` features [D] with weights; only what was filled counts.
+    """Up to `capacity` features [D] with weights; only filled places count.
 
-    Sums over the queue are kept up to date in double precision, so a step costs its own features and not the
-    whole queue; they are made anew each time the queue has gone round.
+    Sums over the queue are kept up to date in double precision, so the cost of a step does not grow with the
+    queue; they are computed again after each full turn of the queue.
     """
 
     features: Tensor
@@ -174,7 +166,7 @@ class FeatureQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, rows: Tensor, weights: Tensor | None = None) -> None:
-        """Add features [N, D], of weights [N] or 1, in place of the oldest."""
+        """Add features [N, D] with weights [N], by default 1, in place of the oldest."""
         capacity = self.features.shape[0]
         rows = rows[-capacity:]
         weights = torch.ones_like(rows[:, 0]) if weights is None else weights[-capacity:]
@@ -203,7 +195,7 @@ class FeatureQueue(nn.Module):
         return mean.float(), covariance.float()
 
     def sample(self, count: int) -> Tensor:
-        """Draw `count` features with probability by weight; without repetition where all weigh the same."""
+        """Draw `count` features with probabilities by weight; without repetition if all weights are equal."""
         rows, weights = self.features[: int(self.filled)], self.weights[: int(self.filled)]
         if bool((weights == weights[0]).all()):
             return sample_rows(rows, count)

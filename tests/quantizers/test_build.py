@@ -35,7 +35,7 @@ def test_options_reach_method_parts_and_groups_of_options() -> None:
     options = {"commitment_weight": 2, "estimator": "rotation", "tau": 3, "weighting": "paper"}
     quantizer = build_method(8, "nsvq", 16, options)
     assert isinstance(quantizer, NonStationaryVectorQuantizer)
-    assert quantizer.commitment_weight == 2
+    assert quantizer.parts.commitment_weight == 2
     assert quantizer.parts.estimator == "rotation"
     assert (quantizer.kernel.tau, quantizer.kernel.weighting) == (3, "paper")
 

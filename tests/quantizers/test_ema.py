@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,10 @@ import torch
 from audiocodec.quantizers import EMAVectorQuantizer
 from audiocodec.quantizers.dead_codes import CHECK_EVERY
 from audiocodec.quantizers.parts import Parts
+
+
+def _parts(**options) -> Parts:
+    return replace(EMAVectorQuantizer.option_groups["parts"], **options)
 
 
 def _latents(seed: int, batch: int = 8, dim: int = 4, frames: int = 32) -> torch.Tensor:
@@ -39,7 +45,7 @@ def test_evaluation_before_training_does_not_start() -> None:
 def test_moving_average_against_numpy() -> None:
     torch.manual_seed(0)
     decay, size = 0.9, 6
-    quantizer = EMAVectorQuantizer(4, size, ema_decay=decay, parts=Parts(dead_codes="none"))
+    quantizer = EMAVectorQuantizer(4, size, ema_decay=decay, parts=_parts(dead_codes="none"))
     codebook = _latents(99)[0, :, :size].t().contiguous()
     quantizer.load_codebooks({"codebook": codebook})
     c = codebook.double().numpy()
@@ -67,7 +73,7 @@ def test_moving_average_against_vector_quantize_pytorch() -> None:
     peer._codebook.embed.data.copy_(codebook[None])
     peer._codebook.embed_avg.data.copy_(codebook[None])
     peer._codebook.cluster_size.data.fill_(1.0)
-    ours = EMAVectorQuantizer(4, 8, ema_decay=0.95, parts=Parts(dead_codes="none"))
+    ours = EMAVectorQuantizer(4, 8, ema_decay=0.95, parts=_parts(dead_codes="none"))
     ours.load_codebooks({"codebook": codebook})
     for seed in range(5):
         latents = _latents(seed)
@@ -82,7 +88,7 @@ def test_moving_average_against_vector_quantize_pytorch() -> None:
 @pytest.mark.parametrize("policy", ["random", "anchor"])
 def test_replaced_entries_survive_the_following_steps(policy: str) -> None:
     torch.manual_seed(0)
-    quantizer = EMAVectorQuantizer(4, 16, parts=Parts(dead_codes=policy)).train()
+    quantizer = EMAVectorQuantizer(4, 16, parts=_parts(dead_codes=policy)).train()
     codebook = torch.randn(16, 4)
     codebook[3:] += 100.0  # far from all latents: never chosen
     quantizer.load_codebooks({"codebook": codebook})
@@ -103,7 +109,7 @@ def test_replaced_entries_survive_the_following_steps(policy: str) -> None:
 
 
 def test_without_a_policy_dead_entries_stay_and_can_come_back() -> None:
-    parts = Parts(dead_codes="none")
+    parts = _parts(dead_codes="none")
     quantizer = EMAVectorQuantizer(4, 16, ema_decay=0.3, parts=parts).train()
     codebook = torch.randn(16, 4, generator=torch.Generator().manual_seed(0))
     codebook[3:] += 100.0
@@ -121,7 +127,7 @@ def test_what_counts_as_dead_does_not_depend_on_batch_size() -> None:
     results = []
     for repeats in (1, 4):
         torch.manual_seed(0)
-        quantizer = EMAVectorQuantizer(4, 64, parts=Parts(dead_codes="anchor")).train()
+        quantizer = EMAVectorQuantizer(4, 64, parts=_parts(dead_codes="anchor")).train()
         quantizer.load_codebooks(
             {"codebook": 2 * torch.randn(64, 4, generator=torch.Generator().manual_seed(1))}
         )
@@ -137,7 +143,7 @@ def test_replacement_keeps_more_entries_in_use_when_latents_drift() -> None:
     used = {}
     for policy in ("none", "random"):
         torch.manual_seed(0)
-        quantizer = EMAVectorQuantizer(4, 32, ema_decay=0.9, parts=Parts(dead_codes=policy)).train()
+        quantizer = EMAVectorQuantizer(4, 32, ema_decay=0.9, parts=_parts(dead_codes=policy)).train()
         for step in range(100):
             quantizer(_latents(step, batch=16) + max(0.0, 0.2 * (50 - step)))  # drifts, then rests
         latents = _latents(500, batch=64)
@@ -148,7 +154,7 @@ def test_replacement_keeps_more_entries_in_use_when_latents_drift() -> None:
 
 def test_commitment_loss_is_the_mean_squared_error_and_its_gradient_leads_to_the_entry() -> None:
     torch.manual_seed(0)
-    quantizer = EMAVectorQuantizer(4, 8, commitment_weight=0.7).eval()
+    quantizer = EMAVectorQuantizer(4, 8, parts=_parts(commitment_weight=0.7)).eval()
     latents = _latents(0).requires_grad_()
     output = quantizer(latents)
     error = latents.detach() - output.quantized.detach()

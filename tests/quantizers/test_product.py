@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from audiocodec.errors import ConfigError, InputError
-from audiocodec.quantizers import EMAVectorQuantizer, ProductQuantizer
+from audiocodec.quantizers import EMAVectorQuantizer, Parts, ProductQuantizer
 from audiocodec.quantizers.vector import VectorQuantizer
+
+EQUAL = Parts(commitment_weight=1.0)
 
 
 def _latents(seed: int = 0, dim: int = 12) -> torch.Tensor:
@@ -12,9 +14,7 @@ def _latents(seed: int = 0, dim: int = 12) -> torch.Tensor:
 
 def _product(groups: int = 3) -> ProductQuantizer:
     torch.manual_seed(0)
-    return ProductQuantizer.split(
-        12, groups, lambda dim: VectorQuantizer(dim, 8, commitment_weight=1.0)
-    ).eval()
+    return ProductQuantizer.split(12, groups, lambda dim: VectorQuantizer(dim, 8, parts=EQUAL)).eval()
 
 
 def test_groups_are_coded_apart() -> None:
@@ -35,9 +35,7 @@ def test_only_whole_descriptions() -> None:
 
 
 def test_loss_is_a_mean_over_all_channels_however_they_are_split() -> None:
-    unequal = ProductQuantizer(
-        [VectorQuantizer(8, 8, commitment_weight=1.0), VectorQuantizer(4, 8, commitment_weight=1.0)]
-    )
+    unequal = ProductQuantizer([VectorQuantizer(8, 8, parts=EQUAL), VectorQuantizer(4, 8, parts=EQUAL)])
     for quantizer in (_product(1), _product(3), unequal):
         output = quantizer(_latents())
         error = (output.quantized - _latents()).square().mean()

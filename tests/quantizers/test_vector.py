@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from audiocodec.quantizers import build_method
+from audiocodec.quantizers import Parts, build_method
 from audiocodec.quantizers.vector import VectorQuantizer
 
 
@@ -11,7 +11,7 @@ def _latents(seed: int = 0) -> torch.Tensor:
 
 def test_loss_and_gradients_are_those_of_the_paper() -> None:
     torch.manual_seed(0)
-    quantizer = VectorQuantizer(4, 8, commitment_weight=0.25, codebook_weight=1.0)
+    quantizer = VectorQuantizer(4, 8, parts=Parts(commitment_weight=0.25, codebook_weight=1.0))
     quantizer.initialize(_latents(1))
     z = _latents().requires_grad_()
     output = quantizer(z)

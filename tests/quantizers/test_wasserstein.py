@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from audiocodec.quantizers import QuantizerConfig, build_method, build_quantizer
+from audiocodec.quantizers import Parts, QuantizerConfig, build_method, build_quantizer
 from audiocodec.quantizers.wasserstein import (
     FeatureQueue,
     Matching,
@@ -53,7 +53,7 @@ def test_loss_is_the_weighted_sum_with_the_scaled_distance_to_the_queue() -> Non
 
 def test_distance_moves_the_codebook_only() -> None:
     quantizer = WassersteinVectorQuantizer(
-        4, 16, commitment_weight=0.0, codebook_weight=0.0, matching=Matching(queue_size=1000)
+        4, 16, parts=Parts(commitment_weight=0.0, codebook_weight=0.0), matching=Matching(queue_size=1000)
     ).train()
     latents = _latents(0).requires_grad_()
     quantizer(latents).loss.backward()
