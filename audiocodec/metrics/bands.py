@@ -5,16 +5,12 @@ Scores that average over all frequencies, or that compare envelopes, hardly see 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.errors import MetricError
-from audiocodec.metrics.pair import at_rate, check_pair
+from audiocodec.metrics.base import Wav, at_rate, check_pair
 from audiocodec.metrics.pitch import PITCH_HOP, PITCH_WINDOW, pitch_track
-
-Wav = NDArray[np.floating[Any]]
 
 FRAME_RATE = 50.0
 """Of most codecs of speech, in Hz."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.errors import MetricError
-from audiocodec.metrics.pair import at_rate, check_pair
+from audiocodec.metrics.base import Wav, at_rate, check_pair
 
 _RATE = 16000
 PITCH_WINDOW, PITCH_HOP = 1024, 256
@@ -21,9 +20,7 @@ _FEWEST_FRAMES = 5
 Track = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-def f0_error(
-    reference: NDArray[np.floating[Any]], estimate: NDArray[np.floating[Any]], sample_rate: int
-) -> float:
+def f0_error(reference: Wav, estimate: Wav, sample_rate: int) -> float:
     """Root mean square error of the fundamental frequency in cents, over frames voiced in both; 0 is best.
 
     Tracked from 60 to 500 Hz every 16 ms by probabilistic YIN (Mauch and Dixon 2014,
@@ -43,9 +40,7 @@ def f0_error(
     return float(np.sqrt((cents**2).mean()))
 
 
-def voicing_error(
-    reference: NDArray[np.floating[Any]], estimate: NDArray[np.floating[Any]], sample_rate: int
-) -> float:
+def voicing_error(reference: Wav, estimate: Wav, sample_rate: int) -> float:
     """Fraction of frames that are voiced in one signal and not in the other, 0 to 1; 0 is best.
 
     Frames as in `f0_error`.
@@ -57,9 +52,7 @@ def voicing_error(
     return float((voiced != heard).mean())
 
 
-def _tracks(
-    reference: NDArray[np.floating[Any]], estimate: NDArray[np.floating[Any]], sample_rate: int
-) -> tuple[Track, Track]:
+def _tracks(reference: Wav, estimate: Wav, sample_rate: int) -> tuple[Track, Track]:
     pair = check_pair(reference, estimate, sample_rate, min_seconds=PITCH_WINDOW / _RATE)
     target, heard = at_rate(pair, sample_rate, _RATE)
     return pitch_track(target), pitch_track(heard)

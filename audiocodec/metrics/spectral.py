@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.metrics.pair import check_pair
-
-Wav = NDArray[np.floating[Any]]
+from audiocodec.metrics.base import Wav, check_pair
 
 _MEL_SCALE = (0.064, 80)  # seconds of a window, number of bands
 _MEL_SCALES = ((0.008, 10), (0.016, 20), (0.032, 40), (0.064, 80), (0.128, 160))

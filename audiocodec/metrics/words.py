@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.errors import MetricError, require
-from audiocodec.metrics.pair import at_rate, check_pair
-from audiocodec.metrics.table import Metric
+from audiocodec.metrics.base import Metric, Wav, at_rate, check_pair
 
-Wav = NDArray[np.floating[Any]]
 Transcribe = Callable[[NDArray[np.float32], int], str]
 """Reads speech [L] of a sample rate in Hz; must be importable by name to be used in several processes."""
 

@@ -11,11 +11,8 @@ import torch
 
 from audiocodec.coding import encode_latents
 from audiocodec.errors import MetricError, MissingPackageError
-from audiocodec.metrics.codebook import perplexity, usage
-from audiocodec.metrics.intelligibility import stoi
-from audiocodec.metrics.perceptual import pesq_wb
-from audiocodec.metrics.table import METRICS as ALL_METRICS
-from audiocodec.metrics.waveform import si_sdr
+from audiocodec.metrics import METRICS as ALL_METRICS
+from audiocodec.metrics import perplexity, pesq_wb, si_sdr, stoi, usage
 from audiocodec.training.augment import held_out_scenes
 
 if TYPE_CHECKING:

@@ -155,7 +155,7 @@ def test_unknown_scores(run, files, metrics):
 
 
 def test_a_score_whose_package_is_missing(run, files, monkeypatch):
-    monkeypatch.setattr("audiocodec.metrics.table.find_spec", lambda name: None)
+    monkeypatch.setattr("audiocodec.metrics.base.find_spec", lambda name: None)
     result = run("roundtrip", "a.wav", "--metrics", "distillmos")
     assert result.exit_code == 1
     assert "pip install 'audiocodec[scores]'" in result.stderr

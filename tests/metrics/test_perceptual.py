@@ -1,16 +1,29 @@
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pesq
+import pystoi
 import pytest
 import soxr
 
-from audiocodec.errors import MetricError
-from audiocodec.metrics import pesq_nb, pesq_wb
+from audiocodec.errors import MetricError, MissingPackageError
+from audiocodec.metrics import (
+    estoi,
+    pesq_nb,
+    pesq_wb,
+    stoi,
+    visqol_audio,
+    visqol_speech,
+    visqol_speech_polynomial,
+)
+from audiocodec.metrics.perceptual import _visqol_api
 
 RATE = 16000
 
 
 @pytest.mark.parametrize(("metric", "mode"), [(pesq_wb, "wb"), (pesq_nb, "nb")])
-def test_equal_to_the_library(metric, mode, speech):
+def test_pesq_is_equal_to_the_library(metric, mode, speech):
     assert metric(*speech, RATE) == pytest.approx(pesq.pesq(RATE, *speech, mode), abs=1e-6)
 
 
@@ -19,7 +32,7 @@ def test_narrow_band_at_its_own_rate(speech):
     assert pesq_nb(*slow, 8000) == pytest.approx(pesq.pesq(8000, *slow, "nb"), abs=1e-6)
 
 
-def test_other_rates_are_resampled(speech):
+def test_other_rates_are_resampled_for_pesq(speech):
     fast = [soxr.resample(wav, RATE, 48000, "VHQ") for wav in speech]
     assert pesq_wb(*fast, 48000) == pytest.approx(pesq_wb(*speech, RATE), abs=0.05)
 
@@ -47,3 +60,76 @@ def test_no_speech_at_all():
     ticks = np.concatenate([np.r_[rng.standard_normal(1000), np.zeros(3400)] for _ in range(10)])
     with pytest.raises(MetricError, match="no speech"):
         pesq_wb(ticks, ticks, RATE)
+
+
+@pytest.mark.parametrize(("metric", "extended"), [(stoi, False), (estoi, True)])
+def test_stoi_is_equal_to_the_library(metric, extended, speech):
+    expected = pystoi.stoi(*speech, RATE, extended=extended)
+    assert metric(*speech, RATE) == pytest.approx(expected, abs=1e-6)
+    assert metric(speech[0], speech[0], RATE) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", [stoi, estoi])
+def test_other_rates_are_resampled_for_stoi(metric, speech):
+    fast = [soxr.resample(wav, RATE, 44100, "VHQ") for wav in speech]
+    assert metric(*fast, 44100) == pytest.approx(metric(*speech, RATE), abs=0.005)
+
+
+@pytest.mark.parametrize("metric", [stoi, estoi])
+def test_a_short_sound_in_silence_has_no_score(metric):
+    wav = np.zeros(2 * RATE)
+    wav[:2000] = np.random.default_rng(0).standard_normal(2000)
+    with pytest.raises(MetricError, match="not silent"):
+        metric(wav, wav, RATE)
+
+
+def test_visqol_missing(monkeypatch, speech):
+    monkeypatch.setitem(sys.modules, "visqol", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    _visqol_api.cache_clear()
+    with pytest.raises(MissingPackageError, match=r"pip install 'visqol-python\[lattice\]'"):
+        visqol_speech(*speech, RATE)
+    with pytest.raises(MissingPackageError, match="ViSQOL"):
+        visqol_audio(*speech, RATE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("metric", "mode", "lattice"),
+    [(visqol_speech, "speech", True), (visqol_speech_polynomial, "speech", False)],
+)
+def test_visqol_is_equal_to_the_library(metric, mode, lattice, speech):
+    visqol = pytest.importorskip("visqol")
+    if lattice:
+        pytest.importorskip("ai_edge_litert")
+    api = visqol.VisqolApi()
+    api.create(mode=mode, use_lattice_model=lattice)
+    expected = api.measure_from_arrays(*(wav.astype(np.float64) for wav in speech), RATE).moslqo
+    assert metric(*speech, RATE) == pytest.approx(expected, abs=1e-6)
+    assert metric(speech[0], speech[0], RATE) > expected + 1
+
+
+@pytest.mark.slow
+def test_audio_mode_is_at_48_khz(speech):
+    pytest.importorskip("visqol")
+    assert (
+        1
+        < visqol_audio(*speech, RATE)
+        < visqol_audio(speech[0], speech[0], RATE)
+        == pytest.approx(4.73, abs=0.01)
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [(ValueError("no patch"), "no patch"), (np.nan, "came out as nan")]
+)
+def test_what_visqol_cannot_score_is_a_reason(answer, words, monkeypatch, speech):
+    def measure(reference, estimate, rate):
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(moslqo=answer)
+
+    api = SimpleNamespace(measure_from_arrays=measure)
+    monkeypatch.setattr("audiocodec.metrics.perceptual._visqol_api", lambda mode, lattice: api)
+    with pytest.raises(MetricError, match=words):
+        visqol_speech(*speech, RATE)

@@ -21,9 +21,7 @@ def installed(monkeypatch):
     """Says of modules that they are there, or not."""
 
     def say(*names):
-        monkeypatch.setattr(
-            "audiocodec.metrics.table.find_spec", lambda name: name if name in names else None
-        )
+        monkeypatch.setattr("audiocodec.metrics.base.find_spec", lambda name: name if name in names else None)
 
     return say
 

@@ -64,7 +64,7 @@ def test_metrics_by_name():
     ],
 )
 def test_what_is_missing_is_named_as_pip_knows_it(name, package, monkeypatch):
-    monkeypatch.setattr("audiocodec.metrics.table.find_spec", lambda name: None)
+    monkeypatch.setattr("audiocodec.metrics.base.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=rf"{name} needs .*{package}.*'audiocodec\[scores\]'"):
         choose_metrics([name])
     assert name not in [metric.name for metric in choose_metrics(["all"])]
