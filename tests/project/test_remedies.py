@@ -1,7 +1,8 @@
-"""Messages that say `pip install` name packages that exist and that the extras of the project know."""
+"""What the package imports, and what its messages say to install, is declared in pyproject.toml."""
 
 import ast
 import re
+import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
@@ -59,6 +60,37 @@ def installed(distribution):
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def imported(path):
+    """First parts of the names of other packages' modules that a file imports."""
+    for node in ast.walk(SOURCES[path]):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules = [node.module]
+        else:
+            continue
+        yield from {module.partition(".")[0] for module in modules} - {*sys.stdlib_module_names, "audiocodec"}
+
+
+def test_what_is_imported_is_declared():
+    known = names(one for extra in EXTRAS.values() for one in extra) | names(PROJECT["dependencies"])
+    brought_by = packages_distributions()
+    undeclared = [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in SOURCES
+        for module in imported(path)
+        if not names(brought_by.get(module, [module])) & known
+    ]
+    assert undeclared == []
+
+
+def test_what_every_installation_brings_is_imported():
+    brought_by = packages_distributions()
+    used = {module for path in SOURCES for module in imported(path)} | {module for module, _ in required()}
+    distributions = {one for module in used for one in names(brought_by.get(module.partition(".")[0], []))}
+    assert names(PROJECT["dependencies"]) - distributions == set()
 
 
 def test_extras_that_are_named_exist():

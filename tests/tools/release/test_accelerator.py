@@ -26,7 +26,6 @@ MISSING = (
     "librosa",
     "pesq",
     "pystoi",
-    "constriction",
     "accelerate",
     "pandas",
     "pyroomacoustics",
