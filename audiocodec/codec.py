@@ -1,4 +1,4 @@
-"""The codec as people use it: audio to codes and back, to bytes and back, in files and as streams."""
+"""The codec for callers: audio to codes and back, to bytes and back, in files and as streams."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class EncodedAudio:
 
     Attributes:
         codes: [C, N, T] int64, or [B, C, N, T].
-        header: what a file of it would say: rates, channels, length, identities.
+        header: as in a file: sample rates, channels, length, identities of model and codebooks.
     """
 
     codes: NDArray[np.int64]
@@ -43,9 +43,9 @@ class EncodedAudio:
 
 
 class Codec:
-    """A model made ready to code audio of any sample rate (8 to 192 kHz), any number of channels, any length.
+    """A model that codes audio of any length, any number of channels and any sample rate from 8 to 192 kHz.
 
-    Channels are coded each for itself. Equal audio gives equal codes on one machine, whether it comes from
+    Each channel is coded on its own. Equal audio gives equal codes on one machine, whether it comes from
     memory, from a file or as a stream. Bitrates are bit/s of one channel.
     """
 
@@ -57,7 +57,7 @@ class Codec:
         device: str | torch.device = "cpu",
         codebooks: CodebookStore | None = None,
     ) -> None:
-        """Use `model` on `device`; `codebooks` has those of older and newer revisions."""
+        """Use `model` on `device`; `codebooks` holds those of other revisions."""
         self.model = model.to(device).eval()
         self.config = config
         self.metadata = dict(metadata or {})
@@ -67,13 +67,13 @@ class Codec:
 
     @property
     def name(self) -> str:
-        """What people call the model; written into files as a hint."""
+        """Name of the model; written into files as a hint for people."""
         name = printable(self.metadata.get("name", ""))
         return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
     @property
     def imitates(self) -> tuple[str, ...]:
-        """Scores that losses of its training imitate, which flatter it; none where that is not known."""
+        """Scores that losses of its training imitate, which are too good; empty where that is not known."""
         return tuple(name for name in self.metadata.get("imitates", "").split(",") if name)
 
     @property
@@ -88,7 +88,7 @@ class Codec:
 
     @property
     def bitrates(self) -> tuple[float, ...]:
-        """The ladder, bit/s of one channel."""
+        """Bitrates the model offers, bit/s of one channel."""
         return self.model.bitrates
 
     @property
@@ -101,8 +101,8 @@ class Codec:
     ) -> EncodedAudio:
         """Encode samples [L], [C, L] or [B, C, L], numpy or torch, float in [-1, 1] or integer.
 
-        `bitrate` None is the highest. A batch is coded item by item, so each gives the codes it gives alone.
-        `denoise` leaves out the noise, with models that have a switch for it; the decoder need not know.
+        `bitrate` None is the highest. Each item of a batch is coded as if it were alone. `denoise` removes
+        noise, with models that have a denoising switch; the decoder need not know.
 
         Raises:
             InputError: the samples cannot be used, or there are none; SampleRateError, BitrateError likewise.
@@ -118,13 +118,13 @@ class Codec:
         return EncodedAudio(np.stack(codes) if samples.ndim == 3 else codes[0], header)
 
     def decode(self, encoded: EncodedAudio) -> tuple[Samples, int]:
-        """Decode to float32 samples [C, L], or [B, C, L] for a batch, and their sample rate, as they went in.
+        """Decode to float32 samples [C, L], or [B, C, L] for a batch, and their original sample rate.
 
         Codes may have fewer rows or frames than were encoded; the sound is then coarser or shorter.
 
         Raises:
             InputError: the codes do not fit the model.
-            RegistryError: they were made with another model, or with codebooks that are not at hand.
+            RegistryError: they were made with another model, or with codebooks that are not available.
         """
         codes, header = as_array(encoded.codes), encoded.header
         if codes.ndim == 4:
@@ -156,12 +156,11 @@ class Codec:
     ) -> tuple[Samples, int]:
         """Decode the bytes of a `.nac` file to samples [C, L] and sample rate; `conceal` fills damaged parts.
 
-        At most `conceal_limit` seconds are filled, None: as many as can be read, or 5 if that is more.
+        At most `conceal_limit` seconds are filled; None: as many as can be read, but at least 5.
 
         Raises:
-            BitstreamError: the bytes are damaged; says which seconds are lost, or that more are than may be
-                filled.
-            RegistryError: they were made with another model, or with codebooks that are not at hand.
+            BitstreamError: the bytes are damaged; says which seconds are lost, or are too many to fill.
+            RegistryError: they were made with another model, or with codebooks that are not available.
         """
         reader = ContainerReader(io.BytesIO(data))
         model = self.revisions.model_for(reader.header)
@@ -222,8 +221,8 @@ class Codec:
     ) -> files.Decoded:
         """Decode a `.nac` file, or `duration` seconds from `start` on, to a sound file in bounded memory.
 
-        Formats of whole numbers clip what is beyond full scale, and the result says how much; `rescale` makes
-        all quieter instead. `conceal` and `conceal_limit` are those of `decompress`.
+        Integer formats clip samples beyond full scale, and the result says how many; `rescale` lowers the
+        level of the whole file instead. `conceal` and `conceal_limit` are those of `decompress`.
 
         Raises:
             InputError: a file cannot be read or written, or is there already, or `start` is beyond the end.
@@ -251,7 +250,7 @@ class Codec:
         return StreamEncoder(self.model, header, denoise)
 
     def stream_decoder(self, header: Header | None = None) -> StreamDecoder:
-        """Receive a stream; give the encoder's `header` if its first packet may be lost."""
+        """Start to receive a stream; give the encoder's `header` if the first packet may be lost."""
         return StreamDecoder(self.revisions.model_for, header)
 
     def header(
@@ -263,7 +262,7 @@ class Codec:
         packet_frames: int | None = None,
         length: int | None = None,
     ) -> Header:
-        """Describe a recording that this codec encodes.
+        """The header of a recording that this codec encodes.
 
         Raises:
             SampleRateError, BitrateError, InputError: a value is not supported; the message says what is.
@@ -299,13 +298,13 @@ class Codec:
             )
 
     def with_codebook(self, revision: str) -> Codec:
-        """The same codec with other codebooks out of its store.
+        """The same codec with other codebooks from its store; all else is shared.
 
         Raises:
-            RegistryError: they are not at hand.
+            RegistryError: they are not available.
         """
         if not revision:
-            raise RegistryError("a revision without a name; give some letters of its identity")
+            raise RegistryError("the identity of the codebooks is empty; give its first letters")
         model = self.revisions.get(revision)
         metadata = {
             **self.metadata,
@@ -346,8 +345,8 @@ def load(
 ) -> Codec:
     """Load a pretrained model by name (None: the default one), or your own by its folder or weight file.
 
-    `device` is "auto" (a GPU when there is one), "cpu", "cuda" or another name that torch knows. `codebooks`
-    has other revisions of its codebooks, such as `audiocodec.adaptation.registry.Registry`.
+    `device` is "auto" (a GPU if there is one) or a device name such as "cpu" or "cuda". `codebooks` is
+    a store of other revisions of its codebooks, such as `audiocodec.adaptation.registry.Registry`.
 
     Raises:
         RegistryError: the name is not known, or the files were changed.

@@ -1,7 +1,7 @@
 """Samples to latents and to packets of codes, and back, with the state of one stream.
 
-The model always runs over packets of one shape: matrix products round differently for different shapes, and
-equal audio shall give equal codes whether it comes from a file, from memory or in blocks of any size.
+The model always runs over packets of one shape, because matrix products round differently for other shapes:
+equal audio must give equal codes whether it comes from a file, from memory or in blocks of any size.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from audiocodec.nn.film import Switch
 
 LONGEST_SECONDS = 2.0
-"""Decoded at once: a file from outside may claim packets of many minutes, which would take gigabytes."""
+"""Longest part decoded at once: a file may claim packets of many minutes, which would take gigabytes."""
 CHANNEL_SECONDS = 16.0
-"""The same for all channels together, as it may claim 255 of them."""
+"""The same limit, summed over channels: a file may claim 255 of them."""
 
 Codes = NDArray[np.int64]
 Samples = NDArray[np.float32]
@@ -48,7 +48,7 @@ def packet_frames(model: CodecModel) -> int:
 
 
 class LatentEncoder:
-    """One recording on its way to latents: push samples [C, L] at any rate, get the encoder's output.
+    """Encodes one recording to latents: push samples [C, L] at any rate, get the encoder's output.
 
     Each packet is latents [C, D, packet_frames] and the number of frames of it that belong to the recording:
     all of them but in the last, which is filled up with silence.
@@ -175,14 +175,14 @@ def encode_latents(model: CodecModel, wav: Any, sample_rate: int, denoise: bool 
     """
     samples = as_channels(wav, sample_rate)
     if not samples.shape[1]:
-        raise InputError("there is no sample; give at least 1")
+        raise InputError("there are no samples; give at least 1")
     encoder = LatentEncoder(model, sample_rate, samples.shape[0], packet_frames(model), denoise)
     packets = encoder.push(samples) + encoder.flush()
     return torch.cat([latents[..., :count] for latents, count in packets], dim=2)
 
 
 class PacketEncoder:
-    """One recording on its way to codes: push samples [C, L], get codes [C, N, T] of whole packets.
+    """Encodes one recording: push samples [C, L], get codes [C, N, T] of whole packets.
 
     The last packet is as short as can be.
     """
@@ -241,7 +241,7 @@ class PacketEncoder:
 
 
 class PacketDecoder:
-    """Codes on their way back: push packets in order, None for a lost one, get samples [C, L]."""
+    """Decodes one recording: push packets in order, None for a lost one, get samples [C, L]."""
 
     def __init__(
         self,
@@ -251,9 +251,9 @@ class PacketDecoder:
         length: int | None = None,
         packet: int = 0,
     ) -> None:
-        """Leave out `skip` samples at the model's rate (None: its delay); stop after `length`, if known.
+        """Drop the first `skip` samples at the model's rate (None: its delay); stop after `length`, if known.
 
-        The first packet to come is number `packet` of the recording.
+        The first packet that is pushed is number `packet` of the recording.
         """
         self._model, self._header = model, header
         self._resampler = Resampler(model.sample_rate, header.sample_rate, header.channels)
@@ -265,7 +265,7 @@ class PacketDecoder:
         model.skip(self._state, header.channels, packet * header.packet_frames)
         self._returned = 0
         self.length = length
-        """Samples to give out in all, when known."""
+        """Total number of samples to return, if known."""
 
     def push(self, codes: Codes | None) -> Samples:
         """Take the codes [C, n, T] of the next packet, or None where it is lost; give samples [C, L]."""
@@ -273,7 +273,7 @@ class PacketDecoder:
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def blocks(self, codes: Codes | None) -> Iterator[Samples]:
-        """The same in blocks, so that a packet of many channels or minutes is never in memory as a whole."""
+        """As `push`, but in blocks: a packet of many channels or minutes never fills the memory."""
         frames = self._header.packet_frames if codes is None else codes.shape[2]
         for start in range(0, frames, self._block_frames):
             count = min(self._block_frames, frames - start)
@@ -287,12 +287,12 @@ class PacketDecoder:
             yield self._cut(self._resampler.push(wav[:, dropped:]))
 
     def flush(self) -> Samples:
-        """End the recording: give the samples [C, L] that the resampler still holds."""
+        """End the recording: return the samples [C, L] that the resampler still holds."""
         return self._cut(self._resampler.flush())
 
     @property
     def done(self) -> bool:
-        """Whether all samples asked for have been given out."""
+        """Whether `length` samples have been returned."""
         return self.length is not None and self._returned >= self.length
 
     def _cut(self, samples: Samples) -> Samples:

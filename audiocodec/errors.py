@@ -87,7 +87,7 @@ class PeerError(AudioCodecError):
 
 
 class PeerUnavailable(PeerError):  # noqa: N818  a state of the machine, reported as a reason
-    """Another codec cannot be run on this machine; the message says what to install or to name."""
+    """Another codec cannot be run on this machine; the message says what to install."""
 
 
 class MissingPackageError(AudioCodecError, ImportError):

@@ -25,30 +25,30 @@ BLOCK_LENGTH = 1 << 16
 """Samples taken at once from a file or a long array."""
 
 Progress = Callable[[float], None]
-"""Told the share of the work that is done, from 0 to 1."""
+"""Called with the share of the work that is done, from 0 to 1."""
 WARM_UP_SECONDS = 2.0
-"""Decoded and thrown away before a place in the middle, to fill the decoder's memory."""
+"""Decoded and dropped before a part that starts in the middle, to fill the decoder's memory."""
 MARGIN_SECONDS = 0.2
-"""More than the resampling filter reaches to either side."""
+"""Longer than half the resampling filter."""
 
 FILL_SECONDS = 5.0
-"""What is lost of a file is filled up to as many seconds as can be read of it, or this many if that is more.
+"""At most as many lost seconds are filled as can be read of a file, but at least this many may be.
 
-How much is lost is only a claim of the file: a few bytes may claim years.
+A file only claims how long it is: a few bytes may claim years.
 """
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What became of a file.
+    """Result of decoding a file.
 
     Attributes:
         header: of the file.
         length: samples a channel that were written.
-        damage: what was filled.
-        clipped: samples beyond full scale that were clipped, as the format has no more.
-        peak: the largest of these, 1 at full scale.
-        gain: what all samples were multiplied by.
+        damage: damaged places that were filled.
+        clipped: number of samples beyond full scale that were clipped.
+        peak: the largest of these; full scale is 1.
+        gain: factor applied to all samples.
     """
 
     header: Header
@@ -61,14 +61,15 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Part:
-    """Which part to decode, and how.
+    """Which part of a file to decode, and how.
 
     Attributes:
         start: in seconds.
         duration: in seconds; None for all that follows.
         conceal: whether damage is filled.
-        conceal_limit: the most that is filled, in seconds; None for as much as is read, or FILL_SECONDS.
-        rescale: whether all is made as much quieter as nothing is clipped; it is decoded twice then.
+        conceal_limit: longest loss that is filled, in seconds; None: as long as what can be read, at least
+            FILL_SECONDS.
+        rescale: whether the level is lowered so that nothing is clipped; the file is decoded twice then.
     """
 
     start: float = 0.0
@@ -176,7 +177,7 @@ def _gaps(reader: ContainerReader, start: int, frames: int | None) -> Iterator[t
 
 
 def _check_lost(reader: ContainerReader, start: int, frames: int | None, limit: float | None) -> None:
-    """Insist that no more is lost than may be filled."""
+    """Refuse files that lost more than may be filled."""
     if limit is not None and not 0 <= limit < math.inf:
         raise InputError(f"the conceal limit is {limit} s; give seconds, 0 or more")
     lost = read = 0
@@ -249,7 +250,7 @@ def split_blocks(samples: Samples) -> Iterator[Samples]:
 
 
 def watched(blocks: Iterator[Samples], length: int | None, progress: Progress | None) -> Iterator[Samples]:
-    """The same blocks; `progress` is told the share of `length` samples that has been used."""
+    """The same blocks; `progress` is called with the share of `length` samples that was consumed."""
     seen = 0
     for block in blocks:
         yield block
@@ -271,7 +272,7 @@ def time_span(sample_rate: int, length: int | None, part: Part) -> tuple[int, in
         usable = False
     if not usable:
         raise InputError(
-            f"cannot decode {duration} s from {start} s on; give a start of 0 or more and a length above 0"
+            f"cannot decode {duration} s from {start} s on; the start must be 0 or more, the duration above 0"
         )
     first = round(start * sample_rate)
     if length is not None and 0 < length <= first:

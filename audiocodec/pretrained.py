@@ -22,7 +22,7 @@ MAX_INDEX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class PretrainedEntry:
-    """What `index.json` says of one model.
+    """One model of `index.json`.
 
     Attributes:
         folder: its folder beside the index.
@@ -30,9 +30,9 @@ class PretrainedEntry:
         model_id: identity of configuration and weights, as files name it.
         codebook_id: identity of its codebooks.
         sample_rate: Hz.
-        bitrates: the ladder for one channel, bit/s.
+        bitrates: bit/s for one channel.
         parameters: number of weights, codebooks included.
-        latency_ms: from a sound to its decoded copy when streaming frame by frame.
+        latency_ms: delay from a sound to its decoded copy in streams of one frame a packet.
         licence: SPDX name.
         description: one line for people.
         default: whether commands use it when none is named.

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 ID_DIGITS = 32
 """Hexadecimal digits of an identity that a file carries."""
 KEPT = 8
-"""Revisions kept at hand."""
+"""Number of revisions kept in memory."""
 
 
 class CodebookStore(Protocol):
-    """Where the codebooks of other revisions are kept."""
+    """Holds the codebooks of other revisions."""
 
     def get(self, codebook_id: str) -> Mapping[str, Tensor]:
-        """Codebooks whose identity starts with `codebook_id`; RegistryError when there are none."""
+        """Codebooks whose identity starts with `codebook_id`; RegistryError if there are none."""
         ...
 
 
 class Revisions:
-    """Finds the model with the codebooks a file names; the nets are shared, but for what adapters change."""
+    """Finds the model with the codebooks that a file names; nets are shared, except for adapters."""
 
     def __init__(
         self, model: CodecModel, model_id: str, codebook_id: str, store: CodebookStore | None = None
@@ -40,14 +40,14 @@ class Revisions:
         """`model` has the codebooks `codebook_id`; `store` has others."""
         self.model, self.model_id, self.codebook_id, self.store = model, model_id, codebook_id, store
         self.origin: Revisions | None = None
-        """Of the model these codebooks were made for; it needs no store to decode files of its own."""
+        """Revisions of the model as it was loaded, whose files need no store."""
         self._kept: dict[str, CodecModel] = {}
 
     def get(self, codebook_id: str) -> CodecModel:
         """The model with the codebooks whose identity starts with the first 32 digits of `codebook_id`.
 
         Raises:
-            RegistryError: they are not at hand.
+            RegistryError: they are not available.
         """
         key = codebook_id[:ID_DIGITS]
         if self.codebook_id.startswith(key):
@@ -65,7 +65,7 @@ class Revisions:
         """The model with the codebooks that `header` names.
 
         Raises:
-            RegistryError: it names another model, or codebooks that are not at hand.
+            RegistryError: it names another model, or codebooks that are not available.
             BitstreamError: it contradicts the model it names.
         """
         if not self.model_id.startswith(header.model_id):
@@ -88,7 +88,7 @@ class Revisions:
     def _build(self, key: str) -> CodecModel:
         if self.store is None:
             raise RegistryError(
-                f"codebook {key} is not at hand, the model has {self.codebook_id[:ID_DIGITS]}; import that"
+                f"codebook {key} is not available, the model has {self.codebook_id[:ID_DIGITS]}; import that"
                 " revision (audiocodec codebooks import FILE --store DIR), then name the store (--store DIR)"
             )
         model = (self.origin or self).model
@@ -106,6 +106,6 @@ class Revisions:
         found = model.with_parts(quantizer, decoder, adapter).eval()
         if not identify_codebooks(found.revision()).startswith(key):
             raise RegistryError(
-                f"what the store gave for codebook {key} has another identity; verify the store"
+                f"the store returned other codebooks than {key}; run `audiocodec codebooks verify`"
             )
         return found

@@ -1,4 +1,4 @@
-"""Live streams: blocks of samples to packets of bytes and back, some of them perhaps lost."""
+"""Live streams: blocks of samples to packets of bytes and back; packets may be lost."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from audiocodec.model import CodecModel
 
 MAX_GAP_SECONDS = 60.0
-"""More than this is no gap to wait for, but the wrong stream."""
+"""A longer gap is taken for another stream."""
 MAX_GAP_SAMPLES = 1 << 26
-"""The same for all channels together, 60 s of 5 at 192 kHz: a small packet may claim 255 of them."""
+"""The same limit, summed over channels: 60 s of 5 channels at 192 kHz; a small packet may claim 255."""
 
 
 class StreamEncoder:
@@ -40,8 +40,8 @@ class StreamEncoder:
     packet only.
 
     Attributes:
-        denoise: whether what is pushed from now on is freed of noise; may be set at any time. To switch it on
-            is an InputError for models without a denoising switch.
+        denoise: whether noise is removed from what is pushed from now on; may be set at any time. Models
+            without a denoising switch raise InputError.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class StreamEncoder:
 
     @property
     def latency_seconds(self) -> float:
-        """From a sound going in to its copy coming out of the decoder, transport and computing aside.
+        """Time from a sound at the encoder's input to its copy at the decoder's output, without transport.
 
-        Resampling, when the rates differ, adds up to 0.11 s on each side: its filters work in blocks.
+        Computing adds to it, and so does resampling: up to 0.11 s on each side if the rates differ.
         """
         return (
             self.header.packet_frames * self._model.hop_length + self._model.delay
@@ -109,10 +109,10 @@ class StreamEncoder:
 
 
 class StreamDecoder:
-    """Packets of bytes in, samples [C, L] out at the recording's rate; what is lost is filled.
+    """Packets of bytes in, samples [C, L] out at the original sample rate; lost packets are filled.
 
-    A packet known to be lost is pushed as None. One that is merely missing is noticed by the number of the
-    next, and one that comes twice or too late is left out. The length is exact when the last packet arrived.
+    A packet known to be lost is pushed as None. A missing packet is noticed by the number of the next one; a
+    packet that comes twice or too late is dropped. The length is exact when the last packet arrived.
     """
 
     def __init__(self, model_for: Callable[[Header], CodecModel], header: Header | None = None) -> None:
@@ -121,7 +121,7 @@ class StreamDecoder:
         self._decoder: PacketDecoder | None = None
         self._next = 0
         self.header: Header | None = None
-        """What the stream says of itself, as soon as it is known."""
+        """The header of the stream, as soon as it is known."""
         if header is not None:
             self._start(header)
 

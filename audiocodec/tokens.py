@@ -37,13 +37,13 @@ Order = Literal["rows", "flat", "delay"]
 Integers = NDArray[np.integer[Any]]
 VERSION = 1
 MAX_TOKENS = 1 << 24
-"""Of a file: at 800 a second almost six hours."""
+"""Most tokens in a file: almost six hours at 800 tokens a second."""
 MAX_FACTS = 1 << 12
-"""Numbers or letters of any other array."""
+"""Most numbers or letters in any other array."""
 MAX_ARRAYS = 64
 MAX_BYTES = 8 * MAX_TOKENS + (1 << 20)
 UNKNOWN = -1
-"""Length of a recording that is not known, such as a generated one: all frames are decoded then."""
+"""Stands for an unknown length, as of generated tokens: all frames are decoded."""
 
 
 def read_codes(path: str | Path) -> EncodedAudio:

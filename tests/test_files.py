@@ -80,12 +80,12 @@ def test_a_plan_starts_on_the_common_grid(codec, sample_rate):
     ("options", "message"),
     [
         ({"start": 9.8}, r"cannot start at 9\.8 s: the recording has 9\.700 s"),
-        ({"start": -1}, "start of 0 or more"),
-        ({"duration": 0}, "length above 0"),
-        ({"duration": -3}, "length above 0"),
-        ({"start": float("nan")}, "start of 0 or more"),
-        ({"duration": float("inf")}, "length above 0"),
-        ({"start": 1e300}, "start of 0 or more"),
+        ({"start": -1}, "start must be 0 or more"),
+        ({"duration": 0}, "duration above 0"),
+        ({"duration": -3}, "duration above 0"),
+        ({"start": float("nan")}, "start must be 0 or more"),
+        ({"duration": float("inf")}, "duration above 0"),
+        ({"start": 1e300}, "start must be 0 or more"),
     ],
 )
 def test_parts_that_do_not_exist(codec, recording, tmp_path, options, message):

@@ -52,7 +52,7 @@ def test_the_own_codebooks_need_no_store(codec):
     revisions = Revisions(codec.model, codec.model_id, codec.codebook_id)
     assert revisions.get(codec.codebook_id) is codec.model
     assert revisions.get(codec.codebook_id[:32]) is codec.model
-    with pytest.raises(RegistryError, match="is not at hand"):
+    with pytest.raises(RegistryError, match="is not available"):
         revisions.get("ab" * 32)
 
 
@@ -86,7 +86,7 @@ def test_other_codebooks_come_from_the_store(codec, tiny_folder, voice):
     # Either codec decodes the files of both.
     for data in (old_data, new_data):
         np.testing.assert_array_equal(joined.decompress(data)[0], new.decompress(data)[0])
-    with pytest.raises(RegistryError, match=rf"codebook {identity[:32]} is not at hand"):
+    with pytest.raises(RegistryError, match=rf"codebook {identity[:32]} is not available"):
         codec.decompress(new_data)
 
 
@@ -94,5 +94,5 @@ def test_a_store_that_gives_the_wrong_codebooks_is_noticed(codec, tiny_folder):
     identity, _ = revised(codec)
     _, others = revised(codec, seed=1)
     joined = load(tiny_folder, "cpu", Store((identity, others)))
-    with pytest.raises(RegistryError, match="another identity"):
+    with pytest.raises(RegistryError, match="returned other codebooks"):
         joined.with_codebook(identity)

@@ -23,19 +23,23 @@ if TYPE_CHECKING:
     from audiocodec.codec import Codec
     from audiocodec.files import Decoded
 
-Start = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Decode from here on.")]
-Duration = Annotated[float | None, typer.Option(min=0.0, metavar="SECONDS", help="Decode this much.")]
+Start = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Start of the part to decode.")]
+Duration = Annotated[
+    float | None,
+    typer.Option(min=0.0, metavar="SECONDS", help="Length of the part to decode; default: up to the end."),
+]
 Conceal = Annotated[bool, typer.Option("--conceal", help="Fill damaged parts instead of refusing the file.")]
 ConcealLimit = Annotated[
     float | None,
     typer.Option(
         min=0.0,
         metavar="SECONDS",
-        help="With --conceal: refuse files that lost more; default: as much as can be read of them, or 5.",
+        help="With --conceal: longest loss that is filled; default: as long as what can be read, at least 5.",
     ),
 ]
 Rescale = Annotated[
-    bool, typer.Option("--rescale", help="Make files quieter that would be clipped; decodes them twice.")
+    bool,
+    typer.Option("--rescale", help="Lower the level of files that would be clipped; they are decoded twice."),
 ]
 Subtype = Annotated[
     str | None, typer.Option(metavar="NAME", help="Sample format, such as PCM_24 or FLOAT; default: PCM_16.")
@@ -72,9 +76,10 @@ def decode(
 ) -> None:
     """Decode .nac files to sound files of the original sample rate, channels and length.
 
-    The ending of OUT chooses the format. The model is the one the file names, unless --model says another.
-    Codebooks other than the model's own come out of --store. What --conceal fills goes on as the sound did
-    and fades to silence; files that lost more than --conceal-limit are refused.
+    The suffix of OUT chooses the format, such as .wav or .flac. A file names its model and its codebooks:
+    --model replaces the model, and codebooks that are not the model's own are looked up in --store.
+    --conceal repeats the sound before a damaged part and fades it to silence; files that lost more than
+    --conceal-limit are refused.
 
     Example: audiocodec decode talk.nac -o talk.wav
     """
@@ -101,7 +106,7 @@ def decode(
 
 
 def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str, Any]:
-    """Decode one file; gives what there is to say about it."""
+    """Decode one file; returns what is printed about it."""
     with open_item(task.item, ".wav") as (source, target):
         codec = _codec(source, task)
         result = codec.decompress_file(source, target, progress=progress, **task.arguments)
@@ -124,12 +129,12 @@ def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str
 def _clipped(result: Decoded) -> list[str]:
     if not result.clipped:
         return []
-    mend = "--rescale makes the file quieter instead, --subtype FLOAT keeps them"
+    mend = "to keep them, lower the level with --rescale, or write --subtype FLOAT"
     return [f"{clipping(result.clipped, result.peak)}; {mend}"]
 
 
 def _codec(source: Path, task: DecodeTask) -> Codec:
-    """The model that was named, or the installed one that the file names."""
+    """The model of the option --model, or the installed one that the file names."""
     if task.model is not None:
         return codec_for(task.model, task.device, None, task.store)
     from audiocodec.pretrained import name_for

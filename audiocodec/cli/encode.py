@@ -32,7 +32,15 @@ from audiocodec.work import Backend
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
 
-Report = Annotated[bool, typer.Option("--report", help="Decode again, and print PESQ and STOI.")]
+CodebookOrAuto = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID|auto",
+        help="Identity of the codebooks to encode with; auto: those made for the environment of each file;"
+        " default: those active in the store, or of the model.",
+    ),
+]
+Report = Annotated[bool, typer.Option("--report", help="Decode the result, and print its PESQ and STOI.")]
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ def encode(
     out: options.Out = None,
     model: options.Model = None,
     bitrate: options.Bitrate = None,
-    codebook: options.Codebook = None,
+    codebook: CodebookOrAuto = None,
     store: options.Store = None,
     denoise: options.Denoise = False,
     report: Report = False,
@@ -89,7 +97,7 @@ def encode(
 
 
 def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str, Any]:
-    """Encode one file; gives what there is to say about it."""
+    """Encode one file; returns what is printed about it."""
     record: dict[str, Any] = {"file": str(task.item.source), "output": str(task.item.target)}
     with open_item(task.item, ".nac", task.strict) as (source, target):
         codec, environment = _for_environment(task, source) if task.automatic else (task.codec.load(), {})
@@ -107,7 +115,7 @@ def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str
 
 
 def _for_environment(task: EncodeTask, source: Path) -> tuple[Codec, dict[str, Any]]:
-    """The codec with the codebooks made for a file's environment, or as it is if none is known to fit."""
+    """The codec with the codebooks of a file's environment, or with those of the task if it is unknown."""
     choice, codec = task.codec, task.codec.load()
     own = replace(choice, codebook=None).load()
     try:

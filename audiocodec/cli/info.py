@@ -23,7 +23,7 @@ def info(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Show what .nac files say of themselves, and whether every packet's checksum is right.
+    """Show the headers of .nac files, and check the checksum of every packet.
 
     Example: audiocodec info talk.nac
     """
@@ -47,7 +47,7 @@ def info(
 
 
 def examine(reader: ContainerReader, registry: Registry | None) -> dict[str, Any]:
-    """Everything to say about a container, all of it read and checked."""
+    """All facts about a container; every packet is read and checked."""
     header = reader.header
     packets = sum(1 for _ in reader.packets("skip"))
     facts = reader.describe()

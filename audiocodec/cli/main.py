@@ -39,7 +39,7 @@ from audiocodec.process import STOP_SIGNALS, stoppable
 
 
 class Group(TyperGroup):
-    """The commands; what is said of wrong arguments holds these arguments, so it is made printable."""
+    """The commands; messages about wrong arguments repeat the arguments, so they are made printable."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As before, with errors that can be printed."""
@@ -57,9 +57,9 @@ def _printable_usage() -> Generator[None]:
     try:
         yield
     except Exception as error:
-        told: Any = error
-        if hasattr(error, "format_message"):  # wrong usage; Typer does not export the name of its kind
-            told.message = printable(told.message or "")
+        usage: Any = error
+        if hasattr(error, "format_message"):  # wrong usage; Typer does not export the class
+            usage.message = printable(usage.message or "")
         raise
 
 
@@ -85,13 +85,13 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Compress audio with a neural codec, and look after the models that do it."""
+    """Compress audio with a neural codec; train, evaluate, monitor and adapt its models."""
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """The same command; errors of the caller and the system become one line and exit status 1, no traceback.
+    """The same command; our errors and those of the system become one line and exit status 1.
 
-    When nobody reads what it prints any more, it ends quietly with CLOSED_PIPE.
+    When the reader of its output is gone, it ends quietly with CLOSED_PIPE.
     """
 
     @wraps(command)
@@ -130,7 +130,7 @@ for one in (
 codebooks = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 for name, one in CODEBOOK_COMMANDS.items():
     codebooks.command(name)(guarded(one))
-app.add_typer(codebooks, name="codebooks", help="Look after the revisions of codebooks in a store.")
+app.add_typer(codebooks, name="codebooks", help="Manage the revisions of codebooks in a store.")
 
 
 def main() -> None:
@@ -146,7 +146,7 @@ def main() -> None:
 
 
 def _leave(status: int) -> None:
-    """End without taking torch apart, which would last a second more; what was open is tidied up."""
+    """End without the cleanup of torch, which takes a second more; open files are closed."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
@@ -166,7 +166,7 @@ def _run() -> None:
 
 
 def _let_go_of_stdout() -> None:
-    """What cannot be written would be tried again at the very end, with a message of the interpreter."""
+    """Drop output that cannot be written, or the interpreter would try again at exit and print a message."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -39,20 +39,26 @@ SHORT_NAMES = {"pesq_wb": "PESQ", "stoi": "STOI"}
 Bitrates = Annotated[
     str | None,
     typer.Option(
-        "--bitrate", metavar="BIT/S,...", help="Steps of the ladder, or `all`; default: 1500,3000,6000."
+        "--bitrate",
+        metavar="BIT/S,...",
+        help="Bitrates of each channel, or `all`; default: 1500,3000,6000 where the model offers them.",
     ),
 ]
 Folder = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="DIR", help="Keep the decoded sound here.")
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="DIR", help="Folder for the decoded sound; default: it is not kept."
+    ),
 ]
 Limit = Annotated[
-    float | None, typer.Option(min=0.1, metavar="SECONDS", help="Take only the start of each file.")
+    float | None,
+    typer.Option(min=0.1, metavar="SECONDS", help="Use only this many seconds from the start of each file."),
 ]
 Metrics = Annotated[
     str,
     typer.Option(
         metavar="NAME,...|all",
-        help="Scores: pesq_wb, stoi, distillmos, frame_lock, ...; a wrong one lists them.",
+        help="Scores to compute, such as pesq_wb,stoi,distillmos; an unknown name prints the list.",
     ),
 ]
 
@@ -89,12 +95,12 @@ def roundtrip(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Encode and decode, and print bitrate and scores of each file, and the means.
+    """Encode and decode files, and print the bitrate and scores of each, and their means.
 
-    `bitrate` is 8 * bytes / seconds of the whole file, header included, all channels together.
-    `encode_rtf` and `decode_rtf` are processor seconds, of one thread, for a second of sound. Scores are
-    against what went in, so with --denoise the noise that was left out counts against them. A star marks
-    those that the model was trained towards: they say too much of it.
+    `bitrate` is 8 * bytes / seconds of the whole file, header and all channels included. `encode_rtf` and
+    `decode_rtf` are the processor seconds of one thread per second of sound. Scores compare the decoded sound
+    with the input, so noise that --denoise removes lowers them. A star marks scores that a loss of the
+    model's training imitates: they are too good.
 
     Example: audiocodec roundtrip talk.wav --bitrate 1500,3000,6000 -o decoded
     """

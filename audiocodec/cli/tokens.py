@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 STREAM_SUFFIX = ".nac"
 
 Folder = Annotated[
-    Path, typer.Option("-o", "--output", metavar="DIR", help="Where the results go, in the same tree.")
+    Path,
+    typer.Option(
+        "-o", "--output", metavar="DIR", help="Output folder; files keep their path below the input folder."
+    ),
 ]
 TokenOrder = Annotated[
-    Order, typer.Option(help="rows [C, N, T], flat [C, T * N] or delay [C, N, T + N - 1] for training.")
+    Order, typer.Option(help="Order of tokens: rows [C, N, T], flat [C, T * N] or delay [C, N, T + N - 1].")
 ]
-Back = Annotated[bool, typer.Option("--back", help="From .npz files to sound.")]
+Back = Annotated[bool, typer.Option("--back", help="Decode .npz files back to sound.")]
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,10 @@ def tokens(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the codes of sound or .nac files as .npz for language models, and with --back decode them.
+    """Write the codes of sound or .nac files as .npz files for language models; --back decodes these.
 
-    Sound is encoded; a .nac file keeps the codes it has. --back takes the model that a file names, unless
-    --model says another.
+    Sound files are encoded; a .nac file keeps its codes. --back decodes with the model that a file names,
+    unless --model names another.
 
     Example: audiocodec tokens recordings -o codes --order flat --bitrate 1500
     """
@@ -86,7 +89,7 @@ def tokens(
 
 
 def to_tokens(task: TokensTask, progress: Callable[[float], None]) -> dict[str, Any]:
-    """Write the tokens of one file; gives what there is to say about it."""
+    """Write the tokens of one file; returns what is printed about it."""
     is_stream = _is_stream(task.item)
     with open_item(task.item, ".npz", task.strict and not is_stream) as (source, target):
         if is_stream:
@@ -99,7 +102,7 @@ def to_tokens(task: TokensTask, progress: Callable[[float], None]) -> dict[str, 
 
 
 def to_sound(task: TokensTask, progress: Callable[[float], None]) -> dict[str, Any]:
-    """Decode the tokens of one file; gives what there is to say about it."""
+    """Decode the tokens of one file; returns what is printed about it."""
     with open_item(task.item, ".wav") as (source, target):
         encoded = load_tokens(source)
         model = task.codec.model or pretrained.name_for(encoded.header)

@@ -66,7 +66,7 @@ def test_the_whole_story(run, rows, store, revision, speech, codec, monkeypatch)
 
     failed = run("decode", "talk.nac", "-o", "out.wav")
     assert failed.exit_code == 1
-    assert f"codebook {revision.codebook_id[:32]} is not at hand" in failed.stderr
+    assert f"codebook {revision.codebook_id[:32]} is not available" in failed.stderr
     assert "audiocodec codebooks import FILE" in failed.stderr
     exported = rows(run("codebooks", "export", revision.codebook_id[:8], "--store", "books", "--json"))[0]
     assert exported["file"] == f"{revision.codebook_id[:12]}.nacbook"

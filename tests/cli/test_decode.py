@@ -187,7 +187,7 @@ def test_what_is_beyond_full_scale_is_named_and_can_be_kept(run, codec, rows, tm
     result = run("decode", "loud.nac", "-o", "a.wav", "--json")
     (row,) = rows(result)
     assert row["clipped"] == int((np.abs(full) > 1).sum())
-    assert f"the largest is {peak:.2f}; --rescale" in result.stderr
+    assert f"the largest is {peak:.2f}; to keep them, lower the level with --rescale" in result.stderr
     result = run("decode", "loud.nac", "-o", "b.wav", "--json", "--rescale")
     (row,) = rows(result)
     assert (row["clipped"], result.stderr) == (0, "")

@@ -109,6 +109,6 @@ def test_each_file_takes_the_codebooks_and_the_adapter_of_its_environment(run, r
     assert coded["quiet"]["codebook"] == codec.codebook_id[:32]
     result = run("decode", "coded/hall.nac", "-o", "hall.out.wav", "--store", "books")
     assert result.exit_code == 0, result.stderr
-    assert "is not at hand" in run("decode", "coded/hall.nac", "-o", "other.wav").stderr
+    assert "is not available" in run("decode", "coded/hall.nac", "-o", "other.wav").stderr
     result = run("encode", "hall.wav", "-o", "again.nac", "--codebook", "auto", "--store", "books")
     assert "environment hall" in " ".join(result.output.split())

@@ -34,7 +34,7 @@ PIPE = Path("-")
 
 @dataclass(frozen=True)
 class Item:
-    """One file to do: where it comes from, where it goes, and why that cannot be if it cannot."""
+    """One file to process: input, output, and the problem if it cannot be processed."""
 
     source: Path
     target: Path
@@ -42,9 +42,9 @@ class Item:
 
 
 def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path, Path, InputError | None]]:
-    """Every file meant by `inputs`, once, with its path below the folder it was found in.
+    """Each file that `inputs` name, once, with its path below the input folder.
 
-    Two names of one file are two files. Sound in a folder that cannot be read has a problem.
+    Two names of one file are two files. Sound files in a folder that cannot be read have a problem.
     """
     found: dict[Path, tuple[Path, Path, InputError | None]] = {}
     for given in inputs:
@@ -62,24 +62,24 @@ def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path
 
 
 def missing(given: Path) -> InputError | None:
-    """Why there is nothing to read under this name, if there is not."""
+    """The problem if there is no such file."""
     if given == PIPE or os.path.exists(given):
         return None
     return InputError(f"{given}: no such file; check the name")
 
 
 def _whole(path: Path) -> Path:
-    """A path from the root on, links as they are."""
+    """An absolute path; links are kept."""
     return Path(os.path.abspath(path))
 
 
 def plan(
     inputs: Sequence[Path], out: str | None, suffix: str, suffixes: Collection[str], force: bool = True
 ) -> list[Item]:
-    """Pair every input with its output: beside it, `out` itself, or the same tree below `out`.
+    """Pair every input with its output: beside the input, `out` itself, or the same path below `out`.
 
-    Inputs that differ in their ending alone keep it: of a.wav and a.flac come a.wav.nac and a.flac.nac.
-    Outputs that exist are a problem unless `force`.
+    Inputs that differ in their suffix only keep it: a.wav and a.flac give a.wav.nac and a.flac.nac. Outputs
+    that exist are a problem unless `force`.
     """
     found = expand(inputs, suffixes)
     if out == "-" and len(found) != 1:
@@ -120,9 +120,9 @@ def _target(source: Path, below: Path, out: str | None, folder: bool, suffix: st
 
 
 def fit_for_cluster(item: Item, force: bool) -> Item:
-    """The same file by whole paths; one whose output exists is refused here, unless `force`.
+    """The same item with absolute paths, with a problem if the output exists, unless `force`.
 
-    Workers then always replace: one that does a file again, because another died of it, finds its output.
+    Workers then always replace outputs: one that repeats a file of a dead worker may find its output.
     """
     if PIPE in (item.source, item.target):
         raise typer.BadParameter("a pipe cannot be read on a cluster; name files, and a folder with -o")
@@ -133,7 +133,7 @@ def fit_for_cluster(item: Item, force: bool) -> Item:
 
 
 def whole_path(name: str | None) -> str | None:
-    """The name of a pretrained model as it is, a path from the root on."""
+    """The name of a pretrained model, or the absolute path of another one."""
     return str(Path(name).resolve()) if name is not None and Path(name).exists() else name
 
 
@@ -182,9 +182,9 @@ def open_source(path: Path, strict: bool = False) -> Generator[Path]:
 
 @contextmanager
 def open_item(item: Item, suffix: str, strict: bool = False) -> Generator[tuple[Path, Path]]:
-    """Real files to read and write in place of pipes; what was written for a pipe goes there at the end.
+    """Real files to read and write in place of pipes; output for a pipe is sent there at the end.
 
-    `suffix` is the ending of the file that stands for an output pipe. `strict` is that of `open_source`.
+    `suffix` is that of the file that stands for an output pipe. `strict` is that of `open_source`.
     """
     with ExitStack() as stack:
         source, target = stack.enter_context(open_source(item.source, strict)), item.target
@@ -219,7 +219,7 @@ def make_folder(folder: Path) -> None:
 
 
 class _Warnings(logging.Handler):
-    """Keeps what readers and writers of sound have to say about a file, without its name."""
+    """Keeps what is logged about sound files, without their names."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -234,7 +234,7 @@ class _Warnings(logging.Handler):
 def _with_warnings(
     work: Work[dict[str, Any]], task: Any, progress: Callable[[float], None]
 ) -> dict[str, Any]:
-    """Do `work`; its warnings get what was logged about sound files, where the names are those of copies."""
+    """Do `work`; what is logged about sound files is added to its warnings, as logs name temporary copies."""
     logger, warnings = logging.getLogger("audiocodec.audio"), _Warnings()
     logger.addHandler(warnings)
     propagate, logger.propagate = logger.propagate, False
@@ -254,9 +254,10 @@ def convert(
     output: Output,
     line: Callable[[dict[str, Any]], str],
 ) -> None:
-    """Do `work` on the task of every item, print a line or JSON object for each, and set the exit status.
+    """Do `work` for every item, print a line or JSON object for each, and set the exit status.
 
-    `load` loads what all need, and gives what makes a task of an item; it is called if there is one to do.
+    `load` is called if there is anything to do; it loads the model and returns a function that makes the task
+    of an item.
     """
     if any(item.target == PIPE for item in items):
         if output.as_json:

@@ -1,4 +1,4 @@
-"""Options that several commands have, once."""
+"""Options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,43 +6,61 @@ from typing import Annotated, Literal
 import typer
 
 Inputs = Annotated[
-    list[Path], typer.Argument(metavar="INPUT", help="Files, folders (searched whole), or - for a pipe.")
+    list[Path],
+    typer.Argument(
+        metavar="INPUT", help="Files, folders (searched with their subfolders), or - for standard input."
+    ),
 ]
 Out = Annotated[
     str | None,
     typer.Option(
-        "-o", "--output", metavar="OUT|DIR|-", help="File, folder, or - for a pipe; default: beside it."
+        "-o",
+        "--output",
+        metavar="OUT|DIR|-",
+        help="File, folder, or - for standard output; default: beside the input.",
     ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="NAME|PATH", help="A model of `audiocodec models`, a folder or weight file."),
+    typer.Option(
+        metavar="NAME|PATH",
+        help="Model listed by `audiocodec models`, or path of a model folder or weight file.",
+    ),
 ]
 Store = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", envvar="AUDIOCODEC_STORE", help="Where revisions of codebooks are kept."),
+    typer.Option(
+        metavar="DIR", envvar="AUDIOCODEC_STORE", help="Folder that holds revisions of codebooks (a store)."
+    ),
 ]
 Codebook = Annotated[
     str | None,
     typer.Option(
         metavar="ID",
-        help="Codebooks to encode with (encode: auto chooses); default: the active, or own ones.",
+        help="Identity of the codebooks to encode with; default: those active in the store, or of the model.",
     ),
 ]
 Bitrate = Annotated[
     float | None,
-    typer.Option(metavar="BIT/S", help="A step of the ladder, for each channel; default: the highest."),
+    typer.Option(
+        metavar="BIT/S", help="Bitrate of each channel, one that the model offers; default: the highest."
+    ),
 ]
 Denoise = Annotated[
-    bool, typer.Option("--denoise", help="Leave out noise and echo, with a model that has a switch for it.")
+    bool, typer.Option("--denoise", help="Remove noise and echo; needs a model with a denoising switch.")
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="Device that computes: auto (a GPU if there is one), cpu or cuda.")
+]
 Jobs = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Files at a time, each in a process with one thread.")
+    int,
+    typer.Option(
+        min=1, metavar="N", help="Number of files processed at once, each in a process with one thread."
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace output files that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 Engine = Annotated[
     Literal["local", "ray"],
     typer.Option(help="local: processes of this machine; ray: a Ray cluster that sees the same files."),

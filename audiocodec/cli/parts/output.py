@@ -20,21 +20,21 @@ from audiocodec.errors import INTERNAL, InputError, explain
 from audiocodec.printing import printable
 
 CLOSED_PIPE = 141
-"""Exit status when nobody reads stdout any more: 128 + SIGPIPE, which shells show of other Unix tools."""
+"""Exit status when the reader of stdout is gone: 128 + SIGPIPE, as shells report for other Unix tools."""
 WIDE = 200
-"""Columns of a table that is not printed to a terminal, so that nothing is cut off."""
+"""Width of a table that is not printed to a terminal, so that nothing is cut off."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a file could not be done: name of the exception and one line of text, without the file's name."""
+    """Why a file failed: name of the exception, and one line of text without the name of the file."""
 
     kind: str
     problem: str
 
 
 def failure(error: Exception, file: Path | str) -> Failure:
-    """Put an exception into one line, as `explain`; an internal error asks to be reported."""
+    """An exception as one line of `explain`; an internal error asks to be reported."""
     problem = explain(error)
     if problem.startswith(INTERNAL):
         problem += "; please report it"
@@ -50,7 +50,7 @@ class Output:
     """Prints results as they come and counts failures, which decide the exit status."""
 
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
-        """`quiet` leaves errors and JSON."""
+        """With `quiet`, only errors and JSON are printed."""
         self.as_json, self.quiet = as_json, quiet
         self.failed = 0
 
@@ -67,7 +67,7 @@ class Output:
             typer.echo(printable(line))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Print a table for people; numbers are set to the right."""
+        """Print a table for people; numbers are aligned to the right."""
         if self.as_json or self.quiet or not rows:
             return
         from rich.console import Console
@@ -87,19 +87,19 @@ class Output:
             raise SystemExit(CLOSED_PIPE) from None
 
     def error(self, file: Path | str, failed: Failure) -> None:
-        """Name a file that could not be done; in JSON it is a result as well."""
+        """Print why a file failed; with JSON it is a result as well."""
         self.failed += 1
         tell(f"error: {file}: {failed.problem}")
         if self.as_json:
             typer.echo(_json({"file": str(file), "error": failed.problem, "kind": failed.kind}))
 
     def warn(self, file: Path | str, text: str) -> None:
-        """Say something about a file that was done."""
+        """Print a warning about a file that succeeded."""
         tell(f"warning: {file}: {text}")
 
     @contextmanager
     def progress(self, title: str, total: float) -> Generator[Callable[[float], None]]:
-        """Show a bar on stderr, if that is a terminal; the function given takes the number of files done."""
+        """Show a bar on stderr if it is a terminal; the function it yields takes the number of files done."""
         if self.quiet or not sys.stderr.isatty():
             yield lambda done: None
             return
@@ -117,10 +117,10 @@ class Output:
 
 
 def send(file: BinaryIO) -> None:
-    """Copy a file to stdout; when nobody reads that any more, end with CLOSED_PIPE.
+    """Copy a file to stdout; when its reader is gone, end with CLOSED_PIPE.
 
     Raises:
-        InputError: it cannot be written, as when it goes to a full disk.
+        InputError: stdout cannot be written, for example because a disk is full.
     """
     try:
         shutil.copyfileobj(file, sys.stdout.buffer)

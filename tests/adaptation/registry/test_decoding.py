@@ -66,7 +66,7 @@ def test_a_receiver_without_the_revision_is_told_which_to_import(
     _, revisions, joined = history
     data = joined.with_codebook(revisions[2].codebook_id).compress(voice(0.5), 16000)
     wanted = revisions[2].codebook_id[:32]
-    with pytest.raises(RegistryError, match=rf"codebook {wanted} is not at hand.*codebooks import FILE"):
+    with pytest.raises(RegistryError, match=rf"codebook {wanted} is not available.*codebooks import FILE"):
         codec.decompress(data)
     with pytest.raises(RegistryError, match=rf"codebook {wanted} is not in the store.*export {wanted}"):
         load(tiny_folder, "cpu", new_store()).decompress(data)
