@@ -22,6 +22,25 @@ MAX_CANDIDATES = 65536
 """Vectors of all ranks that replacements are picked from."""
 
 
+def revive(
+    policy: DeadCodePolicy, threshold: float, entries: Tensor, usage: Tensor, vectors: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Where to place dead entries: their indices [M], new places [M, D], and the indices of entries split.
+
+    `usage` [K] is changed to what the entries are expected to have from now on.
+    """
+    dead = find_dead(usage, threshold)
+    if policy == "split":
+        indices, parents, places = split_most_used(entries, usage, dead)
+        usage[parents] *= 0.5
+        usage[indices] = usage[parents]
+        return indices, places, parents
+    indices = dead.nonzero()[:, 0]
+    places = replacements(policy, vectors, entries[indices]) if len(indices) else entries[indices]
+    usage[indices] = usage.mean()
+    return indices, places, indices[:0]
+
+
 def find_dead(usage: Tensor, threshold: float) -> Tensor:
     """Mask [K] of entries whose average use is below `threshold` times the mean, whatever the batch size."""
     return usage < threshold * usage.mean()

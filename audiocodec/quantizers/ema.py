@@ -10,7 +10,7 @@ from torch import Tensor
 from audiocodec.errors import ConfigError
 from audiocodec.quantizers.codebook import cluster_sums
 from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer
-from audiocodec.quantizers.dead_codes import CHECK_EVERY, find_dead, replacements, split_most_used
+from audiocodec.quantizers.dead_codes import CHECK_EVERY, revive
 from audiocodec.quantizers.parts import Parts
 from audiocodec.ranks import sum_over_ranks
 
@@ -81,7 +81,15 @@ class EMAVectorQuantizer(CodebookQuantizer):
         self.cluster_sum.lerp_(sums, 1 - self.ema_decay)
         self.cluster_size.lerp_(counts, 1 - self.ema_decay)
         if self.parts.dead_codes != "none" and taken % CHECK_EVERY == 0:
-            self._revive(vectors)
+            indices, places, parents = revive(
+                self.parts.dead_codes,
+                self.parts.dead_code_threshold,
+                self.codebook,
+                self.cluster_size,
+                vectors,
+            )
+            self.cluster_sum[parents] *= 0.5
+            self.cluster_sum[indices] = self.cluster_size[indices, None] * places
         self.steps += 1
         self._known_steps = (_state(self.steps), taken + 1)
         # Instead of the paper's Laplace smoothing, which draws unused entries to the origin, they stay. What
@@ -95,21 +103,6 @@ class EMAVectorQuantizer(CodebookQuantizer):
         if self._known_steps is None or self._known_steps[0] != _state(self.steps):
             self._known_steps = (_state(self.steps), int(self.steps))
         return self._known_steps[1]
-
-    def _revive(self, vectors: Tensor) -> None:
-        dead = find_dead(self.cluster_size, self.parts.dead_code_threshold)
-        if self.parts.dead_codes == "split" and bool(dead.any()):
-            places, parents, fresh = split_most_used(self.codebook, self.cluster_size, dead)
-            half = 0.5 * self.cluster_size[parents]
-            self.cluster_size[parents] = self.cluster_size[places] = half
-            self.cluster_sum[parents] *= 0.5
-            self.cluster_sum[places] = half[:, None] * fresh
-        elif bool(dead.any()):
-            mean_size = self.cluster_size.mean()
-            self.cluster_sum[dead] = (
-                replacements(self.parts.dead_codes, vectors, self.codebook[dead]) * mean_size
-            )
-            self.cluster_size[dead] = mean_size
 
 
 def _state(tensor: Tensor) -> object:

@@ -11,13 +11,7 @@ from audiocodec.errors import ConfigError
 from audiocodec.quantizers.base import Terms
 from audiocodec.quantizers.codebook import mean_square
 from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer
-from audiocodec.quantizers.dead_codes import (
-    CHECK_EVERY,
-    anchor_shares,
-    find_dead,
-    replacements,
-    split_most_used,
-)
+from audiocodec.quantizers.dead_codes import CHECK_EVERY, anchor_shares, replacements, revive
 from audiocodec.quantizers.parts import Parts
 
 
@@ -76,25 +70,17 @@ class VectorQuantizer(CodebookQuantizer):
     def before_step(self, vectors: Tensor) -> None:
         """Move unused entries; before use, as the backward pass needs entries as they were used."""
         policy = self.parts.dead_codes
-        due = policy != "none" and int(self.steps) % CHECK_EVERY == CHECK_EVERY - 1
-        if policy == "split" and due:
-            mask = find_dead(self.usage, self.parts.dead_code_threshold)
-            places, parents, fresh = split_most_used(self.entries(), self.usage, mask)
-            self.place(places, fresh)
-            self.usage[parents] *= 0.5
-            self.usage[places] = self.usage[parents]
-        elif policy == "random" and due:
-            dead = find_dead(self.usage, self.parts.dead_code_threshold).nonzero()[:, 0]
-            if len(dead):
-                self.place(dead, replacements("random", vectors, self.entries()[dead]))
-                self.usage[dead] = self.usage.mean()
-        elif policy == "anchor":
+        if policy == "anchor":
             shares = anchor_shares(self.usage)
             moving = (shares > 1e-6).nonzero()[:, 0]
             if len(moving):
                 entries = self.entries()[moving]
                 anchors = replacements("anchor", vectors, entries)
                 self.place(moving, entries.lerp(anchors, shares[moving, None]))
+        elif policy != "none" and int(self.steps) % CHECK_EVERY == CHECK_EVERY - 1:
+            threshold, entries = self.parts.dead_code_threshold, self.entries()
+            indices, places, _ = revive(policy, threshold, entries, self.usage, vectors)
+            self.place(indices, places)
 
     @torch.no_grad()
     def after_step(self, vectors: Tensor, indices: Tensor, counts: Tensor) -> None:
