@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ PART_SUFFIX = ".part"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 _NAME_BYTES = 100
+_POLL_SECONDS = 0.02
 MAX_LINE_BYTES = 1 << 20
 """Longest line of a journal that is read."""
 
@@ -113,6 +115,27 @@ def try_lock(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def locked(path: Path, wait_seconds: float) -> Generator[None]:
+    """Hold the lock file `path`; the system releases it when the process ends, however it ends.
+
+    Raises:
+        TimeoutError: another process held it for `wait_seconds`.
+        OSError: it cannot be made.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        for _ in range(max(1, round(wait_seconds / _POLL_SECONDS))):
+            if try_lock(descriptor):
+                break
+            time.sleep(_POLL_SECONDS)
+        else:
+            raise TimeoutError(f"{path}: locked by another process for {wait_seconds:.0f} s")
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class Journal(Generic[T]):

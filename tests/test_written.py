@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import audiocodec
-from audiocodec.adaptation.registry import Registry
+from audiocodec.adaptation.registry import Registry, import_bundle
 
 WRITTEN = Path(__file__).parent / "data" / "written"
 FACTS = json.loads((WRITTEN / "facts.json").read_text())
@@ -53,6 +53,6 @@ def test_the_store_is_sound_and_knows_what_is_active():
 def test_a_bundle_is_taken_in(codec, tmp_path):
     registry = Registry(tmp_path)
     registry.baseline(codec.model_id, codec.model.quantizer.codebooks())
-    [revision] = registry.import_(WRITTEN / "hall.nacbook")
+    [revision] = import_bundle(registry, WRITTEN / "hall.nacbook")
     assert revision.codebook_id == FACTS["kmeans"]
     assert revision.provenance.environment == "hall"

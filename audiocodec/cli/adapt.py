@@ -12,7 +12,7 @@ from audiocodec.cli.parts import options
 from audiocodec.cli.parts.early import check_named, check_there
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output, failure
-from audiocodec.cli.parts.stores import is_store, open_store
+from audiocodec.cli.parts.stores import open_store
 from audiocodec.cli.refresh import (
     Adapter,
     Bitrate,
@@ -75,6 +75,7 @@ def adapt(
 
     Example: audiocodec adapt --watch incoming --store books --cool-down 3600
     """
+    from audiocodec.adaptation.registry import is_store
     from audiocodec.adaptation.repair.reference import clean_reservoir, clean_speech
     from audiocodec.adaptation.repair.service import Service
     from audiocodec.adaptation.repair.trigger import ErrorMonitor

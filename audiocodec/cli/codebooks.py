@@ -163,7 +163,9 @@ def export(
     """
     registry = open_store(store)
     target = out or Path(f"{registry.revision(identity).codebook_id[:SHOWN_DIGITS]}.nacbook")
-    revision = registry.export(identity, target, full=full, since=since, sign=sign, overwrite=force)
+    from audiocodec.adaptation.registry import export_revision
+
+    revision = export_revision(registry, identity, target, full=full, since=since, sign=sign, overwrite=force)
     record = {
         "file": str(target),
         "bytes": target.stat().st_size,
@@ -192,10 +194,12 @@ def import_(
 
     Example: audiocodec codebooks import hall.nacbook --store books
     """
+    from audiocodec.adaptation.registry import import_bundle
+
     output, registry = Output(json, quiet), open_store(store, new=True)
     for file in files:
         _take_in_model(registry, file, model)
-        revision = registry.import_(file, trust=trust or ())[-1]
+        revision = import_bundle(registry, file, trust=trust or ())[-1]
         if activate:
             revision = registry.activate(revision.codebook_id, reason=f"import of {file.name}")
         state = ", now active" if revision.active else ""

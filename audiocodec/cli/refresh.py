@@ -12,7 +12,7 @@ from audiocodec.cli.parts import options
 from audiocodec.cli.parts.early import check_named, check_there
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Failure, Output
-from audiocodec.cli.parts.stores import is_store, open_store
+from audiocodec.cli.parts.stores import open_store
 from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def refresh(
 
     Example: audiocodec refresh hall/ --store books --environment hall --activate
     """
+    from audiocodec.adaptation.registry import is_store
     from audiocodec.adaptation.repair.proposal import propose
     from audiocodec.adaptation.repair.reference import clean_reservoir, clean_speech
     from audiocodec.adaptation.repair.sound import find_recordings, read_sound

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiocodec.adaptation.registry import Registry
+from audiocodec.adaptation.registry import Registry, round_changes
 
 MODEL = "ab" * 32
 Codebooks = dict[str, Tensor]
@@ -85,7 +85,7 @@ def published(store, codebooks) -> Callable[..., object]:
 
     def make(seed: int = 1, parent: str | None = None, **origin):
         parent = parent or last[0]
-        new = store.rounded(change(store.get(parent), seed), parent)
+        new = round_changes(store.get(parent), change(store.get(parent), seed))
         revision = store.publish(MODEL, new, parent, reason=f"fit {seed}", **origin)
         last[0] = revision.codebook_id
         return revision

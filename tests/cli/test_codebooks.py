@@ -6,7 +6,7 @@ import soundfile
 import torch
 
 from audiocodec import codec as codec_module
-from audiocodec.adaptation.registry import Registry
+from audiocodec.adaptation.registry import Registry, round_changes
 from audiocodec.cli.parts import jobs
 
 
@@ -20,7 +20,7 @@ def store(codec, tmp_path):
     new = {name: c + 0.1 * c.std() * torch.randn(c.shape, generator=rng) for name, c in own.items()}
     registry.publish(
         codec.model_id,
-        registry.rounded(new, parent),
+        round_changes(registry.get(parent), new),
         parent,
         reason="factory hall",
         environment="hall",

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import typer
 
-from audiocodec.adaptation.registry import Registry
+from audiocodec.adaptation.registry import Registry, round_changes
 from audiocodec.cli.evaluate import parse_bitrates, parse_formats, parse_peer_models, parse_peers
 from audiocodec.evaluation.schedule import Schedule
 from audiocodec.work import Backend
@@ -85,7 +85,7 @@ def test_codebooks_of_a_store_side_by_side(run, sent, folder, codec):
     registry = Registry(folder / "books", actor="tester")
     own = codec.model.quantizer.codebooks()
     parent = registry.baseline(codec.model_id, own, model="tiny").codebook_id
-    new = registry.rounded({name: 1.1 * entries for name, entries in own.items()}, parent)
+    new = round_changes(registry.get(parent), {name: 1.1 * entries for name, entries in own.items()})
     other = registry.publish(
         codec.model_id, new, parent, reason="louder", environment="hall", verdict={"accepted": True}
     ).codebook_id

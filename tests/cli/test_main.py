@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 import audiocodec
-from audiocodec.adaptation.registry import Registry
+from audiocodec.adaptation.registry import Registry, export_revision
 
 
 def call(*arguments, **options):
@@ -86,7 +86,7 @@ def test_no_name_steers_the_terminal(run, speech, codec, tmp_path):
     ).codebook_id
     (tmp_path / store / "revisions" / codec.model_id[:32] / HOSTILE).write_text("odd")
     bundle = f"{HOSTILE}.nacbook"
-    registry.export(identity, tmp_path / bundle, full=True)
+    export_revision(registry, identity, tmp_path / bundle, full=True)
     commands = [
         ("encode", talk, "-o", f"{HOSTILE}.nac"),
         ("encode", talk, broken, "-o", "out"),

@@ -31,9 +31,8 @@ from audiocodec import audio, pretrained
 from audiocodec.adaptation.dashboard import WatchCollector, build_page, read_timeline
 from audiocodec.adaptation.drift import load_baseline, make_baseline, save_baseline
 from audiocodec.adaptation.drift.baseline import NullPlan
-from audiocodec.adaptation.registry import Registry
-from audiocodec.adaptation.registry.bundle import read_bundle
-from audiocodec.adaptation.registry.signatures import read_public_key
+from audiocodec.adaptation.registry import Registry, export_revision, import_bundle, round_changes
+from audiocodec.adaptation.registry.bundle import read_bundle, read_public_key
 from audiocodec.adaptation.statistics import collect
 from audiocodec.adaptation.statistics.statistics_file import load_statistics, save_statistics
 from audiocodec.adaptation.watch import EnvironmentBook, Monitor, MonitorOptions, monitor_file
@@ -376,7 +375,7 @@ def make_store(folder: Path) -> Registry:
     registry = Registry(folder, clock=lambda: 1.7e9, actor="tester")
     own = {"a.codebook": torch.arange(64.0).reshape(16, 4), "b.codebook": torch.ones(4, 4)}
     parent = registry.baseline(MODEL, own, model="made-up").codebook_id
-    new = registry.rounded({name: codebook + 0.01 for name, codebook in own.items()}, parent)
+    new = round_changes(registry.get(parent), {name: codebook + 0.01 for name, codebook in own.items()})
     facts = {"statistics": {"before": 1.5}, "verdict": {"accepted": True}, "environment": "hall"}
     registry.publish(MODEL, new, parent, reason="fit", **facts)
     return registry
@@ -392,22 +391,22 @@ def use_store(registry: Registry) -> None:
     registry.active(MODEL)
     for event in registry.log():
         json.dumps(event.as_json(), allow_nan=False)
-    for _, identity in registry.shelf.identities():
+    for _, identity in registry.files.listing():
         registry.get(identity)
 
 
 def make_bundle(folder: Path, models: Models) -> Path:
     registry = make_store(folder / "store")
-    registry.export(registry.revisions()[-1].codebook_id, folder / "a.nacbook", full=True)
+    export_revision(registry, registry.revisions()[-1].codebook_id, folder / "a.nacbook", full=True)
     shutil.rmtree(folder / "store")
     return folder / "a.nacbook"
 
 
-def import_bundle(path: Path, models: Models) -> None:
+def read_and_import_bundle(path: Path, models: Models) -> None:
     read_bundle(path)
     store = path.parent / "taken"
     try:
-        Registry(store).import_(path)
+        import_bundle(Registry(store), path)
     finally:
         if store.exists():
             findings = Registry(store).verify()
@@ -433,7 +432,7 @@ def read_store(path: Path, models: Models) -> None:
 def make_revision(folder: Path, models: Models) -> Path:
     registry = make_store(folder)
     last = registry.revisions()[-1]
-    return registry.shelf.path(MODEL, last.codebook_id)
+    return registry.files.path(MODEL, last.codebook_id)
 
 
 def window(number: int) -> dict[str, Any]:
@@ -634,7 +633,7 @@ READERS = {
     "tokens": Reader(make_tokens, lambda path, _: load_tokens(path), any_of(damage, zipped, zipped)),
     "statistics": Reader(make_statistics, lambda path, _: load_statistics(path), any_of(damage, safetensors)),
     "baseline": Reader(make_a_baseline, read_environments, any_of(damage, safetensors, safetensors)),
-    "bundle": Reader(make_bundle, import_bundle, any_of(damage, bundle, bundle, bundle)),
+    "bundle": Reader(make_bundle, read_and_import_bundle, any_of(damage, bundle, bundle, bundle)),
     "store log": Reader(make_log, read_store, any_of(damage, lines, chained, chained, chained)),
     "revision": Reader(
         make_revision, lambda p, _: use_store(Registry(p.parents[2])), any_of(damage, safetensors)

@@ -32,7 +32,7 @@ from audiocodec import audio
 from audiocodec.adaptation.drift import Baseline, find_baseline, make_baseline
 from audiocodec.adaptation.drift.baseline import NullPlan
 from audiocodec.adaptation.registry import round_changes
-from audiocodec.adaptation.registry.revision_file import Base, identify, pack, to_arrays
+from audiocodec.adaptation.registry.revision_files import StoredCodebooks, identify, pack, to_arrays
 from audiocodec.adaptation.repair.reference import clean_reservoir
 from audiocodec.adaptation.repair.refine import Refining, lessons
 from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh
@@ -198,7 +198,7 @@ def candidate(
     tensors = round_changes(own, found.tensors)
     refreshed = with_codebooks(codec, tensors)
     base = to_arrays(own)
-    sent = len(pack(codec.model_id, to_arrays(tensors), Base(identify(base), base, 0))[0])
+    sent = len(pack(codec.model_id, to_arrays(tensors), StoredCodebooks(identify(base), base, 0))[0])
     if method == DECODER:
         retrain_decoder(refreshed, sound, replace(refining, steps=2 * steps), bitrate)
         sent += 2 * sum(weight.numel() for weight in refreshed.model.decoder.parameters())

@@ -2,8 +2,19 @@
 
 from audiocodec.adaptation.registry.audit import Event
 from audiocodec.adaptation.registry.delta import round_changes
+from audiocodec.adaptation.registry.registry import Finding, Registry, is_store, open_registry
 from audiocodec.adaptation.registry.revision import Provenance, Revision
-from audiocodec.adaptation.registry.store import Registry
-from audiocodec.adaptation.registry.verification import Finding
+from audiocodec.adaptation.registry.transfer import export_revision, import_bundle
 
-__all__ = ["Event", "Finding", "Provenance", "Registry", "Revision", "round_changes"]
+__all__ = [
+    "Event",
+    "Finding",
+    "Provenance",
+    "Registry",
+    "Revision",
+    "export_revision",
+    "import_bundle",
+    "is_store",
+    "open_registry",
+    "round_changes",
+]

@@ -10,13 +10,12 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from audiocodec.adaptation.registry.disk import OnStep, cannot_write
 from audiocodec.errors import RegistryError
 from audiocodec.outside import MALFORMED, parse_json, parse_time, read_bytes
 from audiocodec.storage import make_folder, sync
@@ -27,7 +26,10 @@ STARTING_SUFFIX = ".new"
 """Of a log without an event: it gets its own name together with its first line, so none is ever empty."""
 MAX_LINE_BYTES = 1 << 20
 MAX_LOG_BYTES = 1 << 30
-_IDENTITY = re.compile(r"[0-9a-f]{64}")
+IDENTITY = re.compile(r"[0-9a-f]{64}")
+"""Of models and codebooks: SHA-256."""
+OnStep = Callable[[str], None]
+"""Called with the name of each step that has just been done; tests stop the process there."""
 _HASH_START = b',"hash":"'
 _HASH_END = b'"}'
 _TAIL_BYTES = len(_HASH_START) + 64 + len(_HASH_END)
@@ -226,6 +228,13 @@ class AuditLog:
             raise
 
 
+def cannot_write(path: Path, error: OSError) -> RegistryError:
+    """Say what could not be written and why."""
+    return RegistryError(
+        f"{path}: cannot be written ({error.strerror or error}); free some space or choose another store"
+    )
+
+
 def _format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -268,7 +277,7 @@ def _parse(line: bytes, before: list[Event]) -> Event | str:
         time, actor, kind, model_id, codebook_id, previous = texts
         noted = tuple(str(note) for note in notes)
         parse_time(time)
-        if not (_IDENTITY.fullmatch(model_id) and _IDENTITY.fullmatch(codebook_id)):
+        if not (IDENTITY.fullmatch(model_id) and IDENTITY.fullmatch(codebook_id)):
             raise ValueError("an identity is not 64 hexadecimal digits")
     except MALFORMED as error:
         return f"it is no event ({error})"

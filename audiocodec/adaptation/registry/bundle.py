@@ -1,23 +1,25 @@
-"""A `.nacbook` file: revisions on their way to somebody else, byte by byte in docs/codebooks.md."""
+"""A `.nacbook` file: revisions for another store, byte by byte in docs/codebooks.md, signed if wanted.
+
+Signatures are Ed25519 (RFC 8032), with keys as OpenSSL writes them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from audiocodec.adaptation.registry.audit import MAX_LINE_BYTES
+from audiocodec.adaptation.registry.audit import IDENTITY, MAX_LINE_BYTES
 from audiocodec.adaptation.registry.revision import Provenance, Revision, read_provenance
-from audiocodec.adaptation.registry.revision_file import IDENTITY, MAX_DEPTH, MAX_FILE_BYTES, read_facts
-from audiocodec.adaptation.registry.signatures import KEY_BYTES, SIGNATURE_BYTES, public_bytes
-from audiocodec.errors import RegistryError
+from audiocodec.adaptation.registry.revision_files import MAX_DEPTH, MAX_FILE_BYTES, read_facts
+from audiocodec.errors import InputError, RegistryError, require
 from audiocodec.outside import MALFORMED, parse_json, parse_time, read_bytes
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 MAGIC = b"NACB"
 BUNDLE_VERSION = 1
@@ -25,6 +27,9 @@ MAX_HEADER_BYTES = 8 << 20
 MAX_BUNDLE_BYTES = MAX_HEADER_BYTES + MAX_FILE_BYTES
 MAX_ORIGIN_BYTES = MAX_LINE_BYTES // 2
 """Of what an entry says of itself, so that the event of its import has room in a line of the log."""
+KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+MAX_PEM_BYTES = 1 << 16
 _DIGEST_BYTES = 32
 _START_BYTES = len(MAGIC) + 1 + 4
 _CONTEXT = b"audiocodec codebooks 1\n"
@@ -72,7 +77,7 @@ class Bundle:
     signature: bytes
 
     @property
-    def target(self) -> str:
+    def codebook_id(self) -> str:
         """The codebooks that were asked for."""
         return self.entries[-1].codebook_id
 
@@ -119,6 +124,68 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
         return _unpack(data)
     except RegistryError as error:
         raise RegistryError(f"{path}: {error}; get a whole copy") from error
+
+
+def read_private_key(path: str | os.PathLike[str]) -> Ed25519PrivateKey:
+    """A private key from an unencrypted PEM file.
+
+    Raises:
+        InputError: there is none in the file.
+        MissingPackageError: the package cryptography is not installed.
+    """
+    ed25519, serialization = _cryptography()
+    data = read_bytes(path, MAX_PEM_BYTES)
+    try:
+        key = serialization.load_pem_private_key(data, password=None)
+    except Exception as error:  # the package raises many kinds, some of them its own
+        raise _no_key(path, "private") from error
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise _no_key(path, "private")
+    return key
+
+
+def read_public_key(path: str | os.PathLike[str]) -> bytes:
+    """The 32 bytes of a public key from a PEM file.
+
+    Raises:
+        InputError: there is none in the file.
+        MissingPackageError: the package cryptography is not installed.
+    """
+    ed25519, serialization = _cryptography()
+    data = read_bytes(path, MAX_PEM_BYTES)
+    try:
+        key = serialization.load_pem_public_key(data)
+    except Exception as error:
+        raise _no_key(path, "public") from error
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise _no_key(path, "public")
+    return public_bytes(key)
+
+
+def public_bytes(key: Ed25519PublicKey) -> bytes:
+    """The 32 bytes of a public key."""
+    return key.public_bytes_raw()
+
+
+def check_signature(message: bytes, signature: bytes, signer: bytes | None, trusted: Iterable[bytes]) -> None:
+    """Refuse a message that none of the `trusted` public keys has signed.
+
+    Raises:
+        RegistryError: it is not signed, by somebody else, or was changed.
+        MissingPackageError: the package cryptography is not installed.
+    """
+    known = sorted(key.hex() for key in trusted)
+    if signer is None:
+        raise RegistryError(f"not signed, and only what is signed by {', '.join(known)} is trusted")
+    if signer.hex() not in known:
+        raise RegistryError(f"signed by {signer.hex()}; trusted are {', '.join(known)}")
+    ed25519, _ = _cryptography()
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(signer).verify(signature, message)
+    except InvalidSignature as error:
+        raise RegistryError("its signature is wrong: it was changed after signing") from error
 
 
 def _unpack(data: bytes) -> Bundle:
@@ -185,3 +252,19 @@ def _entry(raw: dict[str, Any], data: bytes, model_id: str) -> BundleEntry:
     if len(json.dumps([provenance.as_json(), actor])) > MAX_ORIGIN_BYTES:
         raise RegistryError(f"what it says of codebook {codebook_id[:32]} is too long for the log of a store")
     return BundleEntry(codebook_id, created, actor, raw["refused"] is True, provenance, data)
+
+
+def _no_key(path: str | os.PathLike[str], kind: str) -> InputError:
+    return InputError(
+        f"{path}: no unencrypted Ed25519 {kind} key in PEM; make a pair by"
+        " `openssl genpkey -algorithm ed25519 -out key.pem` and"
+        " `openssl pkey -in key.pem -pubout -out public.pem`"
+    )
+
+
+def _cryptography() -> tuple[Any, Any]:
+    require("cryptography.hazmat.primitives", "a signature", "'audiocodec[adapt]'")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
+    return ed25519, serialization

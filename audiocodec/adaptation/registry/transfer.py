@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from audiocodec.adaptation.registry.bundle import Bundle, BundleEntry, pack_bundle, read_bundle
-from audiocodec.adaptation.registry.catalogue import TRUST_NAME
+from audiocodec.adaptation.registry.bundle import (
+    Bundle,
+    BundleEntry,
+    check_signature,
+    pack_bundle,
+    public_bytes,
+    read_bundle,
+    read_private_key,
+    read_public_key,
+)
+from audiocodec.adaptation.registry.registry import TRUST_NAME, Registry
 from audiocodec.adaptation.registry.revision import Revision
-from audiocodec.adaptation.registry.revision_file import pack, read_facts, sha256
-from audiocodec.adaptation.registry.shelf import ID_DIGITS, Shelf
-from audiocodec.adaptation.registry.signatures import check, public_bytes, read_private_key, read_public_key
+from audiocodec.adaptation.registry.revision_files import RevisionFolder, pack, read_facts, sha256
 from audiocodec.errors import InputError, RegistryError
+from audiocodec.revisions import ID_DIGITS
 from audiocodec.storage import new_file
-
-if TYPE_CHECKING:
-    from audiocodec.adaptation.registry.store import Registry
 
 
 def export_revision(
@@ -30,7 +34,15 @@ def export_revision(
     sign: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Revision:
-    """See `Registry.export`."""
+    """Write a `.nacbook` file from which another store can take a revision.
+
+    It holds the changes to the model's own codebooks, which the receiver has; with `since`, to a revision
+    the receiver got before; or with `full` the codebooks whole. `sign` is a file with a private key.
+
+    Raises:
+        RegistryError: the revision is not there or damaged.
+        InputError: the file exists already or cannot be written, or the key cannot be used.
+    """
     key = None if sign is None else read_private_key(sign)
     revision = registry.revision(codebook_id)
     chosen = _whole(registry, revision) if full else _chain(registry, revision, since)
@@ -51,24 +63,32 @@ def export_revision(
 
 
 def import_bundle(
-    registry: Registry, path: str | os.PathLike[str], trust: Sequence[str | os.PathLike[str]]
+    registry: Registry, path: str | os.PathLike[str], *, trust: Sequence[str | os.PathLike[str]] = ()
 ) -> list[Revision]:
-    """See `Registry.import_`."""
+    """Add the revisions of a `.nacbook` file, the one that was asked for last; none becomes active.
+
+    With public keys in `trust`, or in the folder `trust` of the store, only what one of them has signed
+    is added. Add the model's own codebooks by `Registry.baseline` before, as files hold changes to them.
+
+    Raises:
+        RegistryError: the file is damaged, not trusted, of a model that this store is not for, or needs
+            codebooks that are not there; nothing is added then.
+    """
     bundle = read_bundle(path)
     trusted = [*map(read_public_key, trust), *trusted_keys(registry.path)]
     try:
         if trusted:
-            check(bundle.message, bundle.signature, bundle.signer, trusted)
+            check_signature(bundle.message, bundle.signature, bundle.signer, trusted)
         with registry.locked():
-            return _take_in(registry, bundle, bundle.signer if trusted else None)
+            return _add(registry, bundle, bundle.signer if trusted else None)
     except RegistryError as error:
         raise RegistryError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
 
 def trusted_keys(store: Path) -> list[bytes]:
-    """Public keys that a store trusts whatever is said on the command line.
+    """Public keys in the folder `trust` of a store, which are trusted in addition to those given.
 
-    All that lies in its folder is one, whatever its name: to pass over a key would be to trust everybody.
+    Every file in it must be a key, whatever its name: ignoring one would mean trusting everybody.
 
     Raises:
         RegistryError: the folder, or anything in it, cannot be read as a key.
@@ -91,7 +111,7 @@ def trusted_keys(store: Path) -> list[bytes]:
 
 def _chain(registry: Registry, revision: Revision, since: str | None) -> list[tuple[Revision, bytes]]:
     """The files a revision needs, less those the receiver has: the model's own, and up to `since`."""
-    files = registry.shelf.chain(revision.model_id, revision.codebook_id)
+    files = registry.files.chain(revision.model_id, revision.codebook_id)
     history = registry.history(revision.model_id)
     chosen = [(history.revision(facts.codebook_id), data) for facts, data in files]
     if since is not None:
@@ -107,31 +127,31 @@ def _chain(registry: Registry, revision: Revision, since: str | None) -> list[tu
 
 
 def _whole(registry: Registry, revision: Revision) -> list[tuple[Revision, bytes]]:
-    codebooks = registry.shelf.load(revision.model_id, revision.codebook_id).codebooks
+    codebooks = registry.files.load(revision.model_id, revision.codebook_id).codebooks
     return [(revision, pack(revision.model_id, codebooks, None)[0])]
 
 
-def _take_in(registry: Registry, bundle: Bundle, signer: bytes | None) -> list[Revision]:
+def _add(registry: Registry, bundle: Bundle, signer: bytes | None) -> list[Revision]:
     """Check everything, then write."""
     histories = registry.histories()
     if histories and bundle.model_id not in histories:
         names = ", ".join(f"{h.name or 'unnamed'} ({m[:ID_DIGITS]})" for m, h in histories.items())
         raise RegistryError(
             f"made for model {bundle.model or 'unnamed'} ({bundle.model_id[:ID_DIGITS]}); the store"
-            f" {registry.path} is for {names}; use a store of its own, or take the model in first (--model)"
+            f" {registry.path} is for {names}; use a store of its own, or add the model first (--model)"
         )
-    shelf = registry.shelf.with_pending({entry.codebook_id: entry.data for entry in bundle.entries})
+    files = registry.files.with_pending({entry.codebook_id: entry.data for entry in bundle.entries})
     for entry in bundle.entries:
-        _check_base(shelf, bundle.model_id, entry)
-        shelf.load(bundle.model_id, entry.codebook_id)
+        _check_base(files, bundle.model_id, entry)
+        files.load(bundle.model_id, entry.codebook_id)
     known = registry.history(bundle.model_id).revisions
     for entry in bundle.entries:
-        if entry.codebook_id in known and registry.shelf.is_sound(bundle.model_id, entry.codebook_id):
+        if entry.codebook_id in known and registry.files.is_sound(bundle.model_id, entry.codebook_id):
             continue
         registry.add_file(read_facts(entry.data), entry.data)
         details = {
             "provenance": entry.provenance.as_json(),
-            "file": registry.shelf.describe(bundle.model_id, entry.codebook_id),
+            "file": registry.files.describe(bundle.model_id, entry.codebook_id),
             "refused": entry.refused,
             "origin": {"created": entry.created, "actor": entry.actor},
             "signer": None if signer is None else signer.hex(),
@@ -141,9 +161,9 @@ def _take_in(registry: Registry, bundle: Bundle, signer: bytes | None) -> list[R
     return [history.revision(entry.codebook_id) for entry in bundle.entries]
 
 
-def _check_base(shelf: Shelf, model_id: str, entry: BundleEntry) -> None:
+def _check_base(files: RevisionFolder, model_id: str, entry: BundleEntry) -> None:
     base = read_facts(entry.data).base
-    if base is not None and base not in shelf.pending and not shelf.path(model_id, base).exists():
+    if base is not None and base not in files.pending and not files.path(model_id, base).exists():
         raise RegistryError(
             f"it changes codebook {base[:ID_DIGITS]}, which is neither in the file nor in the store; import"
             " that one first, or have it exported with --full; the model's own codebooks come by --model"

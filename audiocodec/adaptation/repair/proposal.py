@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from audiocodec.adaptation.registry import round_changes
-from audiocodec.adaptation.registry.disk import locked
+from audiocodec.adaptation.registry.registry import REFRESH_LOCK_NAME
 from audiocodec.adaptation.repair.acceptance import Acceptance, Verdict, judge
 from audiocodec.adaptation.repair.refresh import RefreshOptions, check_enough, refresh
 from audiocodec.adaptation.repair.scoring import with_codebooks
 from audiocodec.adaptation.repair.sound import Sound, divide
 from audiocodec.errors import RegistryError
+from audiocodec.storage import locked, make_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from audiocodec.adaptation.registry import Registry, Revision
     from audiocodec.codec import Codec
-
-LOCK_NAME = "refresh.lock"
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,10 @@ def exclusive(registry: Registry, dry_run: bool = False) -> Generator[None]:
         yield
         return
     try:
-        lock = locked(registry.path / LOCK_NAME, 0)
+        make_folder(registry.path)
+        lock = locked(registry.path / REFRESH_LOCK_NAME, 0)
         lock.__enter__()
-    except RegistryError as error:
+    except OSError as error:  # TimeoutError is one
         raise RegistryError(
             f"{registry.path}: another refresh of this store is running, or it cannot be written ({error});"
             " wait for its end"
@@ -169,11 +169,9 @@ def _keep(
     own = codec.model.quantizer.codebooks()
     registry.baseline(codec.model_id, own, model=codec.name)
     known = registry.revision(parent, codec.model_id).codebook_id
-    codebooks = {name: tensor for name, tensor in tensors.items() if name in own}
-    keep = registry.publish if verdict.accepted else registry.refuse
-    revision = keep(
+    revision = registry.publish(
         codec.model_id,
-        codebooks,
+        tensors,
         known,
         reason=plan.reason if verdict.accepted else verdict.reason,
         fingerprint=environment.fingerprint,
@@ -184,7 +182,7 @@ def _keep(
         },
         verdict=verdict.as_json(),
         environment=plan.environment,
-        extras={name: tensor for name, tensor in tensors.items() if name not in own} or None,
+        refused=not verdict.accepted,
     )
     if plan.activate and verdict.accepted:
         revision = registry.activate(revision.codebook_id, reason=plan.reason)

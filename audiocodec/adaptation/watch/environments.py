@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from audiocodec.adaptation.drift import Baseline
     from audiocodec.adaptation.statistics import Statistics
 
-FOLDER_NAME = "environments"
-"""Inside a store of codebooks."""
 SUFFIX = ".safetensors"
 UNKNOWN_BELOW = 0.01
 """A window farther from an environment than all but this share of that environment's own is not of it."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from audiocodec.adaptation.registry import export_revision, import_bundle, round_changes
 from audiocodec.codec import load
 from audiocodec.errors import RegistryError
 from audiocodec.nn.adapter import adapter_parameters
@@ -16,7 +17,7 @@ def history(tiny_folder, codec, new_store, changed):
     parent = store.baseline(codec.model_id, codec.model.quantizer.codebooks(), model=codec.name)
     revisions = [parent]
     for seed in (1, 2):
-        new = store.rounded(changed(store.get(parent.codebook_id), seed), parent.codebook_id)
+        new = round_changes(store.get(parent.codebook_id), changed(store.get(parent.codebook_id), seed))
         parent = store.publish(codec.model_id, new, parent.codebook_id, reason=f"fit {seed}")
         revisions.append(parent)
     store.activate(parent.codebook_id)
@@ -74,9 +75,9 @@ def test_a_receiver_without_the_revision_is_told_which_to_import(
 
 def test_a_store_without_the_models_own_codebooks_is_enough(history, tiny_folder, new_store, voice, tmp_path):
     store, revisions, joined = history
-    store.export(revisions[2].codebook_id, tmp_path / "full.nacbook", full=True)
+    export_revision(store, revisions[2].codebook_id, tmp_path / "full.nacbook", full=True)
     receiver = new_store()
-    receiver.import_(tmp_path / "full.nacbook")
+    import_bundle(receiver, tmp_path / "full.nacbook")
     adapted = load(tiny_folder, "cpu", receiver).with_codebook(revisions[2].codebook_id)
     data = joined.compress(voice(0.5), 16000)  # with the model's own
     np.testing.assert_array_equal(adapted.decompress(data)[0], joined.decompress(data)[0])
@@ -94,14 +95,14 @@ def test_a_map_of_latents_travels_with_the_codebooks(history, codec, voice, tmp_
     dim = codec.model.quantizer.dim
     extras = {"map.scale": torch.full((dim,), 1.25), "map.shift": torch.linspace(-0.1, 0.1, dim)}
     parent = revisions[0].codebook_id
-    revision = store.publish(codec.model_id, store.get(parent), parent, reason="map", extras=extras)
+    revision = store.publish(codec.model_id, {**store.get(parent), **extras}, parent, reason="map")
     assert revision.file["bytes"] < 4000  # the codebooks are the parent's
     data = joined.with_codebook(revision.codebook_id).compress(voice(0.6), 16000)
     assert data != joined.compress(voice(0.6), 16000)
-    store.export(revision.codebook_id, tmp_path / "map.nacbook")
+    export_revision(store, revision.codebook_id, tmp_path / "map.nacbook")
     receiver = new_store()
     receiver.baseline(codec.model_id, codec.model.quantizer.codebooks())
-    receiver.import_(tmp_path / "map.nacbook")
+    import_bundle(receiver, tmp_path / "map.nacbook")
     decoded = load(tiny_folder, "cpu", receiver).decompress(data)[0]
     np.testing.assert_array_equal(decoded, joined.decompress(data)[0])
     # Codebooks fitted from mapped ones may do without the map, and the other way round.
@@ -120,7 +121,7 @@ def adapted(history, codec):
     own = adapter_parameters(codec.model.decoder)
     extras = {name: 1.2 * parameter.detach() + 0.02 for name, parameter in own.items()}
     parent = revisions[0].codebook_id
-    revision = store.publish(codec.model_id, store.get(parent), parent, reason="decoder", extras=extras)
+    revision = store.publish(codec.model_id, {**store.get(parent), **extras}, parent, reason="decoder")
     assert revision.file["bytes"] < 6 * sum(p.numel() for p in own.values()) + 6000
     return revision.codebook_id
 
@@ -134,10 +135,10 @@ def test_an_adapter_of_the_decoder_travels_with_the_codebooks(
     heard = joined.decompress(data)[0]
     assert len(data) == len(plain)  # the same codes
     assert np.abs(heard - codec.decompress(plain)[0]).max() > 1e-3
-    store.export(adapted, tmp_path / "decoder.nacbook")
+    export_revision(store, adapted, tmp_path / "decoder.nacbook")
     receiver = new_store()
     receiver.baseline(codec.model_id, codec.model.quantizer.codebooks())
-    receiver.import_(tmp_path / "decoder.nacbook")
+    import_bundle(receiver, tmp_path / "decoder.nacbook")
     np.testing.assert_array_equal(load(tiny_folder, "cpu", receiver).decompress(data)[0], heard)
     # Beside each other: the adapter is used by its own files only, whatever codec reads them.
     other = joined.with_codebook(revisions[1].codebook_id).compress(wav, 16000)
@@ -161,6 +162,6 @@ def test_an_adapter_of_another_decoder_does_not_fit(history, codec):
     store, revisions, joined = history
     parent = revisions[0].codebook_id
     extras = {"decoder.other": torch.ones(3)}
-    revision = store.publish(codec.model_id, store.get(parent), parent, reason="", extras=extras)
+    revision = store.publish(codec.model_id, {**store.get(parent), **extras}, parent, reason="")
     with pytest.raises(RegistryError, match="does not fit this model: the adapter does not fit this decoder"):
         joined.with_codebook(revision.codebook_id)

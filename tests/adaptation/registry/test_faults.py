@@ -21,7 +21,7 @@ STEPS = ("file written", "file named", "before event", "event written")
 NURSERY = """
 import json, os, resource, signal, sys
 import torch
-from audiocodec.adaptation.registry import Registry
+from audiocodec.adaptation.registry import Registry, round_changes
 from audiocodec.errors import RegistryError
 
 torch.set_num_threads(1)
@@ -39,7 +39,8 @@ def write(path, model_id, seed, count, step, room, out):
         parent = registry.active(model_id).codebook_id
         old = registry.get(parent)
         new = {name: c + 0.1 * torch.randn(c.shape, generator=rng) for name, c in old.items()}
-        revision = registry.publish(model_id, registry.rounded(new, parent), parent, reason=str(number))
+        new = round_changes(old, new)
+        revision = registry.publish(model_id, new, parent, reason=str(number))
         registry.activate(revision.codebook_id)
         os.write(out, revision.codebook_id.encode() + b"\\n")
 
@@ -161,7 +162,7 @@ def test_kill_9_of_the_first_writer(tmp_path):
     for number, step in enumerate(STEPS):
         store = Registry(tmp_path / f"store{number}", wait_seconds=5)
         assert [finding for finding in store.verify() if finding.level == "error"] == [], step
-        events, files = store.log(), len(store.shelf.identities())
+        events, files = store.log(), len(store.files.listing())
         assert (len(events), files) == {"file written": (0, 0), "event written": (1, 1)}.get(step, (0, 1))
         active = store.baseline("ab" * 32, {"codebook": torch.ones(4, 2)})
         assert store.active("ab" * 32) == active
@@ -218,7 +219,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_write(store, model_id, writer):
     assert "cannot be written (File too large); free some space" in process.done()[0]
     assert log.read_bytes() == before
     assert store.active(model_id).codebook_id == parent
-    assert store.shelf.leftovers() == []
+    assert store.files.leftovers() == []
     assert_sound(store, model_id)
 
 

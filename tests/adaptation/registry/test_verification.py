@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from audiocodec.adaptation.registry import Registry
-from audiocodec.adaptation.registry.disk import write_new
+from audiocodec.adaptation.registry.revision_files import RevisionFolder, pack, to_arrays
 from audiocodec.errors import RegistryError
 
 
@@ -20,28 +20,26 @@ def levels(store, head=None):
 
 
 def test_a_missing_revision_takes_its_followers_with_it(filled, model_id):
-    _, first, second = (filled.shelf.path(model_id, r.codebook_id) for r in filled.revisions())
+    _, first, second = (filled.files.path(model_id, r.codebook_id) for r in filled.revisions())
     first.unlink()
     assert levels(filled) == [("error", first.name), ("error", second.name)]
     assert "missing; restore it" in filled.verify()[0].problem
 
 
 def test_a_file_replaced_by_another_of_equal_content_is_noticed(filled, model_id):
-    from audiocodec.adaptation.registry.revision_file import pack
-
     last = filled.revisions()[-1]
-    path = filled.shelf.path(model_id, last.codebook_id)
-    data, _ = pack(model_id, filled.shelf.load(model_id, last.codebook_id).codebooks, None)
+    path = filled.files.path(model_id, last.codebook_id)
+    data, _ = pack(model_id, filled.files.load(model_id, last.codebook_id).codebooks, None)
     path.write_bytes(data)
     assert "not the file that event 2 of the log describes" in filled.verify()[0].problem
 
 
 def test_files_that_do_not_belong(filled, model_id):
-    folder = filled.shelf.path(model_id, "ab" * 32).parent
+    folder = filled.files.path(model_id, "ab" * 32).parent
     (folder / "notes.txt").write_text("hello")
     (folder / f".x{'0' * 12}.part").write_text("half")
     shutil.copy(
-        filled.shelf.path(model_id, filled.revisions()[-1].codebook_id), folder / f"{'ab' * 32}.safetensors"
+        filled.files.path(model_id, filled.revisions()[-1].codebook_id), folder / f"{'ab' * 32}.safetensors"
     )
     found = {finding.where.name: (finding.level, finding.problem) for finding in filled.verify()}
     assert found["notes.txt"] == ("error", "no revision file; move it out of the store")
@@ -87,7 +85,7 @@ def test_revisions_without_a_log(filled, changed, codebooks, model_id, log):
         with pytest.raises(RegistryError, match=r"log\.jsonl: .*restore it from a copy"):
             attempt()
     assert (path.read_bytes() if path.exists() else None) == log
-    assert len(filled.shelf.identities()) == 3
+    assert len(filled.files.listing()) == 3
 
 
 def test_a_reader_beside_the_first_writer_finds_no_fault(tmp_path, codebooks, model_id):
@@ -109,15 +107,14 @@ def test_an_unreadable_log(filled):
     assert levels(filled) == [("error", "log.jsonl")]
 
 
-def test_new_files_are_durable_before_they_have_their_name(tmp_path):
+def test_new_files_are_durable_before_they_have_their_name(tmp_path, codebooks, model_id):
     steps = []
-
-    def look(step):
-        steps.append((step, (tmp_path / "a" / "b").exists()))
-
-    write_new(tmp_path / "a" / "b", b"content", look)
+    data, facts = pack(model_id, to_arrays(codebooks), None)
+    folder = RevisionFolder(tmp_path / "a", lambda step: steps.append((step, path.exists())))
+    path = folder.path(model_id, facts.codebook_id)
+    folder.add(facts, data)
     assert steps == [("file written", False), ("file named", True)]
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_damaged_store_is_named_and_nothing_is_activated(service, hall, damage
     soundfile.write(hall / "0.wav", wav, 16000)  # sound that was not tried yet
     os.utime(hall / "0.wav", (1000, 1000))
     active = one.registry.active(one.codec.model_id)
-    files = {"revision": one.registry.shelf.find(active.codebook_id), "log": one.registry.path / "log.jsonl"}
+    files = {"revision": one.registry.files.find(active.codebook_id), "log": one.registry.path / "log.jsonl"}
     data = bytearray(files[damage].read_bytes())
     data[len(data) // 2] ^= 1
     files[damage].write_bytes(data)

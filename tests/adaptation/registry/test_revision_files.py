@@ -6,10 +6,10 @@ import pytest
 from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
-from audiocodec.adaptation.registry import revision_file
-from audiocodec.adaptation.registry.revision_file import (
+from audiocodec.adaptation.registry import revision_files
+from audiocodec.adaptation.registry.revision_files import (
     MAX_DEPTH,
-    Base,
+    StoredCodebooks,
     identify,
     pack,
     read_facts,
@@ -45,13 +45,13 @@ def test_whole_files(arrays, model_id):
 
 
 def test_what_is_shorter_is_written(arrays, codebooks, changed, model_id):
-    base = Base(identify(arrays), arrays, 3)
+    base = StoredCodebooks(identify(arrays), arrays, 3)
     few, all_ = to_arrays(changed(codebooks, share=0.1)), to_arrays(changed(codebooks, share=1.0))
     data, facts = pack(model_id, few, base)
     assert (facts.base, facts.depth, facts.changed["1.codebook"]) == (base.codebook_id, 4, 6)
     assert identify(unpack(data, arrays)) == facts.codebook_id
     assert pack(model_id, all_, base)[1].base is None
-    assert pack(model_id, few, Base(base.codebook_id, arrays, MAX_DEPTH))[1].base is None
+    assert pack(model_id, few, StoredCodebooks(base.codebook_id, arrays, MAX_DEPTH))[1].base is None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_files_that_are_none(arrays, model_id, monkeypatch):
         unpack(data[:-5], None)
     with pytest.raises(RegistryError, match="does not describe itself"):
         read_facts(to_safetensors({"a": np.zeros(3, np.float32)}))
-    monkeypatch.setattr(revision_file, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(revision_files, "MAX_FILE_BYTES", 1000)
     with pytest.raises(RegistryError, match="impossible size"):
         read_facts(data)
     with pytest.raises(RegistryError, match="at most 500 are kept"):
@@ -96,7 +96,9 @@ def test_files_that_are_none(arrays, model_id, monkeypatch):
 
 
 def test_changes_without_a_base(arrays, codebooks, changed, model_id):
-    data, _ = pack(model_id, to_arrays(changed(codebooks, share=0.1)), Base(identify(arrays), arrays, 0))
+    data, _ = pack(
+        model_id, to_arrays(changed(codebooks, share=0.1)), StoredCodebooks(identify(arrays), arrays, 0)
+    )
     with pytest.raises(RegistryError, match="a codebook that is not there"):
         unpack(data, {})
     with pytest.raises(RegistryError, match="changes without a base"):
