@@ -96,9 +96,8 @@ def refresh(
 ) -> None:
     """Fit codebooks to an environment, judge them on sound held out, and keep them in a store.
 
-    Nothing in use changes until a revision is activated. Accepted is what
-    gains for certain in the environment and does not cost clean speech more than the tolerance; what is
-    refused is kept with its verdict. Exit status 1 when it was refused.
+    Nothing in use changes until a revision is activated. A candidate that gains nothing certain in the
+    environment, or costs clean speech too much, is kept as refused; the exit status is then 1.
 
     Example: audiocodec refresh hall/ --store books --environment hall --activate
     """
@@ -112,10 +111,10 @@ def refresh(
         raise InputError(
             "codebooks for one environment only are chosen by encode --codebook auto; leave out --activate"
         )
-    clean_tolerance = PESQ_RANGE if environment_only else clean_tolerance
+    tolerance = PESQ_RANGE if environment_only else clean_tolerance
     fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}
-    reason = f"refresh by {method}{' with an adapter' if adapter else ''}"
-    plan = plan_of(fitting, stages, bitrate, clean_tolerance, environment, reason, activate, dry_run)
+    reason = f"refresh by {method}" + " with an adapter" * adapter
+    plan = plan_of(fitting, stages, bitrate, tolerance, environment, reason, activate, dry_run)
     registry = open_store(store, new=True)
     check_named(model, bitrate)
     check_there([*inputs, *([clean] if clean else [])])
