@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 COLORS = ("#0b63b5", "#c2410c", "#0f7a55", "#8b35ab", "#8a6100", "#b8145a", "#0b7285", "#57606a")
 """Of codecs, lines and environments; the class `s0` of the page has the first, and so on."""
-MARKERS = "osD^vP*X"
+MARKERS, SYMBOLS = "osD^vP*X", "●■◆▲▼✚★✖"
+"""Shapes of codecs on a chart, and the same in a legend."""
 GRAY, GRID = "#5b6470", "#dfe2e6"
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -140,7 +141,7 @@ def draw_curves(
         axes.grid(visible=False, axis="x")
         axes.set_xlabel(x_label)
 
-    return draw(name, 340, 215, paint)
+    return draw(name, 300, 195, paint)
 
 
 def _paint_curve(axes: Axes, curve: Curve, intervals: str) -> None:

@@ -26,6 +26,7 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from audiocodec import audio
@@ -35,9 +36,9 @@ from audiocodec.errors import InputError, MetricError, PeerUnavailable
 from audiocodec.evaluation.coders import Coder, ModelCoder
 from audiocodec.evaluation.peers import PeerOptions, open_peer
 from audiocodec.evaluation.report import text
-from audiocodec.evaluation.report.style import codec_cell, page, table
 from audiocodec.metrics import METRICS, Metric, choose_metrics
 from audiocodec.report import media
+from audiocodec.report.page import render as render_page
 
 Wav = NDArray[np.float32]
 
@@ -64,7 +65,7 @@ LICENCES = {
     "Apache-2.0": ("Apache 2.0", "https://www.apache.org/licenses/LICENSE-2.0"),
 }
 STYLE = """
-a{color:var(--c0)}small{overflow-wrap:anywhere}
+a{color:#0b63b5}small{overflow-wrap:anywhere}
 .rows{margin-top:8px}
 .row{display:grid;grid-template-columns:140px 236px minmax(200px,1fr) auto;gap:4px 16px;align-items:center;
 padding:8px 0 8px 12px;border-top:1px solid var(--line);border-left:3px solid var(--own,var(--soft))}
@@ -319,9 +320,14 @@ def means(content: Page) -> str:
         bits = sum(sound.bits or 0 for sound in column)
         rate = "" if variant is None else f"{bits / seconds / 1000:.2f}"
         label = "Original" if variant is None else f"{escape(variant.label)} at {variant.bitrate / 1000:g}"
-        first = f"<td>{label}</td>" if variant is None else codec_cell(label, variant.color)
+        key = "" if variant is None else f'<i class="key s{variant.color}"></i>'
+        first = f"<td>{key}{label}</td>"
         lines += f"<tr>{first}<td>{rate or text.DASH}</td>{cells}</tr>"
-    return table(f"<tr><th>Mean of {len(content.recordings)}</th><th>kbit/s</th>{heads}</tr>", lines)
+    return (
+        '<div class="card wide"><table><thead>'
+        f"<tr><th>Mean of {len(content.recordings)}</th><th>kbit/s</th>{heads}</tr></thead>"
+        f"<tbody>{lines}</tbody></table></div>"
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -437,7 +443,7 @@ def _blind(metrics: Sequence[Metric]) -> str:
 
 def render(content: Page, model: ModelCoder, names: Sequence[Sequence[str]], command: str, data: Path) -> str:
     """The page as text."""
-    title = escape(f"Listen to {model.name}")
+    title = f"Listen to {model.name}"
     peers = list(dict.fromkeys(variant.label for variant in content.variants if not variant.ours))
     beside = f" beside {' and '.join(peers)}" if peers else ""
     cards = "".join(card(content, at, names[at]) for at in range(len(content.recordings)))
@@ -454,16 +460,16 @@ def render(content: Page, model: ModelCoder, names: Sequence[Sequence[str]], com
         "Made on": date.today().isoformat(),
     }
     made = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in identity.items())
-    return page(
-        title,
-        f"<style>{STYLE}</style><h1>{title}</h1>"
+    body = (
+        f"<h1>{escape(title)}</h1>"
         f'<p class="soft">{escape(beside.strip() or "at two bitrates")} · {identity["Made on"]} · model'
         f" {model.codec.model_id[:12]}</p>"
         f"{means(content)}{notes(content, model)}<h2>Recordings</h2>{scale}{cards}"
         f"<h2>Credits</h2>{credit_lines(content, data.parent / 'README.md')}"
         f'<h2>How this was made</h2><div class="card"><dl>{made}</dl><pre>{escape(command)}</pre></div>'
-        + ONE_AT_A_TIME,
+        + ONE_AT_A_TIME
     )
+    return render_page("page.html", title=title, style=Markup(STYLE), body=Markup(body))
 
 
 def shown_command(options: argparse.Namespace) -> str:

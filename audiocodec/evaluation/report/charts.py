@@ -1,276 +1,143 @@
-"""Curves with intervals as inline SVG: no program, no network, colors from the page's style sheet."""
+"""Curves of a report: scores over bitrate, and over the SNR of each noise."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from html import escape
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from audiocodec.evaluation.report.style import COLORS
-from audiocodec.evaluation.report.text import MINUS
+from audiocodec.evaluation.report import text
+from audiocodec.evaluation.report.facts import Entry, Facts, Point
+from audiocodec.evaluation.report.tables import FALLING
+from audiocodec.evaluation.score_table import CLEAN
+from audiocodec.report.plots import Curve, draw_curves
 
-WIDTH, HEIGHT = 370, 258
-LEFT, TOP, BOTTOM = 38, 12, 40
-_LETTER = 6.6
-"""Width of a letter of a label."""
-_LINE = 13.0
-"""Height of a label."""
-
-
-class Dot(NamedTuple):
-    """A value with its interval; the limits are NaN where there is none."""
-
-    x: float
-    y: float
-    low: float
-    high: float
+OVER_BITRATE = ("pesq_wb_input", "pesq_nb_input", "stoi_input", "si_sdr", "mel_distance", "distillmos",
+                "dnsmos_p808", "dnsmos", "visqol_audio_input", "frame_lock", "word_error_rate")  # fmt: skip
+CLEAN_STEP = 0.22
+"""Where clean speech lies left of the highest SNR, as a share of the range of SNRs."""
 
 
 @dataclass(frozen=True)
-class Curve:
-    """One codec.
+class Panels:
+    """Charts that share a legend.
 
     Attributes:
-        name: beside its end.
-        color: number of its color and shape; None for a reference, drawn gray and dotted.
-        dots: in order of x.
+        title: above all of them.
+        legend: name and number of the color of each codec; None for the gray dotted line.
+        charts: title, remark and SVG.
+        folded: whether they are shown on demand only.
     """
 
-    name: str
-    color: int | None
-    dots: Sequence[Dot]
-
-    @property
-    def style(self) -> str:
-        """Class that gives it its color."""
-        return "none" if self.color is None else f"s{self.color % COLORS}"
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One direction of a chart.
-
-    Attributes:
-        low: value at the left or bottom; may be the larger one.
-        high: value at the right or top.
-        ticks: values and what is written there.
-        title: with its unit.
-        log: whether equal steps are equal factors.
-    """
-
-    low: float
-    high: float
-    ticks: Sequence[tuple[float, str]]
     title: str
-    log: bool = False
-
-    def share(self, value: float) -> float:
-        """Where a value lies, from 0 at `low` to 1 at `high`."""
-        scale: Callable[[float], float] = math.log if self.log else float
-        low, high = scale(self.low), scale(self.high)
-        return (scale(value) - low) / (high - low)
+    legend: Sequence[tuple[str, int | None]]
+    charts: Sequence[tuple[str, str, str]]
+    folded: bool = False
 
 
-def even_axis(values: Sequence[float], title: str, decimals: int, count: int = 5) -> Axis:
-    """An axis with about `count` round numbers around the values."""
-    low, high = min(values), max(values)
-    size = max(high - low, abs(high) * 0.02, 1e-6) / count
-    unit = 10.0 ** math.floor(math.log10(size))
-    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= size * 0.999)
-    first = math.floor(low / step + 1e-6)
-    last = max(math.ceil(high / step - 1e-6), first + 1)
-    decimals = max(min(decimals, 3), 0 if step >= 1 else math.ceil(-math.log10(step) - 1e-9))
-    while decimals > 0 and all(
-        abs(round(at * step, decimals - 1) - at * step) < 1e-9 for at in range(first, last + 1)
-    ):
-        decimals -= 1
-    ticks = [(at * step, f"{at * step:.{decimals}f}".replace("-", MINUS)) for at in range(first, last + 1)]
-    return Axis(ticks[0][0], ticks[-1][0], ticks, title)
+def _curve(color: int | None, points: Iterable[tuple[float, Entry]]) -> Curve:
+    points = list(points)
+    limits = ([math.nan if one[name] is None else one[name] for _, one in points] for name in ("low", "high"))
+    return Curve(color, [x for x, _ in points], [one["value"] for _, one in points], *limits)
 
 
-def bitrate_axis(bitrates: Sequence[float]) -> Axis:
-    """Bitrates in bit/s, written in kbit/s, equal factors in equal steps."""
-    low, high = min(bitrates) / 1.12, max(bitrates) * 1.12
-    axis = Axis(low, high, (), "kbit/s, measured", log=True)
-    known = [factor * 10.0**power for power in range(2, 6) for factor in (1, 1.5, 2, 3, 4, 6, 8)]
-    ticks: list[float] = []
-    for rate in sorted(
-        {*known, 12e3, 16e3, 24e3, 32e3, 48e3, 64e3, 96e3, 128e3} - {1e4, 15e3, 3e4, 4e4, 6e4, 8e4}
-    ):
-        if low <= rate <= high and (not ticks or axis.share(rate) - axis.share(ticks[-1]) > 0.11):
-            ticks.append(rate)
-    return replace(axis, ticks=[(rate, f"{rate / 1000:g}") for rate in ticks])
-
-
-def chart(curves: Sequence[Curve], x_axis: Axis, y_axis: Axis, label: str, bands: bool = False) -> str:
-    """Curves with bars or bands for their intervals, each named at its end; `label` is read out."""
-    drawn = [curve for curve in curves if curve.dots]
-    frame = _Frame(x_axis, y_axis, drawn)
-    parts = [frame.axes()]
-    if bands:
-        parts += [frame.band(curve) for curve in drawn if curve.color is not None]
-    parts += [frame.curve(curve, bars=not bands) for curve in drawn]
-    parts.append(frame.names(drawn))
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
-    )
-
-
-def legend(names: Sequence[tuple[str, int | None]]) -> str:
-    """Color and shape of each codec."""
-    keys: list[str] = []
-    for name, color in names:
-        curve = Curve(name, color, ())
-        shape = "" if color is None else _shape(color, 13, 6)
-        keys.append(
-            f'<span><svg viewBox="0 0 26 12" class="{curve.style}" aria-hidden="true">'
-            f'<path class="curve" d="M0 6H26"/>{shape}</svg>{escape(name)}</span>'
-        )
-    return f'<div class="legend">{"".join(keys)}</div>'
-
-
-class _Frame:
-    def __init__(self, x_axis: Axis, y_axis: Axis, curves: Sequence[Curve]) -> None:
-        self.x_axis, self.y_axis = x_axis, y_axis
-        self.right = WIDTH - 12.0
-        for _ in range(3):  # room for names beside their ends, which move with the room
-            need = [self.x(curve.dots[-1].x) + 10 + _LETTER * len(curve.name) for curve in curves]
-            self.right -= max(0.0, max(need, default=0.0) - WIDTH)
-
-    def x(self, value: float) -> float:
-        return LEFT + (self.right - LEFT) * self.x_axis.share(value)
-
-    def y(self, value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * self.y_axis.share(value)
-
-    def axes(self) -> str:
-        right, bottom = self.right, HEIGHT - BOTTOM
-        rows = "".join(
-            f'<path class="rule" d="M{LEFT} {self.y(value):.1f}H{right:.1f}"/>'
-            f'<text class="end" x="{LEFT - 6}" y="{self.y(value) + 4:.1f}">{text}</text>'
-            for value, text in self.y_axis.ticks
-        )
-        columns = "".join(
-            f'<path class="rule" d="M{self.x(value):.1f} {bottom}v4"/>'
-            f'<text class="middle" x="{self.x(value):.1f}" y="{bottom + 16}">{text}</text>'
-            for value, text in self.x_axis.ticks
-        )
-        middle = (LEFT + right) / 2
-        name = f'<text class="axis middle" x="{middle:.1f}" y="{HEIGHT - 6}">{self.x_axis.title}</text>'
-        return rows + columns + name
-
-    def curve(self, curve: Curve, bars: bool) -> str:
-        places = [(self.x(dot.x), self.y(dot.y)) for dot in curve.dots]
-        parts = [
-            f'<path class="curve" d="M{" L".join(f"{x:.1f} {y:.1f}" for x, y in places)}"/>',
-            *(self._bar(dot) for dot in curve.dots if bars and curve.color is not None),
-        ]
-        for (x, y), dot in zip(places, curve.dots, strict=True):
-            shape = "" if curve.color is None else _shape(curve.color, x, y)
-            parts.append(f"<g>{shape}<title>{escape(curve.name)}: {_hint(dot)}</title></g>")
-        return f'<g class="{curve.style}">{"".join(parts)}</g>'
-
-    def _bar(self, dot: Dot) -> str:
-        if math.isnan(dot.low):
-            return ""
-        x, low, high = self.x(dot.x), self.y(dot.low), self.y(dot.high)
-        return (
-            f'<path class="bar" d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 3:.1f} {low:.1f}h6'
-            f'M{x - 3:.1f} {high:.1f}h6"/>'
-        )
-
-    def band(self, curve: Curve) -> str:
-        sure = [dot for dot in curve.dots if not math.isnan(dot.low)]
-        if len(sure) < 2:
-            return ""
-        upper = [f"{self.x(dot.x):.1f} {self.y(dot.high):.1f}" for dot in sure]
-        lower = [f"{self.x(dot.x):.1f} {self.y(dot.low):.1f}" for dot in reversed(sure)]
-        return f'<path class="band {curve.style}" d="M{" L".join([*upper, *lower])}Z"/>'
-
-    def names(self, curves: Sequence[Curve]) -> str:
-        """The name of each curve beside its last point, where it hides no other."""
-        ends = sorted(
-            ((self.y(curve.dots[-1].y), self.x(curve.dots[-1].x), curve) for curve in curves),
-            key=lambda end: end[0],
-        )
-        if ends and max(x for _, x, _ in ends) - min(x for _, x, _ in ends) < 1:
-            heights = spread([y for y, _, _ in ends], TOP + 2, HEIGHT - BOTTOM - 2)
-            places = [(x + 8, height) for (_, x, _), height in zip(ends, heights, strict=True)]
-        else:
-            places = self._free_places([(x, y, len(curve.name)) for y, x, curve in ends], curves)
-        return "".join(
-            f'<text class="name {curve.style}" x="{x:.1f}" y="{y + 4:.1f}">{escape(curve.name)}</text>'
-            for (x, y), (_, _, curve) in zip(places, ends, strict=True)
-        )
-
-    def _free_places(
-        self, ends: Sequence[tuple[float, float, int]], curves: Sequence[Curve]
-    ) -> list[tuple[float, float]]:
-        """For names of so many letters, of places around the ends those with the least of curves behind."""
-        ink = [point for curve in curves for point in self._ink(curve)]
-        taken: list[tuple[float, float, float]] = []
-        for x, y, letters in ends:
-            width = _LETTER * letters
-            around = [
-                (x + 8, y),
-                (x + 8, y - 10),
-                (x + 8, y + 10),
-                (x - width / 2, y - 14),
-                (x - width / 2, y + 14),
-            ]
-
-            def hidden(place: tuple[float, float], width: float = width) -> int:
-                left, middle = place
-                lines = sum(left < x < left + width and abs(y - middle) < _LINE / 2 for x, y in ink)
-                names = sum(
-                    left < other + size and other < left + width and abs(y - middle) < _LINE
-                    for other, y, size in taken
+def over_bitrate(facts: Facts) -> Iterator[Panels]:
+    """Scores against what went in, over the measured bitrate, for each wide scope."""
+    legend = [(codec, facts.color(codec)) for codec in facts.codecs]
+    ticks = _bitrate_ticks([facts.bitrate(point) for point in facts.points])
+    for scope, title in facts.scopes.items():
+        charts: list[tuple[str, str, str]] = []
+        for score in facts.having(OVER_BITRATE):
+            curves = [
+                _curve(
+                    facts.color(codec),
+                    (
+                        (facts.bitrate(point), estimate)
+                        for point in facts.points_of(codec)
+                        if (estimate := facts.estimate(scope, point, score))
+                    ),
                 )
-                outside = left + width > WIDTH or not TOP < middle < HEIGHT - BOTTOM
-                return lines + 30 * names + 60 * outside
-
-            best = min(around, key=hidden)
-            taken.append((*best, width))
-        return [(x, y) for x, y, _ in taken]
-
-    def _ink(self, curve: Curve) -> list[tuple[float, float]]:
-        """Points along a curve and its bars."""
-        found = [(self.x(dot.x), self.y(dot.y)) for dot in curve.dots]
-        for (x, y), (next_x, next_y) in pairwise(found[:]):
-            found += [(x + at / 20 * (next_x - x), y + at / 20 * (next_y - y)) for at in range(1, 20)]
-        for dot in curve.dots:
-            if not math.isnan(dot.low):
-                low, high = self.y(dot.low), self.y(dot.high)
-                found += [(self.x(dot.x), low + at / 8 * (high - low)) for at in range(9)]
-        return found
+                for codec in facts.codecs
+            ]
+            if any(curve.x for curve in curves):
+                about = facts.summary["scores"][score]
+                unit = f" in {about['unit']}" if about["unit"] in ("dB", "cents") else ""
+                better = f"{about['better']} is better" if about["better"] in ("higher", "lower") else ""
+                name = f"{text.title(score)} over bitrate, {title}"
+                svg = draw_curves(name, curves, "kbit/s, measured", ticks, log=True)
+                charts.append((f"{text.title(score)}{unit}", better, svg))
+        if charts:
+            yield Panels(title, legend, charts)
 
 
-def spread(heights: Sequence[float], top: float, bottom: float) -> list[float]:
-    """Move sorted heights apart, as little as it takes, so that labels there do not overlap."""
-    placed = [max(height, top) for height in heights]
-    for at in range(1, len(placed)):
-        placed[at] = max(placed[at], placed[at - 1] + _LINE)
-    if placed and placed[-1] > bottom:
-        placed[-1] = bottom
-        for at in range(len(placed) - 2, -1, -1):
-            placed[at] = min(placed[at], placed[at + 1] - _LINE)
-    return placed
+def _bitrate_ticks(bitrates: Iterable[float]) -> dict[float, str]:
+    """Bitrates in kbit/s, those left out that are too close to the one before."""
+    rates = sorted(set(bitrates))
+    ticks: list[float] = []
+    for rate in rates:
+        if not ticks or math.log(rate / ticks[-1]) > 0.1 * math.log(rates[-1] / rates[0]):
+            ticks.append(rate)
+    return {rate: text.kilobits(rate) for rate in ticks}
 
 
-def _shape(color: int, x: float, y: float) -> str:
-    """A dot, square, diamond or triangle: curves are told apart without color as well."""
-    shapes = (
-        f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
-        f'<path class="dot" d="M{x - 3.6:.1f} {y - 3.6:.1f}h7.2v7.2h-7.2z"/>',
-        f'<path class="dot" d="M{x:.1f} {y - 5:.1f}l5 5l-5 5l-5 -5z"/>',
-        f'<path class="dot" d="M{x:.1f} {y - 5:.1f}l4.8 8.4h-9.6z"/>',
-    )
-    return shapes[color % len(shapes)]
+def over_snr(facts: Facts) -> Iterator[Panels]:
+    """A chart for each noise; at each bitrate of the first model every codec at its nearest bitrate."""
+    lead = (facts.models or facts.codecs)[0]
+    for number, point in enumerate(facts.points_of(lead)):
+        points = [facts.nearest(codec, facts.bitrate(point)) for codec in facts.codecs]
+        legend: list[tuple[str, int | None]] = [
+            (f"{facts.label(one)} kbit/s", facts.color(one[0])) for one in points
+        ]
+        for score in facts.having(FALLING):
+            groups = {group: _snr_curves(facts, score, group, points) for group in facts.noises(score)}
+            values = [
+                value
+                for curves in groups.values()
+                for curve in curves
+                for value in (*curve.y, *curve.low, *curve.high)
+                if math.isfinite(value)
+            ]
+            if not values:
+                continue
+            title = f"{text.full_title(score)}, at about {facts.kilobits(point)} kbit/s"
+            margin = 0.05 * (max(values) - min(values)) or 0.1
+            y_range = min(values) - margin, max(values) + margin
+            charts = [
+                (
+                    text.sentence(group.replace("_", " ")),
+                    "",
+                    draw_curves(
+                        f"{title}, {group}", curves, "SNR in dB, more noise to the right",
+                        _snr_ticks(facts, group), y_range=y_range, intervals="bands",
+                    ),
+                )
+                for group, curves in groups.items()
+            ]  # fmt: skip
+            gray = [("no codec", None)] if score.endswith("_clean") else []
+            yield Panels(title, [*legend, *gray], charts, folded=number > 0)
 
 
-def _hint(dot: Dot) -> str:
-    text = f"{dot.y:.3g}"
-    return text if math.isnan(dot.low) else f"{text} ({dot.low:.3g} to {dot.high:.3g})"
+def _snr_ticks(facts: Facts, group: str) -> dict[float, str]:
+    """Places of clean speech, if there is some, and of the SNRs of a noise, the highest first."""
+    snrs = sorted((one["snr_db"] for one in facts.conditions.values() if one["group"] == group), reverse=True)
+    ticks = {snr: text.number(snr, 0) for snr in snrs}
+    if CLEAN not in facts.conditions:
+        return ticks
+    return {snrs[0] + CLEAN_STEP * (snrs[0] - snrs[-1]): "clean", **ticks}
+
+
+def _snr_curves(facts: Facts, score: str, group: str, points: Sequence[Point]) -> list[Curve]:
+    curves: list[Curve] = []
+    if score.endswith("_clean"):
+        uncoded = facts.summary["uncoded"]
+        names = {one["snr_db"]: name for name, one in facts.conditions.items() if one["group"] == group}
+        values = {snr: uncoded[names[snr]].get(score.replace("_clean", "_uncoded")) for snr in sorted(names)}
+        curves.append(_curve(None, ((snr, one) for snr, one in values.items() if one and one["n"])))
+    start = next(iter(_snr_ticks(facts, group)))
+    for codec, bitrate in points:
+        (entry,) = facts.find("degradation", group=group, score=score, codec=codec, nominal_bitrate=bitrate)
+        clean = facts.estimate(CLEAN, (codec, bitrate), score) if CLEAN in facts.conditions else None
+        curve = [(start, clean)] if clean else []
+        curve += [(one["snr_db"], one) for one in entry["points"] if one["n"]]
+        curves.append(_curve(facts.color(codec), curve))
+    return curves

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.errors import AudioCodecError
+from audiocodec.evaluation.report import text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,17 +25,13 @@ JUDGES = ("pesq_wb_input", "pesq_nb_input", "stoi_input", "estoi_input", "si_sdr
 
 
 @dataclass(frozen=True)
-class Worst:
+class WorstRow:
     """A row that scores far below the mean of its codec, bitrate and condition.
 
     Attributes:
-        file: of the row.
-        condition: of the row.
-        codec: of the row.
-        nominal_bitrate: bit/s asked for.
-        bitrate: bit/s measured.
+        bitrate: bit/s measured; `nominal_bitrate` is what was asked for.
         score: column it is judged by.
-        value: of it.
+        value: of the score.
         mean: of the score over all files.
         against: each other codec on the same at the nearest bitrate: name, nominal, measured bitrate, score.
     """
@@ -52,13 +49,7 @@ class Worst:
 
 @dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
 class Sound:
-    """Something to be heard.
-
-    Attributes:
-        title: what it is.
-        wav: [L].
-        note: its score, or empty.
-    """
+    """Something to be heard: wav [L]; `note` is its score."""
 
     title: str
     wav: Wav
@@ -70,17 +61,17 @@ class Example:
     """A row with its sounds: the clean original, what went in, and what came out of the codecs.
 
     Attributes:
-        worst: the row.
+        row: which one.
         sample_rate: Hz.
         sounds: all aligned and of one length.
     """
 
-    worst: Worst
+    row: WorstRow
     sample_rate: int
     sounds: tuple[Sound, ...]
 
 
-def find_worst(rows: pd.DataFrame, count: int = COUNT) -> list[Worst]:
+def find_worst(rows: pd.DataFrame, count: int = COUNT) -> list[WorstRow]:
     """Rows of models (of peers without any) furthest below the mean of their codec, bitrate and condition.
 
     An absolute order would name the noisiest condition at the lowest bitrate again and again. Each condition
@@ -108,7 +99,7 @@ def find_worst(rows: pd.DataFrame, count: int = COUNT) -> list[Worst]:
     return [_worst(scored, own.loc[index], score, float(means[index])) for index in chosen[:count]]
 
 
-def _worst(scored: Any, row: Any, score: str, mean: float) -> Worst:
+def _worst(scored: Any, row: Any, score: str, mean: float) -> WorstRow:
     same = scored[(scored["file"] == row["file"]) & (scored["condition"] == row["condition"])]
     others: dict[str, tuple[str, float, float, float]] = {}
     columns = ["codec", "nominal_bitrate", "payload_bitrate", score]
@@ -117,7 +108,7 @@ def _worst(scored: Any, row: Any, score: str, mean: float) -> Worst:
     for codec, nominal, bitrate, value in same.loc[near, columns].itertuples(index=False):
         if codec != row["codec"]:
             others.setdefault(codec, (codec, float(nominal), float(bitrate), float(value)))
-    return Worst(
+    return WorstRow(
         row["file"],
         row["condition"],
         row["codec"],
@@ -130,7 +121,7 @@ def _worst(scored: Any, row: Any, score: str, mean: float) -> Worst:
     )
 
 
-Recode = Callable[[Worst], "Example | None"]
+Recode = Callable[[WorstRow], "Example | None"]
 
 
 def recoder(setup: Setup, units: Sequence[Unit]) -> Recode:
@@ -138,35 +129,33 @@ def recoder(setup: Setup, units: Sequence[Unit]) -> Recode:
     known = {(unit.recording.name, unit.condition.name): unit for unit in units}
     coders = {coder.name: coder for coder in setup.coders}
 
-    def recode(worst: Worst) -> Example | None:
+    def recode(row: WorstRow) -> Example | None:
         from audiocodec.evaluation.tasks import take_recording
 
         try:
-            take = take_recording(setup, known[worst.file, worst.condition])
+            take = take_recording(setup, known[row.file, row.condition])
             sounds = [Sound("What went in", take.heard)]
             if take.altered and take.clean is not None:
                 sounds.insert(0, Sound("Clean original", take.clean))
-            own = (worst.codec, worst.nominal_bitrate, worst.bitrate, worst.value)
-            for name, nominal, bitrate, value in (own, *worst.against):
+            own = (row.codec, row.nominal_bitrate, row.bitrate, row.value)
+            for name, nominal, bitrate, value in (own, *row.against):
                 decoded = coders[name].code(take.heard, take.sample_rate, nominal)
-                sounds.append(_sound(name, bitrate, worst.score, value, decoded.wav))
+                note = (
+                    ""
+                    if math.isnan(value)
+                    else f"{text.title(row.score)} {text.number(value, text.digits(row.score))}"
+                )
+                sounds.append(Sound(f"{name}, {text.kilobits(bitrate)} kbit/s", decoded.wav, note))
         except (AudioCodecError, OSError, KeyError):
             return None
-        return Example(worst, take.sample_rate, tuple(sounds))
+        return Example(row, take.sample_rate, tuple(sounds))
 
     return recode
 
 
-def _sound(name: str, bitrate: float, score: str, value: float, wav: Wav) -> Sound:
-    from audiocodec.evaluation.report import text
-
-    note = "" if math.isnan(value) else f"{text.title(score)} {text.number(value, text.digits(score))}"
-    return Sound(f"{name}, {text.kilobits(bitrate)} kbit/s", wav, note)
-
-
 def examples(rows: pd.DataFrame, recode: Recode, count: int = COUNT) -> Iterator[Example]:
     """The worst rows of a run with their sounds, one at a time."""
-    for worst in find_worst(rows, count):
-        example = recode(worst)
+    for row in find_worst(rows, count):
+        example = recode(row)
         if example is not None:
             yield example

@@ -10,6 +10,10 @@ from audiocodec.evaluation.score_table import ALL, CLEAN, DEGRADED
 
 Entry = dict[str, Any]
 Point = tuple[str, float]
+"""A codec at a nominal bitrate."""
+JUDGES = ("pesq_wb_input", "distillmos", "dnsmos_p808", "dnsmos", "visqol_audio_input", "pesq_nb_input",
+          "stoi_input")  # fmt: skip
+"""Scores that can speak for all, the usual ones first."""
 
 
 class Facts:
@@ -18,51 +22,49 @@ class Facts:
     Attributes:
         summary: all of it.
         codecs: names, models before peers.
+        models: names of the codecs that are models of this package.
         points: codecs and nominal bitrates in the order of tables.
         scopes: wide scopes there are, with their titles: clean speech first.
-        known: names of all scopes, single conditions too.
+        conditions: entry of each condition by its name.
         uncounted: codecs that do not say how many bits they used.
-        imitated: metrics that losses of a codec imitate, by its name; only codecs with some.
+        imitated: codec -> metrics that its training losses imitate; only codecs with some.
+        judge: the score that speaks for all: of JUDGES one that no loss imitates, if there is one; None
+            without scores. SI-SDR compares samples, which says little at low bitrates, so it comes last.
     """
 
-    def __init__(self, summary: Entry, meta: Entry | None = None) -> None:
+    def __init__(self, summary: Entry, meta: Entry) -> None:
         """`meta` of the run says which scores flatter a codec."""
         self.summary = summary
-        about = (meta or {}).get("codecs", [])
-        self.imitated: dict[str, list[str]] = {
-            one["name"]: one["imitates"] for one in about if one.get("imitates")
-        }
-        found: dict[str, Entry] = summary["codecs"]
-        self.codecs = sorted(found, key=lambda name: found[name]["peer"])
-        self.models = [name for name in self.codecs if not found[name]["peer"]]
-        self.points: list[Point] = [
-            (codec, point["nominal_bitrate"]) for codec in self.codecs for point in found[codec]["points"]
-        ]
-        self._measured = {
-            (codec, point["nominal_bitrate"]): point["bitrate"]
+        codecs: dict[str, Entry] = summary["codecs"]
+        self.codecs = sorted(codecs, key=lambda name: codecs[name]["peer"])
+        self.models = [name for name in self.codecs if not codecs[name]["peer"]]
+        self._points: dict[Point, Entry] = {
+            (codec, point["nominal_bitrate"]): point
             for codec in self.codecs
-            for point in found[codec]["points"]
+            for point in codecs[codec]["points"]
         }
-        self._assumed = {
-            (codec, point["nominal_bitrate"])
-            for codec in self.codecs
-            for point in found[codec]["points"]
-            if point["nominal_bits"]
-        }
-        self.uncounted = [name for name in self.codecs if any(name == codec for codec, _ in self._assumed)]
+        self.points = list(self._points)
+        self.uncounted = list(
+            dict.fromkeys(point[0] for point in self.points if self._points[point]["nominal_bits"])
+        )
         self._means = {
             (entry["scope"], entry["codec"], entry["nominal_bitrate"]): entry for entry in summary["means"]
         }
-        self.known = {entry["scope"] for entry in summary["means"]}
-        names = {condition["name"] for condition in summary["conditions"]}
-        others = len(names - {CLEAN})
-        self.scopes: dict[str, str] = {}
-        if CLEAN in names:
-            self.scopes[CLEAN] = "Clean speech"
-        if DEGRADED in summary["uncoded"]:
-            self.scopes[DEGRADED] = f"Mean of {others} other condition{'s' if others > 1 else ''}"
-        if not self.scopes:
-            self.scopes[ALL] = f"Mean of {others} conditions" if others > 1 else "All recordings"
+        self.conditions: dict[str, Entry] = {one["name"]: one for one in summary["conditions"]}
+        self.scopes = self._wide_scopes()
+        self.imitated: dict[str, list[str]] = {
+            one["name"]: one["imitates"] for one in meta.get("codecs", []) if one.get("imitates")
+        }
+        judges = self.having(JUDGES)
+        fair = [score for score in judges if not self.flatters(score)]
+        self.judge = next(iter([*fair, *judges, *self.having(["si_sdr"])]), None)
+
+    def _wide_scopes(self) -> dict[str, str]:
+        others = len(self.conditions) - (CLEAN in self.conditions)
+        scopes = {CLEAN: "Clean speech"} if CLEAN in self.conditions else {}
+        if DEGRADED in self.summary["uncoded"]:
+            scopes[DEGRADED] = f"Mean of {others} other condition{'s' if others > 1 else ''}"
+        return scopes or {ALL: f"Mean of {others} conditions" if others > 1 else "All recordings"}
 
     def color(self, codec: str) -> int:
         """Number of the color of a codec."""
@@ -74,12 +76,12 @@ class Facts:
 
     def bitrate(self, point: Point) -> float:
         """Measured bit/s; the nominal where nothing was measured."""
-        measured = self._measured[point]
+        measured = self._points[point]["bitrate"]
         return point[1] if measured is None or measured != measured else measured
 
     def kilobits(self, point: Point) -> str:
         """Bitrate in kbit/s, marked where it was not measured."""
-        return f"{'≈' if point in self._assumed else ''}{kilobits(self.bitrate(point))}"
+        return f"{'≈' if self._points[point]['nominal_bits'] else ''}{kilobits(self.bitrate(point))}"
 
     def label(self, point: Point) -> str:
         """Codec and bitrate in kbit/s."""
@@ -89,19 +91,19 @@ class Facts:
         """Entry of `means`."""
         return self._means[scope, *point]
 
+    def has_scope(self, scope: str) -> bool:
+        """Whether there are means over a scope."""
+        return any((scope, *point) in self._means for point in self.points)
+
     def estimate(self, scope: str, point: Point, score: str) -> Entry | None:
         """A score over a scope; None where the table has none."""
-        found = self.mean(scope, point)["scores"].get(score)
-        return found if found and found["n"] else None
+        estimate = self.mean(scope, point)["scores"].get(score)
+        return estimate if estimate and estimate["n"] else None
 
     def flatters(self, score: str, codec: str | None = None) -> bool:
-        """Whether a loss of the codec, or of any when it is None, imitates the metric of a score."""
+        """Whether a training loss of the codec, or of any when it is None, imitates the metric of a score."""
         names = [codec] if codec is not None else list(self.imitated)
         return any(metric_and_reference(score)[0] in self.imitated.get(name, ()) for name in names)
-
-    def star(self, score: str, codec: str) -> str:
-        """The mark of a score that flatters a codec."""
-        return "*" if self.flatters(score, codec) else ""
 
     def having(self, wanted: Iterable[str]) -> list[str]:
         """Those of the wanted scores that there are."""
@@ -121,3 +123,11 @@ class Facts:
             for entry in self.summary[part]
             if all(entry[name] == value for name, value in wanted.items())
         ]
+
+    def noises(self, score: str | None) -> dict[str, list[Entry]]:
+        """Noise -> its entries of `degradation` for a score; noises at several SNRs only."""
+        groups: dict[str, list[Entry]] = {}
+        for entry in self.find("degradation", score=score):
+            if len(entry["points"]) > 1:
+                groups.setdefault(entry["group"], []).append(entry)
+        return groups

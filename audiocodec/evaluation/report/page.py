@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from html import escape
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from audiocodec.evaluation.report import closing, headline, noise, rates, text
+from audiocodec.evaluation.report import charts, tables, text
+from audiocodec.evaluation.report.charts import Panels
 from audiocodec.evaluation.report.examples import Example
 from audiocodec.evaluation.report.facts import Entry, Facts
-from audiocodec.evaluation.report.style import page
+from audiocodec.evaluation.report.findings import findings
+from audiocodec.evaluation.report.tables import Table
+from audiocodec.report import media
+from audiocodec.report.page import render as render_page
+from audiocodec.report.plots import SYMBOLS
 from audiocodec.storage import replacing
+
+MAX_SECONDS = 6.0
+"""Length of an example."""
+MAX_BYTES = 8_000_000
+"""Size of all sounds and pictures together."""
+GLOSSARY = {
+    "Against what went in": "The decoded sound is compared with what the codec was given, noise included."
+    " It shows how transparent the codec is.",
+    "Against the clean original": "The decoded sound is compared with the speech before noise was added."
+    " It shows what a listener gets of the speech. No codec can be expected to be above the line “no codec”.",
+    "Bits for the same quality": "Bjontegaard delta rate: the mean difference of the logarithm of the"
+    " bitrate over the qualities that both codecs reach. The curves between measured bitrates are monotone"
+    " cubics.",
+    "PESQ-WB": "ITU-T P.862.2 at 16 kHz, from 1.0 to 4.6. PESQ and STOI agree less with listeners for neural"
+    " codecs than for the codecs they were made for: listen as well.",
+    "RTF": "Real-time factor: processor seconds for one second of sound.",
+}
 
 
 def write_report(summary: Entry, meta: Entry, examples: Iterable[Example], path: Path) -> None:
@@ -21,6 +45,9 @@ def write_report(summary: Entry, meta: Entry, examples: Iterable[Example], path:
         meta: of the run, as `describe_run` makes it; what is missing is left out.
         examples: the worst rows with their sounds, as `examples` makes them; taken until the page is large.
         path: of the page.
+
+    Raises:
+        MissingPackageError: a package that draws or fills in the page is not installed.
     """
     with replacing(path) as part:
         part.write_text(render(summary, meta, examples), encoding="utf-8")
@@ -29,60 +56,170 @@ def write_report(summary: Entry, meta: Entry, examples: Iterable[Example], path:
 def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str:
     """The page as text."""
     facts = Facts(summary, meta)
-    name = ", ".join(facts.models) or ", ".join(facts.codecs)
-    title = f"How {name} holds up"
     peers = [codec for codec in facts.codecs if codec not in facts.models]
-    beside = f", beside {', '.join(peers)}" if peers and facts.models else ""
-    when = str(meta.get("created", ""))[:10]
-    sections = (
-        ("Means", _intervals(facts), headline.tables(facts)),
-        (
-            "Quality over bitrate",
-            "Compared with what went into the codec; bars are intervals.",
-            rates.curves(facts),
-        ),
-        (
-            "Bits for the same quality",
-            f"How many more (+) or fewer ({text.MINUS}) bits the model needs for the quality of another,"
-            " over the range of quality that both reach; colored where the interval excludes 0. Where little"
-            " is shared, little is known.",
-            rates.equal_quality(facts) + rates.differences(facts),
-        ),
-        (
-            "Noise",
-            "One chart a noise, each codec at its nearest bitrate; shades are intervals.",
-            noise.snr_curves(facts) + noise.falls(facts),
-        ),
-        (
-            "Every condition",
-            "Means, the stronger the color the higher; intervals on hovering.",
-            noise.heat_maps(facts),
-        ),
-        ("Languages", "", closing.languages(facts)),
-        (
-            "Worst files",
-            "Of each condition the file furthest below the mean of the same codec and bitrate, in sound and"
-            " picture.",
-            closing.worst(examples),
-        ),
-        ("Failures", "", closing.failures(facts, meta.get("skipped", {}))),
-        ("How this was made", "", closing.made(facts, meta)),
-    )
-    body = "".join(
-        f"<h2>{head}</h2>" + (f'<p class="soft">{lead}</p>' if lead else "") + content
-        for head, lead, content in sections
-        if content
-    )
-    return page(
-        escape(title),
-        f'<h1>{escape(title)}</h1><p class="soft">{escape(str(meta.get("data", "")))}{escape(beside)}'
-        f"{' · ' + when if when else ''}</p>{headline.badges(facts, meta)}{headline.findings(facts)}{body}",
+    about = [
+        str(meta.get("data", "")),
+        f"beside {', '.join(peers)}" if peers and facts.models else "",
+        str(meta.get("created", ""))[:10],
+    ]
+    sections = [section for section in _sections(facts, meta) if section.blocks]
+    return render_page(
+        "evaluation.html",
+        title=f"Evaluation of {', '.join(facts.models or facts.codecs)}",
+        subtitle=" · ".join(filter(None, about)),
+        badges=_badges(facts, meta),
+        failed=summary["about"]["failed_rows"],
+        findings=findings(facts),
+        sections=sections,
+        examples=list(_shown_examples(examples)),
+        failures=list(tables.failures(facts, meta.get("skipped", {}))),
+        command=shlex.join(meta.get("command", ())),
+        origin=_origin(facts, meta),
+        glossary=GLOSSARY,
+        columns=summary["scores"],
+        symbols=SYMBOLS,
     )
 
 
-def _intervals(facts: Facts) -> str:
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under a heading of its own; left out without blocks."""
+
+    title: str
+    lead: str
+    blocks: list[Table | Panels]
+
+
+def _sections(facts: Facts, meta: Entry) -> Iterator[Section]:
     about = facts.summary["about"]
-    return (
-        f"Compared with what went into the codec. Below each mean its {text.percent(about['level'])} interval"
-        f" by resampling {about['speakers']} speakers; how many values on hovering."
+    yield Section(
+        "Means",
+        f"Below each mean is its {text.percent(about['level'])} interval, from resampling"
+        f" {about['speakers']} speakers. The number of values is shown on hovering.",
+        list(tables.means(facts)),
     )
+    yield Section(
+        "Quality over bitrate",
+        "Compared with what went into the codec. Bars are intervals.",
+        list(charts.over_bitrate(facts)),
+    )
+    yield Section(
+        "Bits for the same quality",
+        f"How many more (+) or fewer ({text.MINUS}) bits the model needs for the quality of the other codec,"
+        " over the range of quality that both reach. Colored where the interval excludes 0. A small shared"
+        " range says little.",
+        [*tables.equal_quality(facts), *tables.differences(facts)],
+    )
+    yield Section(
+        "Noise",
+        "One chart for each noise, with every codec at its nearest bitrate. Shades are intervals.",
+        [*charts.over_snr(facts), *tables.all_noises(facts), *tables.falls(facts)],
+    )
+    yield Section(
+        "Every condition",
+        "Means; the stronger the color, the higher the value. Intervals are shown on hovering.",
+        list(tables.conditions(facts)),
+    )
+    yield Section("Languages", "", list(tables.languages(facts)))
+
+
+def _badges(facts: Facts, meta: Entry) -> list[str]:
+    """How much was measured."""
+    about, languages = facts.summary["about"], meta.get("languages") or []
+    return [
+        f"{about['files']} files",
+        f"{about['speakers']} speakers",
+        *([f"{len(languages)} languages"] if len(languages) > 1 else []),
+        *([f"{meta['seconds'] / 60:.1f} minutes of sound"] if meta.get("seconds") else []),
+        f"{len(facts.conditions)} conditions",
+        f"{len(facts.codecs)} codecs",
+        f"{about['rows']} rows",
+    ]
+
+
+class ShownSound(NamedTuple):
+    """A sound with its picture, as data URIs."""
+
+    title: str
+    note: str
+    sound: str
+    picture: str
+
+
+class ShownExample(NamedTuple):
+    """An example as the page shows it."""
+
+    title: str
+    lead: str
+    sounds: list[ShownSound]
+
+
+def _shown_examples(examples: Iterable[Example]) -> Iterator[ShownExample]:
+    """Until the page would grow too large."""
+    size = 0
+    for number, example in enumerate(examples):
+        shown = _shown(example)
+        size += sum(len(sound.sound) + len(sound.picture) for sound in shown.sounds)
+        if number and size > MAX_BYTES:
+            return
+        yield shown
+
+
+def _shown(example: Example) -> ShownExample:
+    row, rate = example.row, example.sample_rate
+    part = media.busiest(example.sounds[0].wav, rate, MAX_SECONDS)
+    wavs = [sound.wav[part] for sound in example.sounds]
+    loudest = media.loudest(wavs, rate)
+    value, mean = (text.number(number, text.digits(row.score)) for number in (row.value, row.mean))
+    condition = text.sentence(text.condition_title(row.condition))
+    return ShownExample(
+        f"{condition}: {row.codec} at {text.kilobits(row.bitrate)} kbit/s",
+        f"{row.file} · {text.title(row.score)} {value}, where the mean of all files is {mean}"
+        f" · 0 to {rate / 2000:g} kHz, {(part.stop - part.start) / rate:.1f} s",
+        [
+            ShownSound(
+                sound.title,
+                sound.note,
+                media.sound_uri(wav, rate),
+                media.spectrogram_uri(wav, rate, loudest),
+            )
+            for sound, wav in zip(example.sounds, wavs, strict=True)
+        ],
+    )
+
+
+def _origin(facts: Facts, meta: Entry) -> dict[str, Any]:
+    """Data, machine, versions, and how the numbers came about."""
+    about, environment = facts.summary["about"], meta.get("environment", {})
+    machine = (
+        environment.get("system"),
+        f"{environment.get('cores')} cores",
+        f"Python {environment.get('python')}",
+    )
+    took = ""
+    if meta.get("elapsed_seconds"):
+        reused = f", {meta['reused_rows']} rows taken from an earlier run" if meta.get("reused_rows") else ""
+        took = f"{meta['elapsed_seconds']:.0f} s with {meta.get('workers', 1)} processes{reused}"
+    lines = {
+        "Data": meta.get("data"),
+        "Written": meta.get("created"),
+        "Duration": took,
+        "Machine": ", ".join(map(str, machine)) if environment else "",
+        "Versions": ", ".join(
+            f"{name} {version}" for name, version in environment.get("packages", {}).items()
+        ),
+        "Codecs": "; ".join(_identity(codec) for codec in meta.get("codecs", [])),
+        "Intervals": f"{text.percent(about['level'])}, bootstrap: {about['resamples']} resamples of the"
+        f" {about['speakers']} speakers with all their files, seed {about['seed']}",
+        "Noise and rooms": "drawn from the name of the noise and the content of the file: the same samples on"
+        " every machine, and the same noise at every SNR",
+        "Bitrates": "measured: coded bits divided by seconds, without the headers of files"
+        + (f"; those asked for where the codec is {', '.join(facts.uncounted)}" if facts.uncounted else ""),
+    }
+    return {name: value for name, value in lines.items() if value}
+
+
+def _identity(codec: Entry) -> str:
+    if codec.get("peer"):
+        return f"{codec['name']} (peer)"
+    return f"{codec['name']} (model {codec.get('model_id')}, codebook {codec.get('codebook')})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -59,6 +58,11 @@ def against(score: str) -> str:
     return AGAINST[metric_and_reference(score)[1]]
 
 
+def full_title(score: str) -> str:
+    """Name of a metric with its reference."""
+    return f"{title(score)} {against(score)}"
+
+
 def digits(score: str) -> int:
     """Decimals that are worth showing."""
     name, _ = metric_and_reference(score)
@@ -99,11 +103,6 @@ def bound(change: Mapping[str, Any]) -> str:
     return ""
 
 
-def why_no_change(change: Mapping[str, Any]) -> str:
-    """Why bits for equal quality are not known, in two words."""
-    return "not rising" if "rise" in change["reason"] else "not measured"
-
-
 def snr(curve: Mapping[str, Any], kind: str, name: str) -> str:
     """Where a curve falls, or a limit of that, in dB; beyond what was measured with a mark."""
     value = curve[kind][name]
@@ -126,16 +125,6 @@ def condition_title(name: str) -> str:
         if head and value != tail and value.lstrip("-").replace(".", "").isdigit():
             return f"{head.replace('_', ' ')}, {value.replace('-', MINUS)}{THIN}{written}"
     return name.replace("_", " ")
-
-
-def cell(estimate: Mapping[str, Any] | None, decimals: int, sign: bool = False, mark: str = "") -> str:
-    """A table's cell: the number with a mark, its interval below, and how many values on hovering."""
-    if estimate is None or not estimate["n"]:
-        return f"<td>{DASH}</td>"
-    limits = interval(estimate["low"], estimate["high"], decimals, sign)
-    below = f"<small>{limits}</small>" if limits else ""
-    hint = f"{estimate['n']} values of {estimate['speakers']} speakers"
-    return f'<td title="{escape(hint)}">{number(estimate["value"], decimals, sign)}{mark}{below}</td>'
 
 
 def excludes_zero(low: float | None, high: float | None) -> bool:

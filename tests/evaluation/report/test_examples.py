@@ -53,7 +53,7 @@ def run(setup_with, double, speech_folder):
 def test_the_worst_are_done_again(run):
     benchmark, rows = run
     (example,) = examples(rows, recoder(benchmark.setup, benchmark.units))
-    assert example.worst.file == "bob/b.wav"
+    assert example.row.file == "bob/b.wav"
     assert [sound.title for sound in example.sounds] == [
         "What went in",
         "copy, 0.53 kbit/s",
