@@ -1,4 +1,7 @@
-"""One model with the codebooks of several revisions, so that old files decode for ever."""
+"""One model with the codebooks of several revisions, so that old files decode for ever.
+
+A revision may bring an adapter along: other gains and offsets of the decoder.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,23 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+import torch
+from torch import Tensor, nn
+
 from audiocodec.checkpoint import identify_codebooks
 from audiocodec.errors import BitstreamError, InputError, RegistryError
 from audiocodec.model import CodecModel
-from audiocodec.nn.adapter import PREFIX, with_adapter
 from audiocodec.quantizers.latent_map import SCALE, SHIFT, LatentMap
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from audiocodec.bitstream import Header
 
 ID_DIGITS = 32
 """Hexadecimal digits of an identity that a file carries."""
 KEPT = 8
 """Number of revisions kept in memory."""
+ADAPTER_PREFIX = "decoder."
+"""Start of the names of an adapter's tensors, beside those of codebooks."""
 
 
 class CodebookStore(Protocol):
@@ -94,7 +99,7 @@ class Revisions:
         model = (self.origin or self).model
         quantizer, decoder = copy.deepcopy(model.quantizer), model.decoder
         tensors = self.store.get(key)
-        adapter = {name: tensor for name, tensor in tensors.items() if name.startswith(PREFIX)}
+        adapter = {name: tensor for name, tensor in tensors.items() if name.startswith(ADAPTER_PREFIX)}
         codebooks = {name: tensor for name, tensor in tensors.items() if name not in adapter}
         if codebooks.keys() - quantizer.codebooks().keys() == {SCALE, SHIFT}:
             quantizer = LatentMap(quantizer)
@@ -109,3 +114,38 @@ class Revisions:
                 f"the store returned other codebooks than {key}; run `audiocodec codebooks verify`"
             )
         return found
+
+
+def adapter_parameters(decoder: nn.Module) -> dict[str, nn.Parameter]:
+    """The gains and offsets of a decoder that a revision may replace, by the names they have there.
+
+    All one-dimensional parameters (biases, norms, gates) are a few thousandths of a decoder, but enough to
+    adapt it: Ben Zaken et al. 2022 tune nothing else, https://arxiv.org/abs/2106.10199.
+    """
+    named = decoder.named_parameters()
+    return {f"{ADAPTER_PREFIX}{name}": parameter for name, parameter in named if parameter.dim() == 1}
+
+
+def with_adapter(decoder: nn.Module, adapter: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of `decoder` with other gains and offsets; all larger weights are shared with it.
+
+    Raises:
+        InputError: a name is missing or unknown, a shape differs, or a value is not finite.
+    """
+    own = adapter_parameters(decoder)
+    if own.keys() != adapter.keys():
+        odd = sorted(own.keys() ^ adapter.keys())
+        raise InputError(f"the adapter does not fit this decoder: {odd[0]} and {len(odd) - 1} more differ")
+    for name, values in adapter.items():
+        if values.shape != own[name].shape or not bool(values.isfinite().all()):
+            raise InputError(
+                f"{name} of the adapter is {tuple(values.shape)}, not {tuple(own[name].shape)}, or has"
+                " values that are not finite"
+            )
+    small = {id(parameter) for parameter in own.values()}
+    shared = {id(p): p for p in (*decoder.parameters(), *decoder.buffers()) if id(p) not in small}
+    adapted = copy.deepcopy(decoder, shared)
+    with torch.no_grad():
+        for name, parameter in adapter_parameters(adapted).items():
+            parameter.copy_(adapter[name])
+    return adapted

@@ -85,7 +85,7 @@ def test_split_entries_come_into_use_where_random_ones_do_not(method: str) -> No
         start[16:] *= 100
         quantizer.load_codebooks({"codebook": start})
         optimizer = torch.optim.SGD([*quantizer.parameters(), torch.nn.Parameter(torch.zeros(1))], lr=50.0)
-        for _ in range(400):
+        for _ in range(250):
             optimizer.zero_grad()
             quantizer(torch.randn(1, 64, 400)).loss.backward() if method == "vector" else quantizer(
                 torch.randn(1, 64, 400)

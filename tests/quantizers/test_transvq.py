@@ -71,11 +71,11 @@ def test_learns_a_moved_and_scaled_cloud_with_every_entry_in_use() -> None:
         torch.manual_seed(0)
         quantizer = build_method(4, "transvq", 32, {"map": kind, "width": 32}).train()
         quantizer.initialize(torch.randn(8, 4, 50))
-        optimizer = torch.optim.Adam(quantizer.parameters(), lr=3e-3)
-        for step in range(300):
+        optimizer = torch.optim.Adam(quantizer.parameters(), lr=1e-2)
+        for step in range(120):
             latents = torch.randn(4, 4, 50, generator=torch.Generator().manual_seed(step))
             optimizer.zero_grad()
-            quantizer(latents * (1 - step / 400) + step / 100).loss.backward()
+            quantizer(latents * (1 - step / 160) + step / 40).loss.backward()
             optimizer.step()
         latents = torch.randn(40, 4, 50, generator=torch.Generator().manual_seed(999))
         assert len(quantizer.eval().encode(latents * 0.25 + 3).unique()) >= 31

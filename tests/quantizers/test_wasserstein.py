@@ -24,7 +24,7 @@ def _latents(seed: int, dim: int = 4, batch: int = 8) -> torch.Tensor:
     return 5 + 2 * torch.randn(batch, dim, 32, generator=torch.Generator().manual_seed(seed))
 
 
-def _train(options: dict, steps: int = 200, size: int = 64) -> WassersteinVectorQuantizer:
+def _train(options: dict, steps: int = 120, size: int = 64) -> WassersteinVectorQuantizer:
     torch.manual_seed(0)
     quantizer = build_method(4, "wasserstein", size, {"queue_size": 2048, **options}).train()
     assert isinstance(quantizer, WassersteinVectorQuantizer)
@@ -171,7 +171,7 @@ def test_descending_the_distance_gives_points_the_moments_of_the_features() -> N
     mean, covariance = _moments(features)
     points = (0.01 * _randn(64, 3)).requires_grad_()
     optimizer = torch.optim.Adam([points], lr=0.05)
-    for _ in range(250):
+    for _ in range(150):
         optimizer.zero_grad()
         gaussian_wasserstein(mean, covariance, points).backward()
         optimizer.step()
@@ -213,7 +213,7 @@ def test_descending_sliced_follows_two_clouds_where_moments_do_not() -> None:
         points = _randn(64, 2, seed=2).requires_grad_()
         optimizer = torch.optim.Adam([points], lr=0.1)
         rng = torch.Generator().manual_seed(0)
-        for _ in range(300):
+        for _ in range(150):
             optimizer.zero_grad()
             if name == "gaussian":
                 loss = gaussian_wasserstein(*_moments(features), points)

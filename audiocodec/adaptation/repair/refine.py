@@ -19,7 +19,7 @@ import torch
 from audiocodec.coding import encode_latents
 from audiocodec.devices import device_of
 from audiocodec.losses.reconstruction import ADAPTER_LOUDNESS_WEIGHT, RefreshLoss
-from audiocodec.nn.adapter import adapter_parameters
+from audiocodec.revisions import adapter_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

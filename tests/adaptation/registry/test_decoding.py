@@ -7,7 +7,7 @@ import torch
 from audiocodec.adaptation.registry import export_revision, import_bundle, round_changes
 from audiocodec.codec import load
 from audiocodec.errors import RegistryError
-from audiocodec.nn.adapter import adapter_parameters
+from audiocodec.revisions import adapter_parameters
 
 
 @pytest.fixture

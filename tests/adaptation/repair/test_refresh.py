@@ -10,9 +10,9 @@ from audiocodec.adaptation.repair.scoring import ERROR, score, with_codebooks
 from audiocodec.adaptation.repair.stack import Stack
 from audiocodec.errors import InputError
 from audiocodec.losses.reconstruction import RefreshLoss
-from audiocodec.nn.adapter import adapter_parameters
 from audiocodec.quantizers import QuantizerConfig, build_quantizer
 from audiocodec.quantizers.latent_map import LatentMap
+from audiocodec.revisions import adapter_parameters
 
 QUICK = Refining(steps=8, batch=3, excerpt_seconds=0.8, settling_seconds=0.1)
 
