@@ -297,15 +297,15 @@ class Codec:
                 " leave out --denoise, or name one of these or a folder (--model)"
             )
 
-    def with_codebook(self, revision: str) -> Codec:
+    def with_codebook(self, codebook_id: str) -> Codec:
         """The same codec with other codebooks from its store; all else is shared.
 
         Raises:
             RegistryError: they are not available.
         """
-        if not revision:
+        if not codebook_id:
             raise RegistryError("the identity of the codebooks is empty; give its first letters")
-        model = self.revisions.get(revision)
+        model = self.revisions.get(codebook_id)
         metadata = {
             **self.metadata,
             "model_id": self.model_id,
@@ -319,11 +319,11 @@ class Codec:
         self, source: str | os.PathLike[str], bitrate: float | None, progress: files.Progress | None
     ) -> tuple[Header, Iterator[Samples]]:
         """Header and samples of a sound file."""
-        found = audio.info(source)
+        facts = audio.info(source)
         # The header of an MP3 file only estimates the length.
-        length = None if found.format.startswith(audio.MPEG) else found.length
-        header = self.header(found.sample_rate, found.channels, bitrate, length=length)
-        return header, files.watched(audio.blocks(source, files.BLOCK_LENGTH), found.length, progress)
+        length = None if facts.format.startswith(audio.MPEG) else facts.length
+        header = self.header(facts.sample_rate, facts.channels, bitrate, length=length)
+        return header, files.watched(audio.blocks(source, files.BLOCK_LENGTH), facts.length, progress)
 
     def _write(self, file: BinaryIO, header: Header, blocks: Iterable[Samples], denoise: bool) -> None:
         """Encode blocks [C, L] of one recording into a container."""

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 MAX_FILE_BYTES = 256 * 1024  # a recipe is a page or two
 MAX_EXTENDS = 8
+SUFFIX = ".yaml"
 
 
 def load_config(
@@ -48,6 +49,30 @@ def load_config(
         return from_mapping(cls, mapping)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def recipes_folder() -> Path:
+    """Where they lie: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_recipes"
+    return installed if installed.is_dir() else package.parent / "recipes"
+
+
+def find_shipped(name_or_path: str | Path, folder: Path, what: str) -> Path:
+    """The file itself, or the one of that name in `folder`; `what` it is goes into the message.
+
+    Raises:
+        ConfigError: there is neither; lists what there is.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    known = {file.stem: file for file in sorted(folder.glob(f"*{SUFFIX}"))}
+    if path.name == str(name_or_path) and path.name.removesuffix(SUFFIX) in known:
+        return known[path.name.removesuffix(SUFFIX)]
+    raise ConfigError(
+        f"{name_or_path}: no such {what}; name a YAML file or one of {', '.join(known) or 'none'}"
+    )
 
 
 def from_mapping(cls: type[T], mapping: Mapping[str, Any]) -> T:

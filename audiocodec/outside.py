@@ -51,15 +51,15 @@ def read_bytes(path: str | os.PathLike[str], limit: int, kind: type[AudioCodecEr
     """
     name = os.fspath(path)
     try:
-        found = os.stat(path)
-        regular, size, data = stat.S_ISREG(found.st_mode), found.st_size, b""
+        status = os.stat(path)
+        regular, size, data = stat.S_ISREG(status.st_mode), status.st_size, b""
         if regular:  # a pipe would be waited for, a device may have no end
             with open(path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size  # another file may have taken its place
                 data = file.read(size) if size <= limit else b""  # what a log gains meanwhile is not missed
     except (OSError, ValueError) as error:  # ValueError: no name of a file
         raise kind(f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise kind(f"{name}: a folder, not a file")
     if not regular:
         raise kind(f"{name}: no regular file; copy what it gives into one")
@@ -100,7 +100,7 @@ def lines(file: BinaryIO, limit: int) -> Iterator[bytes | None]:
             yield line
             continue
         yield None
-        while line and not line.endswith(b"\n"):  # of a device it may never end, so it was told before
+        while line and not line.endswith(b"\n"):  # of a device it may never end, so it is reported first
             line = file.readline(limit + 1)
 
 

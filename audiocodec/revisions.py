@@ -108,12 +108,12 @@ class Revisions:
             decoder = with_adapter(decoder, adapter) if adapter else decoder
         except InputError as error:
             raise RegistryError(f"codebook {key} does not fit this model: {error}") from error
-        found = model.with_parts(quantizer, decoder, adapter).eval()
-        if not identify_codebooks(found.revision()).startswith(key):
+        revised = model.with_parts(quantizer, decoder, adapter).eval()
+        if not identify_codebooks(revised.revision()).startswith(key):
             raise RegistryError(
                 f"the store returned other codebooks than {key}; run `audiocodec codebooks verify`"
             )
-        return found
+        return revised
 
 
 def adapter_parameters(decoder: nn.Module) -> dict[str, nn.Parameter]:

@@ -157,10 +157,10 @@ def load_tokens(path: str | Path) -> EncodedAudio:
         tokens, sizes = arrays["tokens"], [int(size) for size in arrays["codebook_sizes"]]
         if tokens.dtype.kind not in "iu":
             raise InputError(f"tokens are {tokens.dtype}, not integers")
-        told: dict[str, Any] = {name: int(arrays[name]) for name in _NUMBERS}
-        told |= {name: str(arrays[name]) for name in _NAMES}
+        fields: dict[str, Any] = {name: int(arrays[name]) for name in _NUMBERS}
+        fields |= {name: str(arrays[name]) for name in _NAMES}
         header = Header(
-            **told,
+            **fields,
             channels=tokens.shape[0] if tokens.ndim else 0,
             length=None if length == UNKNOWN else length,
             codebook_sizes=tuple(sizes),

@@ -7,7 +7,16 @@ from typing import Literal
 
 import pytest
 
-from audiocodec.config import MAX_FILE_BYTES, dump_yaml, from_mapping, load_config, to_mapping
+from audiocodec import config
+from audiocodec.config import (
+    MAX_FILE_BYTES,
+    dump_yaml,
+    find_shipped,
+    from_mapping,
+    load_config,
+    recipes_folder,
+    to_mapping,
+)
 from audiocodec.errors import AudioCodecError, ConfigError
 
 
@@ -213,3 +222,26 @@ def test_a_field_type_the_module_cannot_read_is_our_own_mistake():
 
     with pytest.raises(TypeError, match="complex"):
         from_mapping(Odd, {"value": 1})
+
+
+def test_a_shipped_file_by_path_or_name(tmp_path):
+    (tmp_path / "soft.yaml").write_text("")
+    assert find_shipped("soft", tmp_path, "cheese") == tmp_path / "soft.yaml"
+    assert find_shipped("soft.yaml", tmp_path, "cheese") == tmp_path / "soft.yaml"
+    assert find_shipped(tmp_path / "soft.yaml", recipes_folder(), "cheese") == tmp_path / "soft.yaml"
+
+
+@pytest.mark.parametrize("name", ["hard", "x/soft", "../soft"])
+def test_a_shipped_file_that_is_not_there(tmp_path, name):
+    (tmp_path / "soft.yaml").write_text("")
+    with pytest.raises(ConfigError, match="no such cheese; name a YAML file or one of soft"):
+        find_shipped(name, tmp_path, "cheese")
+
+
+def test_recipes_inside_an_installed_package(tmp_path, monkeypatch):
+    package = tmp_path / "audiocodec"
+    package.mkdir()
+    monkeypatch.setattr(config, "__file__", str(package / "config.py"))
+    assert config.recipes_folder() == tmp_path / "recipes"
+    (package / "_recipes").mkdir()
+    assert config.recipes_folder() == package / "_recipes"

@@ -94,7 +94,7 @@ def test_codes_that_are_none(codec, voice):
 @pytest.mark.parametrize(("start", "duration"), [(None, None), ("0", None), ([1], None), (0, "1"), (0, [1])])
 def test_parts_that_are_none(codec, voice, tmp_path, start, duration):
     (tmp_path / "a.nac").write_bytes(codec.compress(voice(0.1), 16000))
-    with pytest.raises(InputError, match="give a start of 0 or more"):
+    with pytest.raises(InputError, match="the start must be 0 or more"):
         codec.decompress_file(tmp_path / "a.nac", tmp_path / "a.wav", start=start, duration=duration)
 
 

@@ -124,12 +124,12 @@ class PartFile(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         filled = 0
         while filled < len(view) and self._place < self._size:
-            found = self._some(len(view) - filled)
-            if not found:  # the file has become shorter
+            piece = self._some(len(view) - filled)
+            if not piece:  # the file has become shorter
                 break
-            view[filled : filled + len(found)] = found
-            filled += len(found)
-            self._place += len(found)
+            view[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            self._place += len(piece)
         return filled
 
     def close(self) -> None:
@@ -198,9 +198,9 @@ def _mpeg_frames(data: Data) -> Iterator[tuple[int, _Frame]]:
             yield place, frame
             place, sure = place + frame.size, True
         else:
-            found = data.find(b"\xff", place + 1)
-            tag = data.find(b"ID3", place + 1, found if found >= 0 else size)
-            place, sure = (tag if tag >= 0 else found if found >= 0 else size), False
+            sync = data.find(b"\xff", place + 1)
+            tag = data.find(b"ID3", place + 1, sync if sync >= 0 else size)
+            place, sure = (tag if tag >= 0 else sync if sync >= 0 else size), False
 
 
 def _mp3(path: Path, data: Data) -> Contents:
@@ -294,10 +294,10 @@ def with_length(contents: Contents, file: BinaryIO, samples: int) -> Contents:
 
 def _shorter_than_its_header(data: Data) -> str:
     """Whether the samples of a WAV, Wave64, AIFF or AU file end before the length that its header says."""
-    found = {b".snd": _au, b"riff": _wave64}.get(data[:4], _chunks)(data)
-    if found is None:
+    chunk = {b".snd": _au, b"riff": _wave64}.get(data[:4], _chunks)(data)
+    if chunk is None:
         return ""
-    first, claimed, per_second = found
+    first, claimed, per_second = chunk
     there = len(data) - first
     if not claimed or claimed >= _ANY_LENGTH or claimed <= there or not per_second:
         return ""

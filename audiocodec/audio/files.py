@@ -54,18 +54,18 @@ def find_audio(
     Raises:
         InputError: a folder holds no such file.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for path in map(Path, paths):
         if not os.path.isdir(path):
-            found[path] = None
+            files[path] = None
             continue
         inside, skipped = list_audio(path, recursive, suffixes)
         if skipped:
             logger.warning("%s: skipped %s", path, _counted(skipped))
         if not inside:
             raise no_audio(path, suffixes)
-        found.update(dict.fromkeys(inside))
-    return list(found)
+        files.update(dict.fromkeys(inside))
+    return list(files)
 
 
 def list_audio(
@@ -96,10 +96,10 @@ def no_audio(folder: Path, suffixes: Collection[str]) -> InputError:
 def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Size in bytes and time of change in ns, by which caches tell what was written anew; else zeros."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):  # ValueError: names that no file can have
         return 0, 0
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def unreadable(file: Path) -> InputError:

@@ -72,9 +72,9 @@ def read(
     """
     path = Path(path)
     with _open(path) as sound:
-        found = _describe(path, sound)
-        parts = list(_read_part(path, sound, found, start, length, _READ_LENGTH))
-    return np.concatenate(parts, axis=1), found.sample_rate
+        facts = _describe(path, sound)
+        parts = list(_read_part(path, sound, facts, start, length, _READ_LENGTH))
+    return np.concatenate(parts, axis=1), facts.sample_rate
 
 
 def blocks(
@@ -104,39 +104,39 @@ def blocks_of_bytes(
             sound = _opened(look_at(data, Path(name)), Path(name), data, stack)
         except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
             raise InputError(f"{name}: not a sound file that can be read ({_reason(error)})") from error
-        found = _describe(Path(name), sound)
+        facts = _describe(Path(name), sound)
         keep = stack.pop_all()
 
     def iterate() -> Iterator[NDArray[np.float32]]:
         with keep:
-            yield from _read_blocks(Path(name), sound, found, 0, found.length, block_length)
+            yield from _read_blocks(Path(name), sound, facts, 0, facts.length, block_length)
 
-    return found, iterate()
+    return facts, iterate()
 
 
 def _iterate(path: Path, block_length: int, start: int, length: int | None) -> Iterator[NDArray[np.float32]]:
     with _open(path) as sound:
-        found = _describe(path, sound)
-        yield from _read_part(path, sound, found, start, length, block_length)
+        facts = _describe(path, sound)
+        yield from _read_part(path, sound, facts, start, length, block_length)
 
 
 def _read_part(
-    path: Path, sound: _Sound, found: AudioInfo, start: int, length: int | None, block_length: int
+    path: Path, sound: _Sound, facts: AudioInfo, start: int, length: int | None, block_length: int
 ) -> Iterator[NDArray[np.float32]]:
-    stop = found.length if length is None else start + length
-    if not 0 <= start < stop <= found.length:
+    stop = facts.length if length is None else start + length
+    if not 0 <= start < stop <= facts.length:
         raise InputError(
-            f"{path}: samples {start} to {stop} asked for, the file has 0 to {found.length}; ask for less"
+            f"{path}: samples {start} to {stop} asked for, the file has 0 to {facts.length}; ask for less"
         )
     if start:
         sound.seek(start)
-    elif found.problem:
-        logger.warning("%s: %s", path, found.problem)
-    yield from _read_blocks(path, sound, found, start, stop, block_length)
+    elif facts.problem:
+        logger.warning("%s: %s", path, facts.problem)
+    yield from _read_blocks(path, sound, facts, start, stop, block_length)
 
 
 def _read_blocks(
-    path: Path, sound: _Sound, found: AudioInfo, start: int, stop: int, block_length: int
+    path: Path, sound: _Sound, facts: AudioInfo, start: int, stop: int, block_length: int
 ) -> Iterator[NDArray[np.float32]]:
     position = start
     while position < stop:
@@ -144,29 +144,29 @@ def _read_blocks(
             frames = sound.read(min(block_length, stop - position))
         except (soundfile.SoundFileError, RuntimeError) as error:
             place = position + sound.sound
-            raise _damaged(path, place, found, min(_STEP, stop - place)) from error
+            raise _damaged(path, place, facts, min(_STEP, stop - place)) from error
         if not len(frames):
-            if found.format in MPEG and position > start:  # its last frames need what is missing
-                if not found.problem:
-                    seconds = position / found.sample_rate
-                    there = f"{seconds:.3f} s could be decoded of {found.seconds:.3f} s"
+            if facts.format in MPEG and position > start:  # its last frames need what is missing
+                if not facts.problem:
+                    seconds = position / facts.sample_rate
+                    there = f"{seconds:.3f} s could be decoded of {facts.seconds:.3f} s"
                     logger.warning("%s: %s", path, there)
                 return
-            raise _damaged(path, position, found, 0)
+            raise _damaged(path, position, facts, 0)
         wav = np.ascontiguousarray(frames.T, dtype=np.float32)
         try:
-            check_samples(wav, found.sample_rate, position)
+            check_samples(wav, facts.sample_rate, position)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         yield wav
         position += wav.shape[1]
 
 
-def _damaged(path: Path, position: int, found: AudioInfo, length: int) -> InputError:
+def _damaged(path: Path, position: int, facts: AudioInfo, length: int) -> InputError:
     """What was read before sample `position` is sound; one of the next `length` is not."""
-    first, last = (sample / found.sample_rate for sample in (position, position + length))
+    first, last = (sample / facts.sample_rate for sample in (position, position + length))
     where = f"between {first:.3f} and {last:.3f} s" if length else f"after {first:.3f} s"
-    return InputError(f"{path}: damaged {where} of {found.seconds:.3f} s; {_MEND_DAMAGE}")
+    return InputError(f"{path}: damaged {where} of {facts.seconds:.3f} s; {_MEND_DAMAGE}")
 
 
 class _File(soundfile.SoundFile):
@@ -310,21 +310,21 @@ def _reason(error: Exception) -> str:
 
 def _describe(path: Path, sound: _Sound) -> AudioInfo:
     file = sound.first
-    found = AudioInfo(
+    facts = AudioInfo(
         file.samplerate, file.channels, sound.length, file.subtype, file.format, sound.contents.problem
     )
     if len(sound.forms) > 1:
         raise InputError(
             f"{path}: streams of other sample rates or channels follow each other; split the file"
         )
-    if found.length < 1:
+    if facts.length < 1:
         raise InputError(f"{path}: contains no samples; record or export it again")
-    if found.channels > MAX_CHANNELS:
+    if facts.channels > MAX_CHANNELS:
         raise InputError(
-            f"{path}: {found.channels} channels, at most {MAX_CHANNELS} are read; split the file"
+            f"{path}: {facts.channels} channels, at most {MAX_CHANNELS} are read; split the file"
         )
     try:
-        check_sample_rate(found.sample_rate)
+        check_sample_rate(facts.sample_rate)
     except SampleRateError as error:
         raise SampleRateError(f"{path}: {error}") from error
-    return found
+    return facts

@@ -256,20 +256,20 @@ class ContainerReader:
             place.position = self._start(index, place.number)
             self._source.forget(place.position)
             return range(lost, place.number)
-        found: dict[int, int] = {}
+        numbers: dict[int, int] = {}
 
         def readable(fetch: Fetch, position: int) -> bool:
             try:
                 record, _ = self._record(fetch, position, lost)
             except BitstreamError:
                 return False
-            found[position] = len(record.sizes) if isinstance(record, Index) else record.number
-            return lost <= found[position] <= lost + MAX_GAP
+            numbers[position] = len(record.sizes) if isinstance(record, Index) else record.number
+            return lost <= numbers[position] <= lost + MAX_GAP
 
         position = self._search.next_record(place.position, readable)
-        if position is None or (position == place.position and found[position] == lost):
+        if position is None or (position == place.position and numbers[position] == lost):
             return None
-        place.position, place.number = position, found[position]
+        place.position, place.number = position, numbers[position]
         self._source.forget(position)
         return range(lost, place.number)
 

@@ -117,15 +117,15 @@ def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str
 def _for_environment(task: EncodeTask, source: Path) -> tuple[Codec, dict[str, Any]]:
     """The codec with the codebooks of a file's environment, or with those of the task if it is unknown."""
     choice, codec = task.codec, task.codec.load()
-    own = replace(choice, codebook=None).load()
+    own = replace(choice, codebook_id=None).load()
     try:
-        found = recognize_file(own, choice.model, choice.store, source)
+        recognition = recognize_file(own, choice.model, choice.store, source)
     except InputError as error:
         return codec, {"environment": None, "warnings": [f"environment not recognized: {error}"]}
-    if found.codebook_id is None:
-        text = f"unknown environment (nearest: {found.nearest}); codebooks as without auto"
+    if recognition.codebook_id is None:
+        text = f"unknown environment (nearest: {recognition.nearest}); codebooks as without auto"
         return codec, {"environment": None, "warnings": [text]}
-    return replace(choice, codebook=found.codebook_id).load(), {"environment": found.name}
+    return replace(choice, codebook_id=recognition.codebook_id).load(), {"environment": recognition.name}
 
 
 def _line(record: dict[str, Any]) -> str:

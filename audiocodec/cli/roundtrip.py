@@ -106,7 +106,7 @@ def roundtrip(
     """
     output, scores = Output(json, quiet), _parse_metrics(metrics)
     if out is None:
-        items = [Item(*found) for found in expand(inputs, AUDIO_SUFFIXES)]
+        items = [Item(*file) for file in expand(inputs, AUDIO_SUFFIXES)]
     else:
         items = plan(inputs, f"{out}/", ".wav", AUDIO_SUFFIXES)
     _choose(bitrate, USUAL_BITRATES)  # before anything is loaded

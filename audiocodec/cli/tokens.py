@@ -106,7 +106,7 @@ def to_sound(task: TokensTask, progress: Callable[[float], None]) -> dict[str, A
     with open_item(task.item, ".wav") as (source, target):
         encoded = load_tokens(source)
         model = task.codec.model or pretrained.name_for(encoded.header)
-        wav, sample_rate = replace(task.codec, model=model, codebook=None).load().decode(encoded)
+        wav, sample_rate = replace(task.codec, model=model, codebook_id=None).load().decode(encoded)
         audio.write(target, wav, sample_rate, overwrite=task.force)
     return _about(task, encoded)
 

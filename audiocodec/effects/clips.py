@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiocodec.audio import find_audio
 from audiocodec.audio.manifest import read_lines
-from audiocodec.config import load_config
-from audiocodec.shipped import recipes_folder
+from audiocodec.config import load_config, recipes_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

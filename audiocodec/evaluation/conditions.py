@@ -25,12 +25,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from audiocodec.config import load_config
+from audiocodec.config import find_shipped, load_config, recipes_folder
 from audiocodec.effects import build_effect
 from audiocodec.effects.environments import Environment, Scene
 from audiocodec.effects.room import Room
 from audiocodec.errors import AudioCodecError, ConfigError
-from audiocodec.shipped import find_shipped, recipes_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,10 +15,9 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from audiocodec.config import check_names
+from audiocodec.config import check_names, find_shipped, recipes_folder
 from audiocodec.effects import Scene, Sources, check_environments, pick_environment, read_environments
 from audiocodec.errors import ConfigError, InputError
-from audiocodec.shipped import find_shipped, recipes_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

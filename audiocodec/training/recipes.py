@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiocodec.config import load_config
-from audiocodec.shipped import find_shipped, recipes_folder
+from audiocodec.config import find_shipped, load_config, recipes_folder
 from audiocodec.training.config import TrainConfig
 
 if TYPE_CHECKING:

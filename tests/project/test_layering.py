@@ -9,7 +9,7 @@ LAYERS = {
     "errors": 0, "printing": 0,
     "outside": 1, "process": 1,
     "storage": 2,
-    "config": 3, "audio": 3, "devices": 3, "ranks": 3, "shipped": 3, "work": 3,
+    "config": 3, "audio": 3, "devices": 3, "ranks": 3, "work": 3,
     "nn": 4, "quantizers": 4, "bitstream": 4, "metrics": 4, "corpus": 4,
     "effects": 5, "losses": 5, "model": 5,
     "checkpoint": 6, "coding": 6,

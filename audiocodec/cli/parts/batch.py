@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -41,24 +41,32 @@ class Item:
     problem: InputError | None = None
 
 
-def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[tuple[Path, Path, InputError | None]]:
+class Input(NamedTuple):
+    """One file that an input names, its path below the input folder, and the problem if it cannot be read."""
+
+    source: Path
+    below: Path
+    problem: InputError | None = None
+
+
+def expand(inputs: Sequence[Path], suffixes: Collection[str]) -> list[Input]:
     """Each file that `inputs` name, once, with its path below the input folder.
 
     Two names of one file are two files. Sound files in a folder that cannot be read have a problem.
     """
-    found: dict[Path, tuple[Path, Path, InputError | None]] = {}
+    files: dict[Path, Input] = {}
     for given in inputs:
         if not given.is_dir():
-            found.setdefault(_whole(given), (given, Path(given.name), missing(given)))
+            files.setdefault(_whole(given), Input(given, Path(given.name), missing(given)))
             continue
         inside, skipped = list_audio(given, suffixes=suffixes)
         if not inside:
-            found.setdefault(_whole(given), (given, Path(given.name), no_audio(given, suffixes)))
+            files.setdefault(_whole(given), Input(given, Path(given.name), no_audio(given, suffixes)))
         for file in inside:
-            found.setdefault(_whole(file), (file, file.relative_to(given), None))
+            files.setdefault(_whole(file), Input(file, file.relative_to(given)))
         for file in skipped:
-            found.setdefault(_whole(file), (file, file.relative_to(given), unreadable(file)))
-    return list(found.values())
+            files.setdefault(_whole(file), Input(file, file.relative_to(given), unreadable(file)))
+    return list(files.values())
 
 
 def missing(given: Path) -> InputError | None:
@@ -81,22 +89,22 @@ def plan(
     Inputs that differ in their suffix only keep it: a.wav and a.flac give a.wav.nac and a.flac.nac. Outputs
     that exist are a problem unless `force`.
     """
-    found = expand(inputs, suffixes)
-    if out == "-" and len(found) != 1:
-        raise typer.BadParameter(f"{len(found)} files cannot go into one pipe; name a folder with -o")
-    many = len(found) > 1 or any(given.is_dir() for given in inputs)
+    files = expand(inputs, suffixes)
+    if out == "-" and len(files) != 1:
+        raise typer.BadParameter(f"{len(files)} files cannot go into one pipe; name a folder with -o")
+    many = len(files) > 1 or any(given.is_dir() for given in inputs)
     folder = out is not None and out != "-" and (many or Path(out).is_dir() or out.endswith(("/", os.sep)))
     if out is not None and not folder and Path(out).suffix.lower() in {*suffixes} - {suffix}:
         raise typer.BadParameter(
             f"-o {out}: that is the ending of an input; name the output {Path(out).with_suffix(suffix)}"
         )
-    targets = [_target(source, below, out, folder, suffix) for source, below, _ in found]
+    targets = [_target(source, below, out, folder, suffix) for source, below, _ in files]
     wanted: dict[Path, set[str]] = {}
-    for (_, below, _), target in zip(found, targets, strict=True):
+    for (_, below, _), target in zip(files, targets, strict=True):
         wanted.setdefault(_whole(target), set()).add(below.name)
     items: list[Item] = []
-    taken: dict[Path, Path] = {real(source): source for source, _, _ in found if source != PIPE}
-    for (source, below, problem), target in zip(found, targets, strict=True):
+    taken: dict[Path, Path] = {real(source): source for source, _, _ in files if source != PIPE}
+    for (source, below, problem), target in zip(files, targets, strict=True):
         if problem is None and target != PIPE:
             if len(wanted[_whole(target)]) > 1:
                 target = target.with_name(below.name + suffix)
@@ -142,27 +150,27 @@ class CodecChoice:
     """Which model and codebooks a task uses; each process loads them once.
 
     Attributes:
-        codebook: identity of codebooks; None: those of the model.
+        codebook_id: None for the codebooks of the model itself.
     """
 
     model: str | None
     device: str
-    codebook: str | None = None
+    codebook_id: str | None = None
     store: Path | None = None
 
     def load(self) -> Codec:
         """The codec, loaded at the first call in this process."""
-        return codec_for(self.model, self.device, self.codebook, self.store)
+        return codec_for(self.model, self.device, self.codebook_id, self.store)
 
 
-def choose_codec(model: str | None, device: str, codebook: str | None, store: Path | None) -> CodecChoice:
+def choose_codec(model: str | None, device: str, codebook_id: str | None, store: Path | None) -> CodecChoice:
     """The codec to encode with, by the options of a command: decided and loaded once for all its files.
 
     Raises:
         RegistryError: the model, the store or the codebook is not there.
     """
-    codebook = chosen_codebook(codec_for(model, device, None, store), codebook, store)
-    choice = CodecChoice(model, device, codebook, store)
+    codebook_id = chosen_codebook(codec_for(model, device, None, store), codebook_id, store)
+    choice = CodecChoice(model, device, codebook_id, store)
     choice.load()
     return choice
 

@@ -23,11 +23,11 @@ Work = Callable[[Any, Callable[[float], None]], T]
 
 @cache
 def codec_for(
-    model: str | None, device: str, codebook: str | None = None, store: Path | None = None
+    model: str | None, device: str, codebook_id: str | None = None, store: Path | None = None
 ) -> Codec:
     """Load a model once in this process, with a codebook of its own or out of a store."""
-    if codebook is not None:
-        return codec_for(model, device, None, store).with_codebook(codebook)
+    if codebook_id is not None:
+        return codec_for(model, device, None, store).with_codebook(codebook_id)
     from audiocodec.codec import load
 
     compute_in_one_thread()

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiocodec.audio import find_audio
-from audiocodec.config import load_config
+from audiocodec.config import load_config, recipes_folder
 from audiocodec.errors import ConfigError, InputError
-from audiocodec.shipped import recipes_folder
 from audiocodec.training.data.manifest import Recording
 from audiocodec.training.data.patterns import PathPattern, path_pattern
 from audiocodec.training.data.splits import SPLITS, split_by_hash, split_named
