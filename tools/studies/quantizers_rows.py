@@ -1,11 +1,10 @@
-"""What the studies of quantizers share: rows that survive a kill, and what a sequence of codes tells.
+"""What the studies of quantizers share: rows of finished runs, and statistics of sequences of codes.
 
 Used by quantizers.py.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,47 +13,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.metrics import entropy, perplexity, usage
+from audiocodec.storage import Journal
 
 Row = dict[str, Any]
 Indices = NDArray[np.int64]
 
 STRENGTHS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
-"""Tried for the bigram model: frames that the unigram distribution counts for in every context."""
+"""Tried for the bigram model: how many frames the unigram distribution counts as in every context."""
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The last row of each finished run; a line cut short by a kill is left out."""
-    rows: dict[tuple[str, str], Row] = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        rows[row["study"], row["run"]] = row
-    return list(rows.values())
+    """The last row of each finished run."""
+    return list({(row["study"], row["run"]): row for row in Journal(path, dict).entries}.values())
 
 
 def run_missing(path: Path, study: str, names: Sequence[str], run: Callable[[str], Row]) -> None:
     """Run what has no row in `path` yet, and append a row as each run ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    journal = Journal(path, dict)
+    done = {row["run"] for row in journal.entries if row["study"] == study}
     for name in names:
-        if any((row["study"], row["run"]) == (study, name) for row in read_rows(path)):
+        if name in done:
             continue
         print(f"{study} {name}", flush=True)
         row = {"study": study, "run": name, **run(name)}
-        with path.open("a") as file:
-            file.write("\n" * _is_cut(path) + json.dumps(row) + "\n")
+        journal.append(row)
         print("  " + ", ".join(f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float)), flush=True)
 
 
-def _is_cut(path: Path) -> bool:
-    return path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-
-
 def code_statistics(fit: Sequence[Indices], held_out: Sequence[Indices], codebook_size: int) -> Row:
-    """Use of one row of codes, on the clips [T] of `held_out`, in bits where it is an entropy.
+    """Use of one row of codes on the clips [T] of `held_out`; entropies are in bits.
 
-    `given_previous` is what a coder that knows the previous code pays on `held_out`, with counts from `fit`:
+    `given_previous` is the cost on `held_out` if the previous code is known, with counts from `fit`:
     no less than the entropy of a code given the previous one, however few frames there are. `given_nothing`
     is the same without the previous code. Counting pairs in `held_out` itself would give far too little: most
     pairs of 1,024 codes occur once.
