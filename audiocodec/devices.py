@@ -21,17 +21,17 @@ def resolve_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if cuda else "cpu"
     try:
-        found = torch.device(device)
+        resolved = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise InputError(f"device {device!r} is not known; use auto, cpu or cuda") from error
-    if found.type == "cuda" and not cuda:
+    if resolved.type == "cuda" and not cuda:
         raise InputError("no usable GPU on this machine; use --device cpu")
     try:
-        torch.zeros(1, device=found).tolist()
+        torch.zeros(1, device=resolved).tolist()
     except (RuntimeError, NotImplementedError, AssertionError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0]
         raise InputError(f"device {device!r} cannot be used here ({reason}); use auto or cpu") from error
-    return found
+    return resolved
 
 
 @contextmanager

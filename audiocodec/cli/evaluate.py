@@ -44,7 +44,7 @@ Models = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|PATH",
-        help="Model to evaluate; can be repeated. Default: the default pretrained model.",
+        help="Model to use; can be repeated. Without it, the default pretrained model is used.",
     ),
 ]
 Data = Annotated[

@@ -42,7 +42,7 @@ Spec = dict[str, Any]
 CLEAN = "clean"
 AS_RECORDED = "as_recorded"
 MAX_CONDITIONS = 10_000
-"""Of a grid: values under `each` multiply."""
+"""The most that one grid may have: values under `each` multiply."""
 FOUND, OWN = "*", "*own"
 _NAMES = re.compile(r"\{(\w+)\}")
 _PROBE_RATE, _PROBE_SECONDS = 16000, 2
@@ -50,15 +50,15 @@ _PROBE_RATE, _PROBE_SECONDS = 16000, 2
 
 @dataclass(frozen=True)
 class Condition:
-    """What happens to a recording before a codec hears it.
+    """What happens to a recording before it is encoded.
 
     Attributes:
         name: in tables.
         kind: its effects, such as noise or room_noise; clean without any.
-        group: the name without the SNR: one curve over the SNR. It seeds what is drawn, so that a file meets
-            the same noise at every SNR.
-        snr_db: of the speech to the noise, while somebody speaks; None without noise.
-        environment: what is drawn and applied.
+        group: the name without the SNR: one curve over the SNR. It is the seed of all random choices, so that
+            a file gets the same noise at every SNR.
+        snr_db: signal-to-noise ratio while somebody speaks; None without noise.
+        environment: the effects.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Condition:
 
     @property
     def wants_simulated_rooms(self) -> bool:
-        """Whether it asks for room responses that nobody measured."""
+        """Whether it needs simulated room responses."""
         rooms = [effect for effect in self.environment.effects if isinstance(effect, Room)]
         return any(pattern.startswith("simulated") for room in rooms for pattern in room.types)
 
@@ -152,16 +152,16 @@ def read_conditions(
     grids = load_config(ConditionFile, path).conditions
     values = {FOUND: list(types), OWN: list(own_types)}
     try:
-        found = [condition for name, grid in grids.items() for condition in expand(name, grid, values)]
+        conditions = [condition for name, grid in grids.items() for condition in expand(name, grid, values)]
     except ConfigError as error:
         raise ConfigError(f"{path}: conditions.{error}") from error
-    counts = Counter(condition.name for condition in found)
+    counts = Counter(condition.name for condition in conditions)
     twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
         raise ConfigError(f"{path}: two conditions are named {twice}; put what differs into the names")
-    if not found:
+    if not conditions:
         raise ConfigError(f"{path}: no condition; name at least one under `conditions:`, such as clean: {{}}")
-    return found
+    return conditions
 
 
 def expand(name: str, grid: Grid, types: Mapping[str, Sequence[str]]) -> list[Condition]:
@@ -170,7 +170,7 @@ def expand(name: str, grid: Grid, types: Mapping[str, Sequence[str]]) -> list[Co
     Raises:
         ConfigError: a name in braces is not under `each`, or an effect is wrong.
     """
-    found: list[Condition] = []
+    conditions: list[Condition] = []
     columns = [_known(column, types) for column in grid.each.values()]
     if math.prod(map(len, columns)) > MAX_CONDITIONS:
         raise ConfigError(f"{name}: more than {MAX_CONDITIONS} combinations; list fewer values under `each`")
@@ -185,8 +185,8 @@ def expand(name: str, grid: Grid, types: Mapping[str, Sequence[str]]) -> list[Co
         kind = grid.kind or "_".join(str(spec["kind"]) for spec in specs) or CLEAN
         snrs = [spec["snr_db"] for spec in specs if isinstance(spec.get("snr_db"), int | float)]
         environment = Environment(full, target="clean", effects=cast(Any, effects))
-        found.append(Condition(full, kind, group, float(snrs[0]) if snrs else None, environment))
-    return found
+        conditions.append(Condition(full, kind, group, float(snrs[0]) if snrs else None, environment))
+    return conditions
 
 
 def _known(column: Sequence[Value], types: Mapping[str, Sequence[str]]) -> list[Value]:
@@ -195,7 +195,7 @@ def _known(column: Sequence[Value], types: Mapping[str, Sequence[str]]) -> list[
 
 
 def _fill(value: Any, chosen: Mapping[str, Value]) -> Any:
-    """Put values into the places of their names; a text that is nothing but a name becomes the value."""
+    """Replace names in braces by their values; a text that is only a name becomes the value itself."""
     if isinstance(value, dict):
         return {key: _fill(item, chosen) for key, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, tuple | list):
@@ -212,7 +212,7 @@ def _format(text: str, chosen: Mapping[str, Value]) -> str:
     if unknown:
         known = ", ".join(chosen) or "none"
         raise ConfigError(f"{text!r}: {unknown[0]} in braces must stand under `each`, which has {known}")
-    return _NAMES.sub(lambda found: _written(chosen[found[1]]), text)
+    return _NAMES.sub(lambda match: _written(chosen[match[1]]), text)
 
 
 def _name(pattern: str, chosen: Mapping[str, Value], without: str = "") -> str:
@@ -234,7 +234,7 @@ def _unit(key: str) -> str:
 def runnable(
     conditions: Sequence[Condition], sources: Sources, show: Callable[[int], None] = lambda done: None
 ) -> tuple[list[Condition], dict[str, str]]:
-    """Tell the conditions that can be made here from those that cannot, with the reason, by trying each.
+    """Try each condition; gives those that can be made here, and for the others the reason.
 
     Raises:
         ConfigError: none can.

@@ -1,4 +1,4 @@
-"""A finished run on disk: the table, its summary, what was run on what, and the report."""
+"""A finished run on disk: the table of rows, a summary, a description of the run, and reports."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def plain(value: Any) -> Any:
 
 
 def tally(frame: pd.DataFrame, by_condition: bool = True) -> list[tuple[Any, ...]]:
-    """Means for people to read on a terminal: by codec, bitrate and condition."""
+    """Means for the terminal: by codec, bitrate and, unless told otherwise, condition."""
     names = ["codec", "nominal_bitrate", "condition"]
     scores = ["payload_bitrate", "pesq_wb_input", "pesq_wb_clean", "stoi_input", "stoi_clean"]
     means: Any = frame.groupby(names if by_condition else names[:2], sort=False)[scores].mean()

@@ -1,10 +1,10 @@
 """One row a file x condition x codec x bitrate: columns of the table, and the files that rows are written to.
 
-Metrics have up to three columns, told apart by what the decoded sound is compared with:
+A metric has up to three columns, named after what is compared:
 
-- against what went into the codec (`pesq_wb_input`, `si_sdr`): transparency, how much coding changed;
-- against the clean original (`pesq_wb_clean`, `si_sdr_clean`): what a listener gets of the speech;
-- the input itself against the clean original (`pesq_wb_uncoded`): what the condition did, with no codec.
+- output and input of the codec (`pesq_wb_input`, `si_sdr`): transparency, how much coding changed;
+- output and clean original (`pesq_wb_clean`, `si_sdr_clean`): what a listener gets of the speech;
+- input and clean original (`pesq_wb_uncoded`): what the condition did, without a codec.
 
 A value that could not be computed is missing, and `errors` has the reason under the column's name.
 """
@@ -64,48 +64,79 @@ class Column:
 COLUMNS: tuple[Column, ...] = (
     Column("file", "string", "", "The recording, as the manifest names it, or below the folder given."),
     Column("speaker", "string", "", "Who speaks, from the manifest; the file itself where unknown."),
-    Column("language", "string", "", "From the manifest; empty when unknown."),
+    Column("language", "string", "", "Language, from the manifest; empty when unknown."),
     Column("source", "string", "", "The corpus the file comes from, from the manifest."),
-    Column("seconds", "float64", "s", "Length of what was coded."),
-    Column("sample_rate", "Int64", "Hz", "Of the recording; everything is scored at this rate."),
+    Column("seconds", "float64", "s", "Length of the audio that was coded."),
+    Column("sample_rate", "Int64", "Hz", "Sample rate of the recording; everything is scored at this rate."),
     Column("condition", "string", "", "Name of the condition, such as street_10db."),
     Column("kind", "string", "", "Family of the condition: clean, noise, room, room_noise, gain, ..."),
     Column("group", "string", "", "The condition without its SNR, such as street: one curve over snr_db."),
     Column("snr_db", "float64", "dB", "Signal-to-noise ratio over active speech; missing without noise."),
-    Column("codec", "string", "", "Name of the model or peer: what is compared."),
-    Column("peer", "boolean", "", "Whether the codec is a peer rather than a model of this package."),
-    Column("model", "string", "", "Name of the model; missing for peers."),
-    Column("model_id", "string", "", "Its identity, as in files; missing for peers."),
-    Column("codebook", "string", "", "Identity of its codebooks, as in files; missing for peers."),
-    Column("nominal_bitrate", "float64", "bit/s", "What was asked for."),
+    Column("codec", "string", "", "Name of the model or of the other codec."),
+    Column("peer", "boolean", "", "Whether the codec is not a model of this package."),
+    Column("model", "string", "", "Name of the model; missing for other codecs."),
+    Column("model_id", "string", "", "Identity of the model, as in files; missing for other codecs."),
+    Column("codebook", "string", "", "Identity of its codebooks, as in files; missing for other codecs."),
+    Column("nominal_bitrate", "float64", "bit/s", "Bitrate that was asked for."),
     Column("bitrate", "float64", "bit/s", "8 * bytes / seconds, measured.", "lower"),
-    Column("payload_bitrate", "float64", "bit/s", "Coded bits / seconds: compare codecs by this.", "lower"),
-    Column("nominal_bits", "boolean", "", "Whether bits are those asked for: the codec does not say."),
-    Column("bytes", "Int64", "byte", "Size of the compressed file; of a peer without one, of its payload."),
-    Column("encode_rtf", "float64", "", "Processor seconds to encode a second of sound.", "lower"),
-    Column("decode_rtf", "float64", "", "Processor seconds to decode a second of sound.", "lower"),
-    Column("token_flip_rate", "float64", "", "Share of codes that differ from the clean signal's.", "lower"),
-    Column("perplexity", "float64", "", "Of the codes of this file, mean of the stages.", "higher"),
     Column(
-        "usage", "float64", "", "Share of entries that appear in this file, mean of the stages.", "higher"
+        "payload_bitrate",
+        "float64",
+        "bit/s",
+        "Coded bits / seconds, without headers: compare codecs by this.",
+        "lower",
     ),
-    Column("quantization_error", "float64", "", "Energy lost by quantizing, share of the latents'.", "lower"),
-    Column("flips_by_stage", "object", "", "token_flip_rate of each stage, a list."),
-    Column("perplexity_by_stage", "object", "", "perplexity of each stage, a list."),
-    Column("usage_by_stage", "object", "", "usage of each stage, a list."),
-    Column("error", "string", "", "Why the row has no scores at all; missing when it has."),
-    Column("errors", "string", "", "JSON: column -> why it is missing; {} when nothing is."),
+    Column(
+        "nominal_bits",
+        "boolean",
+        "",
+        "Whether bits are those asked for, as the codec does not say what it used.",
+    ),
+    Column(
+        "bytes", "Int64", "byte", "Size of the compressed file, or of its payload where there is no file."
+    ),
+    Column("encode_rtf", "float64", "", "Processor seconds to encode one second of audio.", "lower"),
+    Column("decode_rtf", "float64", "", "Processor seconds to decode one second of audio.", "lower"),
+    Column(
+        "token_flip_rate",
+        "float64",
+        "",
+        "Share of codes that differ from those of the clean signal.",
+        "lower",
+    ),
+    Column(
+        "perplexity", "float64", "", "Perplexity of the codes of this file, mean over quantizers.", "higher"
+    ),
+    Column(
+        "usage",
+        "float64",
+        "",
+        "Share of codebook entries that appear in this file, mean over quantizers.",
+        "higher",
+    ),
+    Column(
+        "quantization_error",
+        "float64",
+        "",
+        "Share of the energy of the latents that is lost by quantizing.",
+        "lower",
+    ),
+    Column("flips_by_stage", "object", "", "token_flip_rate of each quantizer, a list."),
+    Column("perplexity_by_stage", "object", "", "perplexity of each quantizer, a list."),
+    Column("usage_by_stage", "object", "", "usage of each quantizer, a list."),
+    Column("error", "string", "", "Why the row has no scores at all; missing when it has scores."),
+    Column("errors", "string", "", "JSON object: why each missing column is missing; {} when none is."),
 )
-"""What every row has, before the columns of metrics, which `columns` puts in front of `error`."""
+"""Columns of every row; `columns` puts those of metrics in front of `error`."""
 
 _MEANINGS: dict[Reference, str] = {
-    "input": "Decoded sound against what went into the codec.",
-    "clean": "Decoded sound against the clean original.",
-    "uncoded": "What went in against the clean original: the condition alone.",
+    "input": "Decoded audio compared with the input of the codec.",
+    "clean": "Decoded audio compared with the clean original.",
+    "uncoded": "Input of the codec compared with the clean original: the condition alone.",
 }
 _ALONE: dict[Reference, str] = {
-    "input": "Decoded sound, judged without a reference.",
-    "uncoded": "What went in, judged without a reference.",
+    "input": "Decoded audio, scored without a reference.",
+    "uncoded": "Input of the codec, scored without a reference.",
 }
 
 

@@ -1,4 +1,4 @@
-"""How fast codecs are and how much memory they take, each alone in a fresh process with one thread."""
+"""Speed and memory of codecs, each measured alone in a new process with one thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SYLLABLES_HZ, _PITCH_HZ = 4.0, 120.0
 
 @dataclass(frozen=True)
 class Speed:
-    """What one codec took at one bitrate; speeds are seconds of sound for a second of processor time.
+    """Speed and memory of one codec at one bitrate; speeds are seconds of audio per second of processor time.
 
     Attributes:
         bitrate: bit/s that were asked for.
@@ -46,7 +46,7 @@ class Speed:
 
 
 def speech_like(seconds: float, sample_rate: int, seed: int = 0) -> Wav:
-    """Sound [L] with the pitch, syllables and level of speech, where there is none at hand."""
+    """Synthetic sound [L] with the pitch, syllables and level of speech."""
     time = np.arange(round(seconds * sample_rate)) / sample_rate
     rng = np.random.default_rng(seed)
     phase = 2 * np.pi * np.cumsum(_PITCH_HZ * (1 + 0.2 * np.sin(2 * np.pi * 0.7 * time))) / sample_rate
@@ -57,7 +57,7 @@ def speech_like(seconds: float, sample_rate: int, seed: int = 0) -> Wav:
 
 
 def measure(coder: Coder, wav: Wav, sample_rate: int, bitrate: float, repeats: int = 3) -> Speed:
-    """Code wav [L] once to load what is needed, then take the best of `repeats` runs, here in this process.
+    """Code wav [L] once to warm up, then measure the best of `repeats` runs, in this process.
 
     Raises:
         InputError: there is no sound to code, or no run asked for; otherwise as the codec itself.
@@ -91,7 +91,7 @@ def measure_apart(
     repeats: int = 3,
     timeout_seconds: float = 600.0,
 ) -> Speed:
-    """As `measure`, in a fresh process that may use one thread, so that memory is that of this codec alone.
+    """As `measure`, in a new process with one thread, so that memory is that of this codec alone.
 
     Raises:
         AudioCodecError: what the codec raised; PeerError when its process died or took too long.

@@ -1,6 +1,6 @@
-"""One recording under one condition, coded by every codec at every bitrate: what a worker does at a time.
+"""One recording under one condition, coded by every codec at every bitrate: the task of a worker.
 
-The degraded sound, its latents and the codes of the clean original are made once for all of them.
+The degraded sound, its latents and the codes of the clean original are computed once for all of them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from audiocodec.evaluation.recordings import Recording
     from audiocodec.metrics import Metric
 
-Watch = Callable[[float], None]
-"""Told before each step how many seconds it may take."""
+SetLimit = Callable[[float], None]
+"""Takes, before each step, the number of seconds after which it counts as hanging."""
 TIMED_SECONDS = 10.0
 """Recordings longer than this have a time limit that is longer in proportion."""
 
@@ -36,12 +36,11 @@ class Setup:
     """What all units of a run share; sent to each worker once.
 
     Attributes:
-        coders: what is compared.
-        metrics: what is scored.
-        sources: noise, talkers, rooms.
+        coders: the codecs that are compared.
+        sources: noise, talkers for babble, and room responses.
         has_clean: whether the recordings are clean originals; if not, nothing is scored against them.
-        limit_seconds: of a longer recording only the start is used; None: all.
-        timeout_seconds: for one row of a recording of up to `TIMED_SECONDS`.
+        limit_seconds: only the start of a longer recording is used; None: all of it.
+        timeout_seconds: time limit for one row of a recording of up to `TIMED_SECONDS`.
     """
 
     coders: tuple[Coder, ...]
@@ -54,7 +53,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Unit:
-    """A recording, a condition, and the codecs (their number in `Setup.coders`) with bitrates to do."""
+    """A recording, a condition, and pairs of codec (its number in `Setup.coders`) and bitrate to compute."""
 
     recording: Recording
     condition: Condition
@@ -62,19 +61,19 @@ class Unit:
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
-class Take:
-    """One recording under one condition.
+class CodecInput:
+    """One recording under one condition, as the codecs get it.
 
     Attributes:
         original: [L] as read, mono.
-        heard: [L] what goes into the codecs.
-        clean: [L] the clean original at the level it has in `heard`; None without one.
+        wav: [L] what goes into the codecs.
+        clean: [L] the clean original at the level it has in `wav`; None without one.
         sample_rate: Hz.
         identity: SHA-256 of the file.
     """
 
     original: Wav
-    heard: Wav
+    wav: Wav
     clean: Wav | None
     sample_rate: int
     identity: str
@@ -82,52 +81,52 @@ class Take:
     @property
     def seconds(self) -> float:
         """Duration."""
-        return len(self.heard) / self.sample_rate
+        return len(self.wav) / self.sample_rate
 
     @cached_property
-    def altered(self) -> bool:
-        """Whether the condition changed anything but the level."""
-        return self.clean is not None and not np.array_equal(self.clean, self.heard)
+    def degraded(self) -> bool:
+        """Whether the condition changed more than the level."""
+        return self.clean is not None and not np.array_equal(self.clean, self.wav)
 
 
-def score_unit(setup: Setup, unit: Unit, watch: Watch = lambda seconds: None) -> list[Row]:
-    """A row for each codec and bitrate of the unit; what fails is a row that says why."""
+def score_unit(setup: Setup, unit: Unit, set_limit: SetLimit = lambda seconds: None) -> list[Row]:
+    """Compute a row for each codec and bitrate of the unit; a row that fails says why."""
     head = _head(unit)
-    watch(setup.timeout_seconds)
+    set_limit(setup.timeout_seconds)
     try:
-        take = take_recording(setup, unit)
-        limit = setup.timeout_seconds * max(1.0, take.seconds / TIMED_SECONDS)
-        watch(limit)
-        shared = _shared(setup, take)
+        source = make_input(setup, unit)
+        limit_seconds = setup.timeout_seconds * max(1.0, source.seconds / TIMED_SECONDS)
+        set_limit(limit_seconds)
+        shared = _shared(setup, source)
     except Exception as error:
         return [
             failed_row(unit, setup, work, f"{explain(error)}", stage="input") | head for work in unit.work
         ]
-    head |= {"seconds": take.seconds, "sample_rate": take.sample_rate}
+    head |= {"seconds": source.seconds, "sample_rate": source.sample_rate}
     latents: dict[int, Any] = {}
     rows: list[Row] = []
     for work in unit.work:
-        watch(limit)
+        set_limit(limit_seconds)
         try:
-            row = _row(setup, take, work, shared, latents)
+            row = _row(setup, source, work, shared, latents)
         except Exception as error:
             row = failed_row(unit, setup, work, explain(error), stage="codec")
         rows.append(head | row)
     return rows
 
 
-def take_recording(setup: Setup, unit: Unit) -> Take:
+def make_input(setup: Setup, unit: Unit) -> CodecInput:
     """Read a recording and degrade it.
 
     Raises:
         InputError: the file cannot be read, or the condition is not defined for it.
     """
     recording = unit.recording
-    found = audio.info(recording.path)
-    wanted = found.length
+    info = audio.info(recording.path)
+    wanted = info.length
     if setup.limit_seconds is not None:
-        wanted = min(wanted, max(1, round(setup.limit_seconds * found.sample_rate)))
-    wav, sample_rate = audio.read(recording.path, 0, None if wanted == found.length else wanted)
+        wanted = min(wanted, max(1, round(setup.limit_seconds * info.sample_rate)))
+    wav, sample_rate = audio.read(recording.path, 0, None if wanted == info.length else wanted)
     (original,) = np.concatenate(list(audio.mono([wav], recording.path)))
     with recording.path.open("rb") as file:
         digest = sha256()
@@ -135,10 +134,10 @@ def take_recording(setup: Setup, unit: Unit) -> Take:
             digest.update(block)
     identity = digest.hexdigest()
     if unit.condition.changes_nothing:
-        return Take(original, original, original if setup.has_clean else None, sample_rate, identity)
+        return CodecInput(original, original, original if setup.has_clean else None, sample_rate, identity)
     speaker = recording.speaker or recording.name
     scene = unit.condition.apply(original, sample_rate, identity, setup.sources, speaker)
-    return Take(original, scene.wav, scene.target if setup.has_clean else None, sample_rate, identity)
+    return CodecInput(original, scene.wav, scene.target if setup.has_clean else None, sample_rate, identity)
 
 
 def failed_row(unit: Unit, setup: Setup, work: tuple[int, float], reason: str, stage: str) -> Row:
@@ -165,49 +164,51 @@ def _codec(coder: Coder, bitrate: float) -> Row:
     return {"codec": coder.name, "nominal_bitrate": bitrate, **coder.identity}
 
 
-def _shared(setup: Setup, take: Take) -> Row:
+def _shared(setup: Setup, source: CodecInput) -> Row:
     """What the condition did, with no codec: the same for all rows of the unit."""
     row: Row = {"errors": {}}
     for metric in setup.metrics:
-        if metric.needs == "none" or take.altered:
-            _score(row, metric, "uncoded", take.clean, take.heard, take.sample_rate)
+        if metric.needs == "none" or source.degraded:
+            _score(row, metric, "uncoded", source.clean, source.wav, source.sample_rate)
     return row
 
 
-def _row(setup: Setup, take: Take, work: tuple[int, float], shared: Row, latents: dict[int, Any]) -> Row:
+def _row(
+    setup: Setup, source: CodecInput, work: tuple[int, float], shared: Row, latents: dict[int, Any]
+) -> Row:
     number, bitrate = work
     coder = setup.coders[number]
-    decoded = coder.code(take.heard, take.sample_rate, bitrate)
-    _check(decoded, take, coder.name)
+    decoded = coder.code(source.wav, source.sample_rate, bitrate)
+    _check(decoded, source, coder.name)
     row: Row = {
         **_codec(coder, bitrate),
         **shared,
         "errors": dict(shared["errors"]),
-        "bitrate": 8 * decoded.size / take.seconds,
-        "payload_bitrate": decoded.payload_bits / take.seconds,
+        "bitrate": 8 * decoded.size / source.seconds,
+        "payload_bitrate": decoded.payload_bits / source.seconds,
         "nominal_bits": decoded.nominal_bits,
         "bytes": decoded.size,
-        "encode_rtf": decoded.encode_seconds / take.seconds,
-        "decode_rtf": decoded.decode_seconds / take.seconds,
+        "encode_rtf": decoded.encode_seconds / source.seconds,
+        "decode_rtf": decoded.decode_seconds / source.seconds,
     }
     for metric in setup.metrics:
-        _score(row, metric, "input", take.heard, decoded.wav, take.sample_rate)
-        if take.clean is None or metric.needs == "none":
+        _score(row, metric, "input", source.wav, decoded.wav, source.sample_rate)
+        if source.clean is None or metric.needs == "none":
             continue
-        if take.altered:
-            _score(row, metric, "clean", take.clean, decoded.wav, take.sample_rate)
+        if source.degraded:
+            _score(row, metric, "clean", source.clean, decoded.wav, source.sample_rate)
         else:
             _copy(row, column_name(metric, "input"), column_name(metric, "clean"))
     if isinstance(coder, ModelCoder) and decoded.codes is not None:
         if number not in latents:
-            latents[number] = coder.latents(take.heard, take.sample_rate)
-        _code_statistics(row, coder, decoded.codes, take, bitrate, latents[number])
+            latents[number] = coder.latents(source.wav, source.sample_rate)
+        _code_statistics(row, coder, decoded.codes, source, bitrate, latents[number])
     return row
 
 
-def _check(decoded: Decoded, take: Take, name: str) -> None:
-    if decoded.wav.shape != take.heard.shape:
-        raise PeerError(f"{name} returned {decoded.wav.shape} samples for {take.heard.shape}")
+def _check(decoded: Decoded, source: CodecInput, name: str) -> None:
+    if decoded.wav.shape != source.wav.shape:
+        raise PeerError(f"{name} returned {decoded.wav.shape} samples for {source.wav.shape}")
     if not np.isfinite(decoded.wav).all():
         raise PeerError(f"{name} returned samples that are not finite numbers")
 
@@ -234,21 +235,21 @@ def _copy(row: Row, source: str, target: str) -> None:
 
 
 def _code_statistics(
-    row: Row, coder: ModelCoder, codes: Codes, take: Take, bitrate: float, latents: Any
+    row: Row, coder: ModelCoder, codes: Codes, source: CodecInput, bitrate: float, latents: Any
 ) -> None:
     sizes = coder.codec.model.quantizer.codebook_sizes[: len(codes)]
-    found: dict[str, Callable[[], Sequence[float]]] = {
+    statistics: dict[str, Callable[[], Sequence[float]]] = {
         "perplexity": lambda: stage_perplexity(codes, sizes),
         "usage": lambda: stage_usage(codes, sizes),
     }
-    if take.clean is not None:
+    if source.clean is not None:
         original = codes
-        if take.heard is not take.original:
-            original = coder.clean_codes(take.original, take.sample_rate, bitrate, take.identity)
-        found["token_flip_rate"] = lambda: [
+        if source.wav is not source.original:
+            original = coder.clean_codes(source.original, source.sample_rate, bitrate, source.identity)
+        statistics["token_flip_rate"] = lambda: [
             token_flip_rate(a[None], b[None]) for a, b in zip(original, codes, strict=True)
         ]
-    for name, compute in found.items():
+    for name, compute in statistics.items():
         by_stage = "flips_by_stage" if name == "token_flip_rate" else f"{name}_by_stage"
         try:
             row[by_stage] = [float(value) for value in compute()]

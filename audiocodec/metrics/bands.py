@@ -34,7 +34,7 @@ _LINES = 8
 def level_1_2khz(reference: Wav, estimate: Wav, sample_rate: int) -> float:
     """Level of the estimate from 1 to 2 kHz against the reference's, over the whole, in dB; 0 is best.
 
-    Other rates are resampled to 16 kHz. Less than -100 dB is said to be -100 dB.
+    Other rates are resampled to 16 kHz. The lowest value is -100 dB.
 
     Raises:
         MetricError: as `check_pair`, or the reference has nothing in the band.
@@ -100,20 +100,20 @@ def frame_lock_by_band(
     """
     if not 0 < frame_rate <= 125:
         raise MetricError(f"frame rate {frame_rate:g} Hz: give one above 0 and up to 125 Hz")
-    target, heard = at_rate(check_pair(reference, estimate, sample_rate), sample_rate, _RATE)
+    target, decoded = at_rate(check_pair(reference, estimate, sample_rate), sample_rate, _RATE)
     power = _smoothed(target**2, 2.5 * _RATE / frame_rate)
     active = power > power.max() * _ACTIVE
-    found: dict[str, float] = {}
+    lines_by_band: dict[str, float] = {}
     for band, (low, high) in _LOCK_BANDS.items():
-        envelope = np.abs(_band(heard, low, high))
+        envelope = np.abs(_band(decoded, low, high))
         change = envelope / (_smoothed(envelope, 5 * _RATE / frame_rate) + _SILENCE) - 1
         for name, where in (("active", active), ("quiet", ~active)):
             lines = _lines_db(change, where, frame_rate)
             if lines is not None:
-                found[f"{band} {name}"] = lines
-    if not found:
+                lines_by_band[f"{band} {name}"] = lines
+    if not lines_by_band:
         raise MetricError("too short or too restless to tell a frame rate; score a longer file")
-    return found
+    return lines_by_band
 
 
 def _lines_db(change: NDArray[np.float64], where: NDArray[np.bool_], frame_rate: float) -> float | None:
@@ -148,21 +148,21 @@ def _level(reference: Wav, estimate: Wav, sample_rate: int, low: float, high: fl
 
 def _harmonicity(reference: Wav, estimate: Wav, sample_rate: int, low: float, high: float) -> float:
     pair = check_pair(reference, estimate, sample_rate, min_seconds=PITCH_WINDOW / _RATE)
-    target, heard = at_rate(pair, sample_rate, _RATE)
+    target, decoded = at_rate(pair, sample_rate, _RATE)
     pitch, voiced = pitch_track(target)
-    band = _band(heard, low, high)
-    found: list[float] = []
+    band = _band(decoded, low, high)
+    peaks: list[float] = []
     for frame in np.flatnonzero(voiced):
         lags = _RATE / pitch[frame] * _LAGS
         start = round(frame * PITCH_HOP + (PITCH_WINDOW - _CORRELATED - lags[-1]) / 2)
         correlations = _correlations(band, start, lags, (low + high) / 2)
         if correlations is not None:
-            found.append(float(correlations.max()))
-    if len(found) < _FEWEST_FRAMES:
+            peaks.append(float(correlations.max()))
+    if len(peaks) < _FEWEST_FRAMES:
         raise MetricError(
-            f"{len(found)} frames are voiced in the reference; harmonicity needs {_FEWEST_FRAMES}"
+            f"{len(peaks)} frames are voiced in the reference; harmonicity needs {_FEWEST_FRAMES}"
         )
-    return float(np.mean(found))
+    return float(np.mean(peaks))
 
 
 def _correlations(

@@ -1,4 +1,4 @@
-"""Fundamental frequency: does decoded speech keep its melody, and its voiced and unvoiced sounds."""
+"""Fundamental frequency: whether decoded speech keeps its pitch, and its voiced and unvoiced sounds."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def f0_error(reference: Wav, estimate: Wav, sample_rate: int) -> float:
     Raises:
         MetricError: as `check_pair`, under 64 ms, or fewer than 5 frames are voiced in both.
     """
-    (pitch, voiced), (heard, heard_voiced) = _tracks(reference, estimate, sample_rate)
-    both = voiced & heard_voiced
+    (pitch, voiced), (decoded, decoded_voiced) = _tracks(reference, estimate, sample_rate)
+    both = voiced & decoded_voiced
     if both.sum() < _FEWEST_FRAMES:
         raise MetricError(
             f"{both.sum()} frames are voiced in reference and estimate, of {voiced.sum()} voiced in the"
             f" reference; F0 needs {_FEWEST_FRAMES}"
         )
-    cents = 1200 * np.log2(heard[both] / pitch[both])
+    cents = 1200 * np.log2(decoded[both] / pitch[both])
     return float(np.sqrt((cents**2).mean()))
 
 
@@ -48,14 +48,14 @@ def voicing_error(reference: Wav, estimate: Wav, sample_rate: int) -> float:
     Raises:
         MetricError: as `check_pair`, or under 64 ms.
     """
-    (_, voiced), (_, heard) = _tracks(reference, estimate, sample_rate)
-    return float((voiced != heard).mean())
+    (_, voiced), (_, decoded_voiced) = _tracks(reference, estimate, sample_rate)
+    return float((voiced != decoded_voiced).mean())
 
 
 def _tracks(reference: Wav, estimate: Wav, sample_rate: int) -> tuple[Track, Track]:
     pair = check_pair(reference, estimate, sample_rate, min_seconds=PITCH_WINDOW / _RATE)
-    target, heard = at_rate(pair, sample_rate, _RATE)
-    return pitch_track(target), pitch_track(heard)
+    target, decoded = at_rate(pair, sample_rate, _RATE)
+    return pitch_track(target), pitch_track(decoded)
 
 
 def pitch_track(wav: NDArray[np.float64]) -> Track:

@@ -65,17 +65,17 @@ def log_spectral_distance(reference: Wav, estimate: Wav, sample_rate: int) -> fl
         MetricError: as `check_pair`; a window must fit, the reference must not be silent.
     """
     check_pair(reference, reference, sample_rate)
-    target, heard = _floored(*_magnitudes(reference, estimate, sample_rate, _LSD_SECONDS))
-    decibels = 20 * np.log10(target) - 20 * np.log10(heard)
+    target, decoded = _floored(*_magnitudes(reference, estimate, sample_rate, _LSD_SECONDS))
+    decibels = 20 * np.log10(target) - 20 * np.log10(decoded)
     return float(np.sqrt((decibels**2).mean(axis=0)).mean())
 
 
 def _mel_distance(
     reference: Wav, estimate: Wav, sample_rate: int, window_seconds: float, num_bands: int
 ) -> float:
-    target, heard = _magnitudes(reference, estimate, sample_rate, window_seconds)
+    target, decoded = _magnitudes(reference, estimate, sample_rate, window_seconds)
     bands = _mel_bands(sample_rate, 2 * (target.shape[0] - 1), num_bands)
-    logs = [np.log10(np.maximum(bands @ spectrum, _MEL_FLOOR)) for spectrum in (target, heard)]
+    logs = [np.log10(np.maximum(bands @ spectrum, _MEL_FLOOR)) for spectrum in (target, decoded)]
     return float(np.abs(logs[0] - logs[1]).mean())
 
 
@@ -87,17 +87,17 @@ def _mel_bands(sample_rate: int, length: int, num_bands: int) -> NDArray[np.floa
 
 
 def _stft_distance(reference: Wav, estimate: Wav, sample_rate: int, window_seconds: float) -> float:
-    target, heard = _magnitudes(reference, estimate, sample_rate, window_seconds, hops=5)
-    convergence = np.linalg.norm(target - heard) / np.linalg.norm(target)
-    target, heard = _floored(target, heard)
-    return float(convergence + np.abs(np.log(target / heard)).mean())
+    target, decoded = _magnitudes(reference, estimate, sample_rate, window_seconds, hops=5)
+    convergence = np.linalg.norm(target - decoded) / np.linalg.norm(target)
+    target, decoded = _floored(target, decoded)
+    return float(convergence + np.abs(np.log(target / decoded)).mean())
 
 
 def _floored(
-    target: NDArray[np.float64], heard: NDArray[np.float64]
+    target: NDArray[np.float64], decoded: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     floor = target.max() * 10 ** (-_DYNAMIC_RANGE_DB / 20)
-    return np.maximum(target, floor), np.maximum(heard, floor)
+    return np.maximum(target, floor), np.maximum(decoded, floor)
 
 
 def _magnitudes(

@@ -21,10 +21,10 @@ def si_sdr(reference: Wav, estimate: Wav, sample_rate: int) -> float:
     Raises:
         MetricError: as `check_pair`.
     """
-    target, heard = check_pair(reference, estimate, sample_rate)
-    target, heard = target - target.mean(), heard - heard.mean()
-    target = target * (target @ heard / (target @ target))
-    signal, noise = float(target @ target), float(((heard - target) ** 2).sum())
+    target, decoded = check_pair(reference, estimate, sample_rate)
+    target, decoded = target - target.mean(), decoded - decoded.mean()
+    target = target * (target @ decoded / (target @ target))
+    signal, noise = float(target @ target), float(((decoded - target) ** 2).sum())
     if noise <= signal * np.finfo(np.float64).eps ** 2:
         return math.inf
     return 10 * math.log10(signal / noise) if signal else -math.inf

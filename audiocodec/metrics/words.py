@@ -1,4 +1,4 @@
-"""Can a machine still read what was said: the word error rate of a speech recognizer of your choice."""
+"""Word error rate: whether a speech recognizer of your choice still recognizes the words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audiocodec.errors import MetricError, require
 from audiocodec.metrics.base import Metric, Wav, at_rate, check_pair
 
 Transcribe = Callable[[NDArray[np.float32], int], str]
-"""Reads speech [L] of a sample rate in Hz; must be importable by name to be used in several processes."""
+"""Recognizes speech [L] of a sample rate in Hz; must be importable by name for use in several processes."""
 
 INSTALL_JIWER = "jiwer"
 INSTALL_WHISPER = "faster-whisper"
@@ -34,14 +34,14 @@ def word_error_rate(reference_text: str, estimate_text: str) -> float:
     clean = jiwer.Compose(
         [jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.RemoveMultipleSpaces(), jiwer.Strip()]
     )
-    spoken, read = clean(reference_text), clean(estimate_text)
-    if not spoken:
-        raise MetricError("nobody says a word in the reference, so no word can be wrong")
-    return float(jiwer.wer(spoken, read))
+    expected, recognized = clean(reference_text), clean(estimate_text)
+    if not expected:
+        raise MetricError("the recognizer finds no words in the reference; score another file")
+    return float(jiwer.wer(expected, recognized))
 
 
 def word_error_metric(transcribe: Transcribe) -> Metric:
-    """Make a score of what `transcribe` reads in the estimate, against what it reads in the reference."""
+    """Make a score that compares what `transcribe` recognizes in the estimate and in the reference."""
     setting = getattr(transcribe, "__qualname__", repr(transcribe))
     return replace(WORD_ERROR_RATE, compute=partial(_score, transcribe), setting=f" by {setting}")
 
@@ -59,23 +59,23 @@ class WhisperTranscriber:
     language: str | None = None
 
     def __call__(self, wav: NDArray[np.float32], sample_rate: int) -> str:
-        """Read speech [L] of any rate.
+        """Recognize speech [L] of any rate.
 
         Raises:
             MetricError: the folder holds no model.
             MissingPackageError: faster-whisper is not installed.
         """
-        heard, _ = at_rate((wav, wav), sample_rate, 16000)  # pyright: ignore[reportArgumentType]
+        resampled, _ = at_rate((wav, wav), sample_rate, 16000)  # pyright: ignore[reportArgumentType]
         segments, _ = _whisper(self.folder).transcribe(
-            heard.astype(np.float32), language=self.language, beam_size=5, temperature=0.0
+            resampled.astype(np.float32), language=self.language, beam_size=5, temperature=0.0
         )
         return " ".join(segment.text.strip() for segment in segments)
 
 
 def _score(transcribe: Transcribe, reference: Wav, estimate: Wav, sample_rate: int) -> float:
-    target, heard = check_pair(reference, estimate, sample_rate)
-    said = _read(transcribe, target.astype(np.float32).tobytes(), sample_rate)
-    return word_error_rate(said, transcribe(heard.astype(np.float32), sample_rate))
+    target, decoded = check_pair(reference, estimate, sample_rate)
+    expected = _transcribe(transcribe, target.astype(np.float32).tobytes(), sample_rate)
+    return word_error_rate(expected, transcribe(decoded.astype(np.float32), sample_rate))
 
 
 def _without_recognizer(reference: Any, estimate: Wav, sample_rate: int) -> float:
@@ -85,11 +85,11 @@ def _without_recognizer(reference: Any, estimate: Wav, sample_rate: int) -> floa
 WORD_ERROR_RATE = Metric(
     "word_error_rate", _without_recognizer, "", "lower", modules=("jiwer",), install="jiwer"
 )
-"""What tables know of the score, whoever recognizes."""
+"""Name, unit and direction of the score, whichever recognizer is used."""
 
 
 @lru_cache(maxsize=8)  # one reference is scored at every bitrate
-def _read(transcribe: Transcribe, samples: bytes, sample_rate: int) -> str:
+def _transcribe(transcribe: Transcribe, samples: bytes, sample_rate: int) -> str:
     return transcribe(np.frombuffer(samples, np.float32), sample_rate)
 
 

@@ -10,7 +10,7 @@ from audiocodec import audio
 from audiocodec.evaluation.coders import Decoded, ModelCoder
 from audiocodec.evaluation.conditions import Condition, Grid, expand
 from audiocodec.evaluation.recordings import read_recordings
-from audiocodec.evaluation.tasks import Unit, score_unit, take_recording
+from audiocodec.evaluation.tasks import Unit, make_input, score_unit
 from audiocodec.metrics.codebook import quantization_error
 
 
@@ -25,34 +25,34 @@ def model_rows(codec, speech_folder, setup_with, noisy):
     """Rows of one recording by the tiny model, and what went into it."""
     setup = setup_with(ModelCoder(codec), metrics=("pesq_wb", "stoi", "si_sdr"))
     unit = Unit(read_recordings(speech_folder)[0], noisy, ((0, codec.bitrates[1]), (0, codec.bitrates[-1])))
-    return score_unit(setup, unit), take_recording(setup, unit)
+    return score_unit(setup, unit), make_input(setup, unit)
 
 
 def test_scores_are_those_of_the_libraries(model_rows, codec):
-    rows, take = model_rows
+    rows, source = model_rows
     for row in rows:
-        decoded = codec.decompress(codec.compress(take.heard, 16000, row["nominal_bitrate"]))[0][0]
-        for reference, name in ((take.heard, "input"), (take.clean, "clean")):
+        decoded = codec.decompress(codec.compress(source.wav, 16000, row["nominal_bitrate"]))[0][0]
+        for reference, name in ((source.wav, "input"), (source.clean, "clean")):
             pair = reference.astype(np.float64), decoded.astype(np.float64)
             assert row[f"pesq_wb_{name}"] == pytest.approx(pesq.pesq(16000, *pair, "wb"), abs=1e-6)
             assert row[f"stoi_{name}"] == pytest.approx(pystoi.stoi(*pair, 16000), abs=1e-6)
-        uncoded = take.clean.astype(np.float64), take.heard.astype(np.float64)
+        uncoded = source.clean.astype(np.float64), source.wav.astype(np.float64)
         assert row["pesq_wb_uncoded"] == pytest.approx(pesq.pesq(16000, *uncoded, "wb"), abs=1e-6)
 
 
 def test_rows_say_what_codes_do(model_rows, codec):
-    (low, high), take = model_rows
+    (low, high), source = model_rows
     for row in (low, high):
-        data = codec.compress(take.heard, 16000, row["nominal_bitrate"])
+        data = codec.compress(source.wav, 16000, row["nominal_bitrate"])
         assert row["bytes"] == len(data)
         assert row["bitrate"] == pytest.approx(8 * len(data) / 1.2)
-        codes = codec.encode(take.heard, 16000, row["nominal_bitrate"]).codes[0]
-        clean = codec.encode(take.original, 16000, row["nominal_bitrate"]).codes[0]
+        codes = codec.encode(source.wav, 16000, row["nominal_bitrate"]).codes[0]
+        clean = codec.encode(source.original, 16000, row["nominal_bitrate"]).codes[0]
         assert row["token_flip_rate"] == pytest.approx(float((codes != clean).mean()))
         assert len(row["usage_by_stage"]) == len(codes)
         assert row["usage_by_stage"][0] == len(set(codes[0])) / 64
         coder = ModelCoder(codec)
-        latents = coder.latents(take.heard, 16000)
+        latents = coder.latents(source.wav, 16000)
         assert row["quantization_error"] == pytest.approx(quantization_error(latents, coder.quantized(codes)))
     assert 0 < high["quantization_error"] < low["quantization_error"]
     assert 0 < low["token_flip_rate"] <= 1
@@ -150,10 +150,10 @@ def perfect(wav):
 
 def test_channels_are_mixed_and_long_files_cut(double, setup_with, units, speech_folder, voice):
     soundfile.write(speech_folder / "alice" / "a.wav", voice(1.0, 44100, 2).T, 44100)
-    take = take_recording(setup_with(double(), limit_seconds=0.5), units()[0])
+    source = make_input(setup_with(double(), limit_seconds=0.5), units()[0])
     wav, _ = audio.read(speech_folder / "alice" / "a.wav", 0, 22050)
-    np.testing.assert_array_equal(take.original, wav.mean(axis=0))
-    assert (take.sample_rate, take.seconds) == (44100, 0.5)
+    np.testing.assert_array_equal(source.original, wav.mean(axis=0))
+    assert (source.sample_rate, source.seconds) == (44100, 0.5)
 
 
 def test_stereo_with_an_inverted_channel_is_not_called_silent(

@@ -167,15 +167,15 @@ def _config(name: str, model_class: str, source: str) -> Any:
     transformers = import_module("transformers")
     config_class = getattr(transformers, model_class).config_class
     try:
-        found, _ = config_class.get_config_dict(source, local_files_only=True)
+        values, _ = config_class.get_config_dict(source, local_files_only=True)
     except (OSError, ValueError):
-        found = {}
-    if found.get("model_type") != config_class.model_type:  # the library would take another kind, or none
+        values = {}
+    if values.get("model_type") != config_class.model_type:  # the library would take another kind, or none
         raise PeerUnavailable(
             f"{name} needs its weights: no {model_class} in {source}; put config.json and"
             f" model.safetensors into a folder and name it: --peer-model {name}=DIR"
         )
-    return config_class.from_dict(found)
+    return config_class.from_dict(values)
 
 
 @lru_cache(maxsize=3)

@@ -144,9 +144,9 @@ def read_wav(name: str, path: Path, sample_rate: int, most: int) -> Samples:
     if not path.is_file():
         raise PeerError(f"{name} ended well but wrote no output")
     try:
-        found = audio.info(path)
-        if found.length * sample_rate > most * found.sample_rate:
-            raise PeerError(f"{name} returned {found.seconds:.1f} s, far more than it was given")
+        info = audio.info(path)
+        if info.length * sample_rate > most * info.sample_rate:
+            raise PeerError(f"{name} returned {info.seconds:.1f} s, far more than it was given")
         wav, rate = audio.read(path)
     except (AudioCodecError, soundfile.SoundFileError) as error:
         if isinstance(error, PeerError):
@@ -193,8 +193,8 @@ class CommandPeer(Peer):
             InputError: the command has no {in} or {out}, an unknown placeholder, or unbalanced quotes.
             PeerUnavailable: there is no such program.
         """
-        found = set(_PLACEHOLDER.findall(command))
-        if not {"in", "out"} <= found or found - _KNOWN:
+        placeholders = set(_PLACEHOLDER.findall(command))
+        if not {"in", "out"} <= placeholders or placeholders - _KNOWN:
             raise InputError(
                 f"peer {name}: {command!r} needs {{in}} and {{out}}; {{kbps}}, {{bps}} and {{coded}} are free"
             )

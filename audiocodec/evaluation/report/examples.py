@@ -130,16 +130,16 @@ def recoder(setup: Setup, units: Sequence[Unit]) -> Recode:
     coders = {coder.name: coder for coder in setup.coders}
 
     def recode(row: WorstRow) -> Example | None:
-        from audiocodec.evaluation.tasks import take_recording
+        from audiocodec.evaluation.tasks import make_input
 
         try:
-            take = take_recording(setup, known[row.file, row.condition])
-            sounds = [Sound("What went in", take.heard)]
-            if take.altered and take.clean is not None:
-                sounds.insert(0, Sound("Clean original", take.clean))
+            source = make_input(setup, known[row.file, row.condition])
+            sounds = [Sound("What went in", source.wav)]
+            if source.degraded and source.clean is not None:
+                sounds.insert(0, Sound("Clean original", source.clean))
             own = (row.codec, row.nominal_bitrate, row.bitrate, row.value)
             for name, nominal, bitrate, value in (own, *row.against):
-                decoded = coders[name].code(take.heard, take.sample_rate, nominal)
+                decoded = coders[name].code(source.wav, source.sample_rate, nominal)
                 note = (
                     ""
                     if math.isnan(value)
@@ -148,7 +148,7 @@ def recoder(setup: Setup, units: Sequence[Unit]) -> Recode:
                 sounds.append(Sound(f"{name}, {text.kilobits(bitrate)} kbit/s", decoded.wav, note))
         except (AudioCodecError, OSError, KeyError):
             return None
-        return Example(row, take.sample_rate, tuple(sounds))
+        return Example(row, source.sample_rate, tuple(sounds))
 
     return recode
 
