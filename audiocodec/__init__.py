@@ -10,6 +10,7 @@ from audiocodec.errors import AudioCodecError, BitstreamError, CheckpointError, 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec, EncodedAudio, load
     from audiocodec.evaluation.api import evaluate
+    from audiocodec.training.api import train
 
 __all__ = [
     "AudioCodecError",
@@ -22,6 +23,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "load",
+    "train",
 ]
 
 try:
@@ -35,6 +37,7 @@ _LAZY = {
     "EncodedAudio": "audiocodec.codec",
     "evaluate": "audiocodec.evaluation.api",
     "load": "audiocodec.codec",
+    "train": "audiocodec.training.api",
 }
 
 

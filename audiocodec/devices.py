@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from audiocodec.errors import InputError
 
@@ -55,3 +57,9 @@ def undisturbed(device: torch.device) -> Generator[None]:
 def device_of(module: nn.Module) -> torch.device:
     """Where the weights of a module are."""
     return next(module.parameters()).device
+
+
+def send(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Copy a small array to `device`; a GPU is not waited for."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

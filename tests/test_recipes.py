@@ -10,8 +10,9 @@ import torch
 
 from audiocodec.config import load_config
 from audiocodec.training import starting
+from audiocodec.training.api import load_recipe
 from audiocodec.training.config import TrainConfig
-from audiocodec.training.discriminators.config import (
+from audiocodec.training.discriminators import (
     BandsConfig,
     LightConfig,
     PeriodConfig,
@@ -19,7 +20,6 @@ from audiocodec.training.discriminators.config import (
     STFTConfig,
 )
 from audiocodec.training.loop import Trainer
-from audiocodec.training.recipes import load_recipe
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))

@@ -12,11 +12,11 @@ from audiocodec.cli.parts.early import check_there
 from audiocodec.cli.parts.output import Output
 
 Source = Annotated[
-    Path, typer.Argument(metavar="CHECKPOINT|RUN", help="A checkpoint, or a run folder, whose newest it is.")
+    Path, typer.Argument(metavar="CHECKPOINT|RUN", help="Checkpoint file, or run folder for its newest one.")
 ]
-Folder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The model folder to write.")]
-Best = Annotated[bool, typer.Option("--best", help="Of a run folder, the checkpoint with the best score.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the model that is there.")]
+Folder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Model folder to write.")]
+Best = Annotated[bool, typer.Option("--best", help="From a run folder: the checkpoint with the best score.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing model.")]
 
 
 def export(
@@ -27,15 +27,16 @@ def export(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make a model of a training checkpoint: its averaged weights, as `encode --model` takes them.
+    """Write the averaged weights of a training checkpoint as a model folder, for `encode --model`.
 
     Example: audiocodec export runs/mine --best -o mine
     """
     if best and source.is_file():
-        raise typer.BadParameter("--best chooses from a run folder; give the folder, or leave --best out")
+        raise typer.BadParameter("--best needs a run folder, not a file")
     output = Output(json, quiet)
     check_there([source])
-    from audiocodec.training.run.exporting import check_target, choose_checkpoint, export_checkpoint
+    from audiocodec.training.checkpoints import choose_checkpoint
+    from audiocodec.training.exporting import check_target, export_checkpoint
 
     check_target(out, force)
     checkpoint = choose_checkpoint(source, best)

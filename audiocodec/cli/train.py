@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.output import Output
+from audiocodec.cli.parts.output import Output, tell
 from audiocodec.cli.parts.train_display import TrainDisplay
 from audiocodec.process import StopSignal, prepare_for_training
 
-if TYPE_CHECKING:
-    from audiocodec.training.config import TrainConfig
-
-Recipe = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a recipe that comes along.")
-]
+Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="YAML file, or name of a shipped recipe.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the recipe, such as data.batch_size=4."),
+    typer.Argument(metavar="[KEY=VALUE]...", help="Changes of the recipe, such as data.batch_size=4."),
 ]
 Folder = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="DIR", help="The run folder; default: runs/NAME.")
+    Path | None, typer.Option("-o", "--output", metavar="DIR", help="Run folder; default: runs/NAME.")
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from the newest checkpoint; where there is none, start.")
+    bool, typer.Option("--resume", help="Continue from the newest checkpoint; start new if there is none.")
 ]
 ForceConfig = Annotated[
-    bool, typer.Option("--force-config", help="Go on with --resume as another experiment than it was.")
+    bool, typer.Option("--force-config", help="With --resume: continue even with another recipe.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace the run in this folder.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the run in the folder.")]
 
 
 def train(
@@ -45,71 +40,50 @@ def train(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a model as a recipe says, into a run folder with checkpoints, log and the model itself.
+    """Train a model by a recipe. The run folder gets checkpoints, a log, TensorBoard curves and the model.
 
-    Ctrl-C, SIGTERM or SIGHUP ends it after a step, with a checkpoint and the model; --resume then goes on as
-    if nothing had been. What the recipe says otherwise than the run's config.yaml is shown; learning rate,
-    batch, losses and whatever else makes another experiment need --force-config. The old file is kept as
-    config-STEP.yaml.
+    Ctrl-C, SIGTERM or SIGHUP ends the training after the current step, with a checkpoint and the model.
+    --resume continues it as if it had not been interrupted.
+
+    With --resume, differences between the recipe and the run's config.yaml are printed. A change that makes
+    another experiment (learning rate, batch size, losses and the like) needs --force-config. The old file is
+    kept as config-STEP.yaml.
 
     Example: audiocodec train speech-16k data.manifest=recordings.csv -o runs/mine
     """
     if resume and force:
-        raise typer.BadParameter("--resume goes on with a run, --force replaces it; give one of them")
+        raise typer.BadParameter("--resume continues a run, --force replaces it; give one of them")
     if force_config and not resume:
-        raise typer.BadParameter("--force-config is for runs that go on; give --resume too")
+        raise typer.BadParameter("--force-config needs --resume")
     output = Output(json, quiet)
     prepare_for_training()
-    from audiocodec.training.data.opening import open_data
-    from audiocodec.training.engine.processes import join
-    from audiocodec.training.loop import Trainer
-    from audiocodec.training.recipes import load_recipe
-    from audiocodec.training.run.folder import BEST_NAME, MODEL_NAME, check_free, clear
-    from audiocodec.training.run.log import require_tensorboard
+    from audiocodec.training.api import load_recipe, open_training, result_of
+    from audiocodec.training.processes import join
 
-    config = load_recipe(recipe, overrides or ())
-    folder = out or Path("runs") / config.name
-    processes = join(device)
+    config, processes = load_recipe(recipe, overrides or ()), join(device)
     output = output if processes.first else Output(False, True)
-    require_tensorboard()
-    with processes.in_turn():
-        if processes.first:
-            check_free(folder, resume=resume, force=force)
-            if resume:
-                _compare(folder, config, processes.world_size, force_config, output)
-        with output.progress("decoding recordings", 1.0) as show:
-            data = open_data(config, folder, show, processes.rank, processes.world_size, processes.device)
-    trainer = Trainer(config, folder, data, processes)
-    if force and processes.first:
-        clear(folder)
-    if resume and trainer.resume():
-        output.say(f"going on from step {trainer.step_number}")
+    with output.progress("decoding recordings", 1.0) as progress:
+        trainer = open_training(
+            config,
+            output=out,
+            resume=resume,
+            force=force,
+            force_config=force_config,
+            processes=processes,
+            progress=progress,
+            warn=lambda text: tell(f"warning: {text}"),
+        )
+    if trainer.step_number:
+        output.say(f"resuming from step {trainer.step_number}")
     with StopSignal() as stop, TrainDisplay(output, trainer.step_number, config.steps) as display:
         trainer.fit(display.report, stop)
-    together = f" by {processes.world_size} processes" if processes.world_size > 1 else ""
-    record = {"step": trainer.step_number, "processes": processes.world_size}
+    result = result_of(trainer)
+    record = {"step": result.step, "processes": result.processes, "skipped": len(result.skipped)}
+    record |= {name: path and str(path) for name, path in (("model", result.model), ("best", result.best))}
+    together = f" in {result.processes} processes" if result.processes > 1 else ""
+    skipped = f"; {len(result.skipped)} recordings could not be read" if result.skipped else ""
     output.result(
-        {"summary": True, **record, "model": _there(folder / MODEL_NAME), "best": _there(folder / BEST_NAME)},
-        f"step {trainer.step_number} of {config.steps}{together}; run folder {folder}",
+        {"summary": True, **record},
+        f"step {result.step} of {result.steps}{together}; run folder {result.folder}{skipped}",
     )
     stop.exit_if_stopped()
-
-
-def _there(path: Path) -> str | None:
-    return str(path) if path.exists() else None
-
-
-def _compare(folder: Path, config: TrainConfig, processes: int, force: bool, output: Output) -> None:
-    """Say what the run in `folder` would go on with that it did not have before, or that there is none.
-
-    Raises:
-        AudioCodecError: it would be another experiment, and `force` is False.
-    """
-    from audiocodec.training.run.changes import check_changes
-    from audiocodec.training.run.folder import CONFIG_NAME, checkpoints
-
-    if not checkpoints(folder):
-        output.warn(folder, "has no checkpoint to go on from; a new run starts")
-        return
-    for change in check_changes(folder, config, processes, force):
-        output.warn(folder / CONFIG_NAME, f"{change}")

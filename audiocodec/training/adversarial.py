@@ -1,4 +1,4 @@
-"""Adversarial losses: discriminators learn to tell recordings from coded sound, the codec to mislead them."""
+"""Adversarial training: discriminators learn to tell recordings from coded audio, the codec to fool them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audiocodec.config import check_least, check_names
+from audiocodec.devices import send
 from audiocodec.errors import ConfigError
 from audiocodec.losses.reconstruction import energy_distance
-from audiocodec.training.data.resident import send
-from audiocodec.training.discriminators import DISCRIMINATORS, Judgment, build_discriminators
-from audiocodec.training.discriminators.config import DiscriminatorConfig
+from audiocodec.training.discriminators import DiscriminatorConfig, Discriminators, Judgment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from audiocodec.training.processes import Processes
 
 Loss = Literal["hinge", "least_squares"]
 Feature = Literal["relative", "absolute"]
@@ -26,7 +27,7 @@ Reduction = Literal["mean", "sum"]
 ADVERSARIAL_LOSSES = ("adversarial", "feature")
 """Names that `adversarial.weights` may hold."""
 NORM_DECAY = 0.98
-"""Of the norms that `AdversarialConfig.share` is held by: 50 steps."""
+"""Decay of the norms that `AdversarialConfig.share` is computed from: an average over 50 steps."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,24 @@ class AdversarialConfig:
     """Training against discriminators.
 
     Attributes:
-        discriminators: which, and their sizes; none by default.
+        discriminators: kinds and sizes; none by default.
         loss: "hinge" (EnCodec) or "least_squares" (DAC).
         feature: feature matching "relative" to the size of the features (EnCodec) or "absolute" (DAC).
         reduction: "mean" over discriminators and layers (EnCodec) or their "sum" (DAC).
-        weights: by name, adversarial and feature; what is not named counts nothing.
-        share: norm of their gradient in units of that of the reconstruction losses, at the output of the
-            decoder, whatever the weights amount to; 0 leaves it to the weights.
-        most: their gradient is scaled up by so much at most: that of discriminators at chance is noise.
-        start_step: the codec alone learns before.
-        warmup_steps: steps after `start_step` in which the codec sees no adversarial losses; the
-            discriminators learn.
-        ramp_steps: steps after these in which the weights grow to their full size.
-        every: the discriminators are asked and learn in one of so many steps.
-        update_share: share of these steps in which the discriminators learn, drawn anew each time.
-        crop_seconds: length of the random stretch of each example that is judged; 0 for the whole.
-        learning_rate: of the discriminators' AdamW.
-        betas: of the discriminators' AdamW.
-        max_grad_norm: the discriminators' gradients are scaled down to this norm.
+        weights: weight by name, adversarial and feature; a loss that is not named does not count.
+        share: norm of the adversarial gradient relative to that of the reconstruction losses, at the output
+            of the decoder, whatever the size of the weights; 0 leaves it to the weights.
+        most: largest factor by which `share` scales the adversarial gradient up: the gradient of
+            discriminators that cannot tell anything yet is noise.
+        start_step: first step with discriminators; the codec trains alone before.
+        warmup_steps: steps after `start_step` in which only the discriminators learn from the comparison.
+        ramp_steps: steps after the warm-up in which the weights grow to their full size.
+        every: the discriminators take part in one of so many steps.
+        update_share: share of these steps in which the discriminators learn, chosen at random.
+        crop_seconds: length of the random excerpt of each example that is judged; 0 for all of it.
+        learning_rate: learning rate of the discriminators' AdamW.
+        betas: betas of the discriminators' AdamW.
+        max_grad_norm: gradients of the discriminators are scaled down to this norm.
     """
 
     discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
@@ -77,7 +78,6 @@ class AdversarialConfig:
         Raises:
             ConfigError: a name is unknown or a number is out of range.
         """
-        check_names("discriminators.kinds", self.discriminators.kinds, DISCRIMINATORS)
         for name, allowed in (("loss", Loss), ("feature", Feature), ("reduction", Reduction)):
             check_names(name, [getattr(self, name)], get_args(allowed))
         check_names("weights", self.weights, ADVERSARIAL_LOSSES)
@@ -97,67 +97,105 @@ class AdversarialConfig:
         """Whether there is any discriminator."""
         return bool(self.discriminators.kinds)
 
-    def asked(self, step: int) -> bool:
+    def active(self, step: int) -> bool:
         """Whether the discriminators take part in step `step`."""
         return self.enabled and step >= self.start_step and (step - self.start_step) % self.every == 0
 
     def strength(self, step: int) -> float:
-        """Share of their full size, 0 to 1, that the weights have in step `step`."""
+        """Factor from 0 to 1 on the weights in step `step`."""
         past = step - self.start_step - self.warmup_steps
         return min(1.0, (past + 1) / max(1, self.ramp_steps)) if past >= 0 else 0.0
 
 
 class Adversary(nn.Module):
-    """The discriminators of a recipe and the three losses that follow from one pass through them.
+    """Discriminators, the three losses that follow from one pass through them, and their optimizer.
 
     The codec's losses and the discriminators' own use the same pass: both learn from the discriminators as
     they were before the step. Take the gradients by `inputs`, so neither learns from the other's loss:
 
         losses = adversary(estimate, reference)
         loss = losses.pop("discriminator")
-        loss.backward(inputs=list(adversary.parameters()), retain_graph=True)
+        loss.backward(inputs=adversary.learning, retain_graph=True)
         ...  # losses["adversarial"] and losses["feature"], with respect to the estimate
+
+    Attributes:
+        norms: decayed sums of gradient norms [2]: of reconstruction and of adversarial losses.
+        learning: parameters that `optimizer` moves.
     """
 
     norms: Tensor
 
-    def __init__(self, config: AdversarialConfig) -> None:
+    def __init__(self, config: AdversarialConfig, sample_rate: int, processes: Processes) -> None:
+        """Build the discriminators of `config` with random weights on the device of `processes`."""
         super().__init__()
-        self.config = config
-        self.discriminators = build_discriminators(config.discriminators)
-        self.register_buffer("norms", torch.zeros(2))  # decayed sums: reconstruction, adversarial
+        self.config, self.processes = config, processes
+        self.crop_length = round(config.crop_seconds * sample_rate)
+        self.discriminators = Discriminators(config.discriminators)
+        self.register_buffer("norms", torch.zeros(2))
+        self.to(processes.device)
+        self.learning = [p for p in self.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.learning, lr=config.learning_rate, betas=config.betas, fused=True
+        )
 
     def forward(self, estimate: Tensor, reference: Tensor) -> dict[str, Tensor]:
         """Wavs [R * B, 1, L], [B, 1, L] -> {"adversarial": [], "feature": [], "discriminator": []}.
 
-        R renderings, 1 or 2, as in `SpectralLoss`; the features of two are compared by energy distances.
+        R is 1 or 2 renderings, as in `SpectralLoss`; the features of two are compared by energy distances.
         """
-        # Not in one batch: the codec's way back would then lead through the recordings too, in vain.
+        # Apart: in one batch, the codec's backward pass would go through the recordings too, for nothing.
         fake, real = self.discriminators(estimate), self.discriminators(reference)
         config = self.config
         losses = generator_losses(real, fake, config.loss, config.feature, config.reduction)
         return losses | {"discriminator": discriminator_loss(real, fake, config.loss, config.reduction)}
 
+    def judge(
+        self, estimate: Tensor, reference: Tensor, seed: int, chance: float, share: float
+    ) -> dict[str, Tensor]:
+        """Losses of an excerpt of each wav, [R * B, 1, L] and [B, 1, L]; `seed` decides where it starts.
+
+        If `chance`, from 0 to 1, is below `update_share`, then `share` of the discriminators' own gradient is
+        added to theirs.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        losses = self(*crop(estimate, reference, self.crop_length, generator))
+        if chance < self.config.update_share:
+            (share * losses["discriminator"]).backward(inputs=self.learning, retain_graph=True)
+        return losses
+
+    def clip_gradients(self) -> dict[str, Tensor]:
+        """Average the gradients over processes and limit their norm, which is returned if there are any."""
+        if all(parameter.grad is None for parameter in self.learning):
+            return {}
+        self.processes.average_gradients(self.learning)
+        norm = torch.nn.utils.clip_grad_norm_(self.learning, self.config.max_grad_norm)
+        return {"discriminator_grad_norm": norm}
+
+    def weights(self, step: int) -> dict[str, float]:
+        """Weights of the codec's losses in step `step`."""
+        strength = self.config.strength(step)
+        return {name: strength * weight for name, weight in self.config.weights.items()}
+
     @torch.no_grad()
-    def follow(self, reconstruction: Tensor, adversarial: Tensor) -> None:
-        """Take the norms of two gradients at the decoder's output into `norms`, decayed sums over steps."""
+    def update_norms(self, reconstruction: Tensor, adversarial: Tensor) -> None:
+        """Take the norms of two gradients at the decoder's output into `norms`."""
         norms = torch.stack([reconstruction.float().norm(), adversarial.float().norm()])
         self.norms.mul_(NORM_DECAY).add_(norms.nan_to_num(posinf=0.0))
 
     def scale(self) -> Tensor:
-        """What to multiply the adversarial gradient by, [], to have `share` beside the reconstruction's.
+        """Factor [] on the adversarial gradient that gives it `share` of the reconstruction's norm.
 
         The adaptive weight of Esser et al. 2021, https://arxiv.org/abs/2012.09841, equation 7, but of norms
         at the output of the decoder, averaged over steps.
         """
-        wanted = self.config.share * self.norms[0] / self.norms[1].clamp(min=1e-12)
-        return wanted.clamp(max=self.config.most)
+        factor = self.config.share * self.norms[0] / self.norms[1].clamp(min=1e-12)
+        return factor.clamp(max=self.config.most)
 
 
 def crop(
     estimate: Tensor, reference: Tensor, length: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Cut the same stretch of `length` samples of each example out of wavs [R * B, C, L] and [B, C, L]."""
+    """Cut the same `length` samples of each example out of wavs [R * B, C, L] and [B, C, L]; 0 for all."""
     spare = estimate.shape[-1] - length
     if length <= 0 or spare <= 0:
         return estimate, reference
@@ -174,7 +212,7 @@ def _take(wav: Tensor, places: Tensor) -> Tensor:
 def discriminator_loss(
     real: Sequence[Judgment], fake: Sequence[Judgment], kind: Loss, reduction: Reduction = "mean"
 ) -> Tensor:
-    """What the discriminators learn by: high scores for recordings, low ones for coded sound.
+    """Loss of the discriminators: high scores for recordings, low ones for coded audio.
 
     "hinge": max(0, 1 - D(x)) + max(0, 1 + D(x^)), EnCodec, section 3.4; "least_squares": (1 - D(x))^2 +
     D(x^)^2, Mao et al. 2017, https://arxiv.org/abs/1611.04076, as in DAC.
@@ -195,7 +233,7 @@ def generator_losses(
     feature: Feature = "relative",
     reduction: Reduction = "mean",
 ) -> dict[str, Tensor]:
-    """What the codec learns by: {"adversarial": [], "feature": []}.
+    """Losses of the codec: {"adversarial": [], "feature": []}.
 
     "hinge": max(0, 1 - D(x^)), EnCodec, section 3.4; "least_squares": (1 - D(x^))^2, as in DAC. Features of
     the recordings are targets, without a gradient: "relative" |f - f^| / mean |f|, EnCodec, equation 2;
@@ -210,7 +248,7 @@ def generator_losses(
 
 
 def _difference(estimate: Tensor, target: Tensor, feature: Feature) -> Tensor:
-    # Only the means need full precision; copies of all features in it would cost a sixth of a pass.
+    # Only the means need full precision; converting all features would cost a sixth of a pass.
     target = target.detach()
     difference = energy_distance(estimate, target, lambda x: x.abs().mean(dtype=torch.float32))
     if feature == "absolute":

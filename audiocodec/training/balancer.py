@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,30 @@ from audiocodec.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class BalancerConfig:
+    """EnCodec's loss balancer: `loss.weights` and `adversarial.weights` become shares of the gradient.
+
+    Attributes:
+        enabled: whether the balancer is used; the commitment loss stays outside of it.
+        total_norm: norm of the whole gradient at the output of the decoder.
+        ema_decay: decay of the moving average of each loss's own norm.
+    """
+
+    enabled: bool = False
+    total_norm: float = 1.0
+    ema_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            ConfigError: a number is out of range.
+        """
+        if self.total_norm <= 0 or not 0 <= self.ema_decay < 1:
+            raise ConfigError("total_norm must be more than 0, ema_decay at least 0 and less than 1")
 
 
 class Balancer:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from audiocodec.devices import send
 from audiocodec.effects import batches
 from audiocodec.effects.gain import Gain
 from audiocodec.effects.mixing import MAX_TRIES, SILENCE_DB
@@ -19,7 +20,7 @@ from audiocodec.effects.registry import EFFECTS
 from audiocodec.effects.room import DIRECT_SECONDS, EARLY_SECONDS, Room, direct_path
 from audiocodec.effects.sources import FULL_SCALE
 from audiocodec.training.augment import Augmenter, Scenes
-from audiocodec.training.data.resident import ResidentSampler, resident, send
+from audiocodec.training.data.resident import ResidentSampler, resident
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

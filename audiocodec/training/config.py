@@ -11,6 +11,8 @@ from audiocodec.losses.reconstruction import LossConfig
 from audiocodec.model import ModelConfig
 from audiocodec.training.adversarial import AdversarialConfig
 from audiocodec.training.augment import AugmentConfig
+from audiocodec.training.balancer import BalancerConfig
+from audiocodec.training.state import OptimConfig
 
 PARTS = ("encoder", "quantizer", "decoder", "denoise")
 """Names that `frozen` may hold; denoise is the denoising switch, which the encoder does not include."""
@@ -66,66 +68,6 @@ class DataConfig:
         check_least(shuffle_segments=(self.shuffle_segments, 1), workers=(self.workers, 1))
         check_least(prefetch=(self.prefetch, 0))
         check_least(**{f"source_weights.{name}": (w, 0) for name, w in self.source_weights.items()})
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """AdamW with warm-up, a constant stretch, and a linear decay towards zero over the last steps.
-
-    Attributes:
-        learning_rate: on the constant stretch.
-        betas: of Adam.
-        weight_decay: of AdamW.
-        warmup_steps: steps of linear warm-up.
-        decay_steps: steps of linear decay at the end of `steps`.
-        max_grad_norm: gradients are scaled down to this norm.
-        weight_ema_decay: moving average of the weights; the average is what is evaluated and published.
-    """
-
-    learning_rate: float = 5e-4
-    betas: tuple[float, float] = (0.8, 0.99)
-    weight_decay: float = 1e-3
-    warmup_steps: int = 200
-    decay_steps: int = 4000
-    max_grad_norm: float = 1.0
-    weight_ema_decay: float = 0.998
-
-    def __post_init__(self) -> None:
-        """Check ranges.
-
-        Raises:
-            ConfigError: a number is out of range.
-        """
-        if not all(0 <= share < 1 for share in (*self.betas, self.weight_ema_decay)):
-            raise ConfigError("betas and weight_ema_decay must be at least 0 and less than 1")
-        if self.learning_rate <= 0 or self.max_grad_norm <= 0:
-            raise ConfigError("learning_rate and max_grad_norm must be more than 0")
-        for name in ("weight_decay", "warmup_steps", "decay_steps"):
-            check_least(**{name: (getattr(self, name), 0)})
-
-
-@dataclass(frozen=True)
-class BalancerConfig:
-    """EnCodec's loss balancer: `loss.weights` and `adversarial.weights` become shares of the gradient.
-
-    Attributes:
-        enabled: whether there is one; the commitment loss stays outside either way.
-        total_norm: norm of the whole gradient at the output of the decoder.
-        ema_decay: of the moving average of each loss's own norm.
-    """
-
-    enabled: bool = False
-    total_norm: float = 1.0
-    ema_decay: float = 0.999
-
-    def __post_init__(self) -> None:
-        """Check ranges.
-
-        Raises:
-            ConfigError: a number is out of range.
-        """
-        if self.total_norm <= 0 or not 0 <= self.ema_decay < 1:
-            raise ConfigError("total_norm must be more than 0, ema_decay at least 0 and less than 1")
 
 
 @dataclass(frozen=True)

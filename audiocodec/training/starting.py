@@ -1,4 +1,4 @@
-"""What a model is before its first step: as built, as a linear codec, or a trained one to go on from."""
+"""The model before its first step: as built, a linear codec, or a trained one; and which parts learn."""
 
 from __future__ import annotations
 
@@ -13,81 +13,102 @@ from audiocodec.checkpoint import load_model
 from audiocodec.errors import CheckpointError, ConfigError
 from audiocodec.metrics import METRICS, imitated
 from audiocodec.model import CodecModel, build_model, build_quantizer
+from audiocodec.nn.film import SwitchableNet
 from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEncoder, start_linear
 from audiocodec.pretrained import find
-from audiocodec.training.engine.processes import Processes
-from audiocodec.training.switch import add_switch
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from torch import Tensor
 
     from audiocodec.model import ModelConfig
-    from audiocodec.training.config import TrainConfig
     from audiocodec.training.data.batch import Sampler
+    from audiocodec.training.processes import Processes
 
 UNTRAINED = ("linear", "random")
+"""Values of `start` that name no trained model."""
+DENOISE = "denoise"
+"""Name of the denoising switch in `frozen`."""
 START_SECONDS = 1280.0
-"""Audio that codebooks and linear codec are fitted to: 62 vectors for each of 1024 entries at 50 a second."""
+"""Audio that codebooks and linear codec are fitted to: 62 vectors for each of 1024 entries at 50 frames/s."""
 MAX_BATCHES = 80
 CHUNK = 16
 """Examples that are encoded at a time."""
 
 
-def build(config: TrainConfig) -> CodecModel:
-    """Build the model of a recipe, or load the trained one that it names.
+def build_or_load(config: ModelConfig, start: str) -> CodecModel:
+    """Build the model of `config`, or load the trained one that `start` names.
 
     Raises:
-        CheckpointError: that one was built from another configuration.
+        CheckpointError: the trained one was built from another configuration.
         ConfigError: `start` does not fit the nets.
         RegistryError: there is no model of that name.
     """
-    if config.start not in UNTRAINED:
-        model, found, _ = load_model(find(config.start))
-        if (found.denoise, config.model.denoise) == ("none", "film"):
-            add_switch(model)  # which it can learn without changing anything else
-            found = replace(found, denoise="film")
-        model, found = _with_noise(model, found, config.model)
-        if found != config.model and not _exchange_quantizer(model, found, config.model):
+    if start not in UNTRAINED:
+        model, trained, _ = load_model(find(start))
+        if (trained.denoise, config.denoise) == ("none", "film"):
+            assert isinstance(model.encoder, SwitchableNet)
+            model.encoder.add_switch()  # does nothing before it is trained
+            trained = replace(trained, denoise="film")
+        model, trained = _with_noise(model, trained, config)
+        if trained != config and not _exchange_quantizer(model, trained, config):
             raise CheckpointError(
-                f"{config.start} was built from another `model` than this recipe's;"
-                " copy what its config.yaml says, all but the quantizer's options"
+                f"{start} was built from another `model` than this recipe's;"
+                " copy the one of its config.yaml, all but the quantizer's options"
             )
         return model
-    if config.start == "linear" and config.model.net.kind != "spectral":
+    if start == "linear" and config.net.kind != "spectral":
         raise ConfigError(
-            f"start: linear is for nets of kind spectral, not {config.model.net.kind}; use start: random"
+            f"start: linear is for nets of kind spectral, not {config.net.kind}; use start: random"
         )
-    return build_model(config.model)
+    return build_model(config)
 
 
-def scores_imitated(config: TrainConfig) -> tuple[str, ...]:
-    """Names of the scores that losses of a recipe imitate, or those of the model that it starts from did."""
+def scores_imitated(start: str, weights: Mapping[str, float]) -> tuple[str, ...]:
+    """Names of the scores that the losses with `weights` imitate, or those of the model at `start` did."""
     earlier: list[str] = []
-    if config.start not in UNTRAINED:
-        earlier = load_model(find(config.start))[2].get("imitates", "").split(",")
-    names = {*imitated(config.loss.weights), *earlier}
+    if start not in UNTRAINED:
+        earlier = load_model(find(start))[2].get("imitates", "").split(",")
+    names = {*imitated(weights), *earlier}
     return tuple(name for name in METRICS if name in names)
 
 
-def _with_noise(model: CodecModel, found: ModelConfig, wanted: ModelConfig) -> tuple[CodecModel, ModelConfig]:
-    """The model, whose decoder was trained without random phase, with that of `wanted`."""
-    if not isinstance(found.net, SpectralConfig) or not isinstance(wanted.net, SpectralConfig):
-        return model, found
+def hold_frozen(model: CodecModel, frozen: Collection[str]) -> None:
+    """Let all parts learn but `frozen`, which get no gradient and leave training mode.
+
+    In training mode their running statistics and codebooks would move. The denoising switch is a part of its
+    own, though it is inside the encoder; it is the same in both modes.
+    """
+    model.train()
+    for part in {*frozen} - {DENOISE}:
+        getattr(model, part).requires_grad_(False)
+        getattr(model, part).eval()
+    if isinstance(model.encoder, SwitchableNet) and model.encoder.film is not None:
+        model.encoder.film.requires_grad_(DENOISE not in frozen)
+
+
+def _with_noise(
+    model: CodecModel, trained: ModelConfig, wanted: ModelConfig
+) -> tuple[CodecModel, ModelConfig]:
+    """The model with the random phases of `wanted`, and its configuration."""
+    if not isinstance(trained.net, SpectralConfig) or not isinstance(wanted.net, SpectralConfig):
+        return model, trained
     names = ("noise_gains", "noise_crossover", "noise_slope")
-    net = replace(found.net, **{name: getattr(wanted.net, name) for name in names})
-    if net == found.net:
-        return model, found
+    net = replace(trained.net, **{name: getattr(wanted.net, name) for name in names})
+    if net == trained.net:
+        return model, trained
     decoder = SpectralDecoder(net)
     decoder.load_state_dict(model.decoder.state_dict())
     model.decoder = decoder.eval()
-    return model, replace(found, net=net)
+    return model, replace(trained, net=net)
 
 
-def _exchange_quantizer(model: CodecModel, found: ModelConfig, wanted: ModelConfig) -> bool:
-    """Whether `wanted` differs in how the quantizer learns and searches only; if so, it does as asked."""
+def _exchange_quantizer(model: CodecModel, trained: ModelConfig, wanted: ModelConfig) -> bool:
+    """Whether `wanted` differs only in how the quantizer learns and searches; if so, take its quantizer."""
     other = wanted.quantizer
-    quantizer = replace(found.quantizer, options=other.options, search_width=other.search_width)
-    if replace(found, quantizer=quantizer) != wanted:
+    quantizer = replace(trained.quantizer, options=other.options, search_width=other.search_width)
+    if replace(trained, quantizer=quantizer) != wanted:
         return False
     fresh = build_quantizer(other, wanted.net.dim)
     try:
@@ -99,31 +120,30 @@ def _exchange_quantizer(model: CodecModel, found: ModelConfig, wanted: ModelConf
     return True
 
 
-def start(
-    model: CodecModel, config: TrainConfig, sampler: Sampler, processes: Processes | None = None
+def fit_start(
+    model: CodecModel, start: str, sampler: Sampler, seed: int, batch_seconds: float, processes: Processes
 ) -> None:
-    """Fit an untrained model to what it will see: linear codec first when asked for, then the codebooks.
+    """Fit an untrained model to the data: as a linear codec first if `start` says so, then the codebooks.
 
-    Leaves `model` in evaluation mode, the same on all processes.
+    `batch_seconds` is the audio in a batch of `sampler`. Leaves `model` in evaluation mode, the same on all
+    processes; a trained model is left as it is.
     """
-    processes = processes or Processes()
-    if config.start not in UNTRAINED:
-        return
-    torch.manual_seed(config.seed)
-    wav = _sample(config, sampler).to(next(model.parameters()).device)
-    if isinstance(model.encoder, SpectralEncoder) and config.start == "linear":
-        assert isinstance(model.decoder, SpectralDecoder)
-        start_linear(model.encoder, model.decoder, wav)
-    processes.share(model)
-    model.eval()
-    mine = wav[processes.rank :: processes.world_size]  # quantizers put the rows of all processes together
-    with torch.no_grad():
-        model.quantizer.initialize(torch.cat([model.encoder(part) for part in mine.split(CHUNK)]))
-    processes.share(model)
+    if start in UNTRAINED:
+        torch.manual_seed(seed)
+        wav = _sample(sampler, seed, batch_seconds).to(next(model.parameters()).device)
+        if isinstance(model.encoder, SpectralEncoder) and start == "linear":
+            assert isinstance(model.decoder, SpectralDecoder)
+            start_linear(model.encoder, model.decoder, wav)
+        processes.share(model)
+        model.eval()
+        mine = wav[processes.rank :: processes.world_size]  # quantizers gather the rows of all processes
+        with torch.no_grad():
+            model.quantizer.initialize(torch.cat([model.encoder(part) for part in mine.split(CHUNK)]))
+        processes.share(model)
 
 
-def _sample(config: TrainConfig, sampler: Sampler) -> Tensor:
-    """Draw what to fit to, [B, 1, L]; no training step draws from this generator."""
-    rng = np.random.default_rng((config.seed, 2**31))
-    wanted = math.ceil(START_SECONDS / (config.data.batch_size * config.data.segment_seconds))
-    return torch.cat([sampler.batch(rng) for _ in range(min(wanted, MAX_BATCHES))])
+def _sample(sampler: Sampler, seed: int, batch_seconds: float) -> Tensor:
+    """Draw audio to fit to, [B, 1, L]; no training step draws from this generator."""
+    rng = np.random.default_rng((seed, 2**31))
+    count = min(math.ceil(START_SECONDS / batch_seconds), MAX_BATCHES)
+    return torch.cat([sampler.batch(rng) for _ in range(count)])

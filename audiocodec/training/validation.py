@@ -1,4 +1,4 @@
-"""Scores of a model on held-out recordings, in each environment of its training, computed while it trains."""
+"""Scores of a model on held-out recordings while it trains, and which of its checkpoints are best."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from audiocodec.coding import encode_latents
-from audiocodec.errors import MetricError, MissingPackageError
+from audiocodec.config import check_names
+from audiocodec.errors import ConfigError, MetricError, MissingPackageError
 from audiocodec.metrics import METRICS as ALL_METRICS
 from audiocodec.metrics import perplexity, pesq_wb, si_sdr, stoi, usage
 from audiocodec.training.augment import held_out_scenes
@@ -21,26 +22,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiocodec.model import CodecModel
-    from audiocodec.training.augment import Augmenter
-    from audiocodec.training.config import TrainConfig
-    from audiocodec.training.engine.processes import Processes
+    from audiocodec.training.augment import AugmentConfig, Augmenter
+    from audiocodec.training.processes import Processes
 
 METRICS = {"pesq_wb": pesq_wb, "stoi": stoi, "si_sdr": si_sdr}
-"""What is scored, of every clip."""
+"""Scores of every clip."""
 JUDGES = {name: ALL_METRICS[name] for name in ("frame_lock", "distillmos", "dnsmos_p808")}
-"""What no loss imitates, where installed; of a few plain clips, as it takes some seconds for each."""
+"""Scores that no loss imitates, if installed; of a few clips without noise, as each takes some seconds."""
+USUAL_WEIGHTS = {"distillmos": 1.0, "dnsmos_p808": 1.0, "pesq_wb": 0.5, "frame_lock": -0.1}
+"""Weights of the best score if a recipe names none: two scores that no loss imitates, half of one that a loss
+may imitate, and 10 dB of a buzz at the frame rate cost one point of opinion."""
 logger = logging.getLogger(__name__)
 SAMPLED = 2
 """Clips of each environment that are kept to listen to."""
 
 
-class Clip(NamedTuple):
-    """A held-out recording as the model meets it.
+class ValidationClip(NamedTuple):
+    """A held-out recording, as it is or in an environment.
 
     Attributes:
-        wav: what it hears [L].
-        target: what it is to give back [L], and is scored against.
-        environment: what happened to it; empty for nothing.
+        wav: input of the model [L].
+        target: what the output should be [L], and is scored against.
+        environment: name of the environment; empty for a recording as it is.
         denoise: whether the denoising switch is on.
     """
 
@@ -52,13 +55,13 @@ class Clip(NamedTuple):
 
 @dataclass
 class Validation:
-    """What a validation found.
+    """Results of a validation.
 
     Attributes:
-        scores: means over clips, named `metric/quantizers` or `metric/quantizers/environment`; of each stage
-            n `perplexity/n` and `usage/n`; and `unscored`, how many could not be computed.
-        counts: how often each entry of each stage was chosen, [K] each, without noise.
-        sounds: to listen to, [L] each: `clip/input`, `clip/target` where it differs, `clip/quantizers`.
+        scores: means over clips, named `metric/quantizers` or `metric/quantizers/environment`; for each stage
+            n `perplexity/n` and `usage/n`; and `unscored`, the number of scores that could not be computed.
+        counts: how often each entry of each stage was chosen in clips without noise, [K] each.
+        sounds: to listen to, [L] each: `clip/input`, `clip/target` if it differs, `clip/quantizers`.
     """
 
     scores: dict[str, float] = field(default_factory=dict[str, float])
@@ -67,34 +70,41 @@ class Validation:
 
 
 def validation_clips(
-    config: TrainConfig, clips: Sequence[NDArray[np.float32]], augmenter: Augmenter | None
-) -> list[Clip]:
+    clips: Sequence[NDArray[np.float32]], augmenter: Augmenter | None, augment: AugmentConfig, manifest: str
+) -> list[ValidationClip]:
     """Held-out recordings as they are, then in each environment of the recipe.
 
-    A denoising switch is on in environments. Those with a target of their own come a second time with it off,
-    as NAME-off, where the input is to come back; and some of the plain ones with it on, as clean-on.
+    A denoising switch is on in environments. Those whose target is not the input are repeated with the switch
+    off, as NAME-off, with the input as target; and some recordings as they are with it on, as clean-on.
 
     Raises:
         InputError: the recordings of noise and rooms cannot be read.
     """
-    plain = [Clip(wav, wav) for wav in clips]
+    plain = [ValidationClip(wav, wav) for wav in clips]
     if augmenter is None:
         return plain
-    scenes = held_out_scenes(augmenter, config.augment, config.data.manifest, clips)
+    scenes = held_out_scenes(augmenter, augment, manifest, clips)
     switched = augmenter.denoise_probability is not None
-    placed = [(name, scene) for name, found in scenes.items() for scene in found]
-    noisy = [Clip(scene.wav, scene.target, name, switched) for name, scene in placed]
+    placed = [(name, scene) for name, several in scenes.items() for scene in several]
+    noisy = [ValidationClip(scene.wav, scene.target, name, switched) for name, scene in placed]
     if not switched:
         return plain + noisy
-    off = [Clip(s.wav, s.wav, f"{name}-off") for name, s in placed if not np.array_equal(s.target, s.wav)]
-    count = max(len(found) for found in scenes.values()) if scenes else 0
-    return plain + noisy + off + [Clip(wav, wav, "clean-on", True) for wav in clips[:count]]
+    off = [
+        ValidationClip(s.wav, s.wav, f"{name}-off")
+        for name, s in placed
+        if not np.array_equal(s.target, s.wav)
+    ]
+    count = max((len(several) for several in scenes.values()), default=0)
+    return plain + noisy + off + [ValidationClip(wav, wav, "clean-on", True) for wav in clips[:count]]
 
 
 def score_names(
     prefixes: Sequence[int], environments: Sequence[str] = ("",), judged: bool = False
 ) -> list[str]:
-    """Names of the scores that `validate` gives, without environment also for 0 quantizers, and of JUDGES."""
+    """Names of the scores that `validate` gives; `judged` includes those of JUDGES.
+
+    Clips without environment are also scored for 0 quantizers, which is without quantizing.
+    """
     return [
         _score_name(metric, prefix, environment)
         for environment in environments
@@ -103,28 +113,28 @@ def score_names(
     ]
 
 
-def say_what_is_missing() -> None:
-    """Name in the log the judges that are not installed, and what brings them."""
+def warn_of_missing_judges() -> None:
+    """Name the judges that are not installed, and the package to install."""
     missing = [name for name, judge in JUDGES.items() if not judge.installed]
     if missing:
         logger.warning(
-            "validation does without %s: pip install 'audiocodec[scores]' brings them", ", ".join(missing)
+            "validation leaves out %s; to have them: pip install 'audiocodec[scores]'", ", ".join(missing)
         )
 
 
 @torch.no_grad()
 def validate(
     model: CodecModel,
-    clips: Sequence[Clip],
+    clips: Sequence[ValidationClip],
     prefixes: Sequence[int],
     processes: Processes,
     judge_clips: int = 0,
 ) -> Validation:
     """Mean PESQ-WB, STOI and SI-SDR in dB at each number of quantizers, and 0 for none at all (unquantized).
 
-    JUDGES that are installed hear the first `judge_clips` of the clips without environment too. A clip that a
-    metric cannot score (silence) is left out of that mean and counted as `unscored`. Each process takes a
-    share of the clips; all get the whole result, but the sounds of their own share.
+    JUDGES that are installed score the first `judge_clips` clips without environment. A clip that a metric
+    cannot score (silence) is left out of that mean and counted as `unscored`. Each process takes a share of
+    the clips; all get the whole result, but only the sounds of their own share.
     """
     environments = list(dict.fromkeys(clip.environment for clip in clips))
     names = score_names(prefixes, environments, judged=judge_clips > 0)  # the same on all machines
@@ -154,12 +164,12 @@ class _Tally:
 
     def add(
         self,
-        clip: Clip,
+        clip: ValidationClip,
         decoded: Mapping[int, NDArray[np.float32]],
         metrics: Mapping[str, Callable[..., float]],
         rate: int,
     ) -> None:
-        """Score what became of a clip, [L] by number of quantizers."""
+        """Score the decoded versions of a clip, [L] by number of quantizers."""
         for prefix, wav in decoded.items():
             for metric, score in metrics.items():
                 name = _score_name(metric, prefix, clip.environment)
@@ -169,7 +179,7 @@ class _Tally:
                 except (MetricError, MissingPackageError):  # no judge may end a training
                     self.unscored += 1
 
-    def count(self, clip: Clip, codes: NDArray[np.int64]) -> None:
+    def count(self, clip: ValidationClip, codes: NDArray[np.int64]) -> None:
         """Count the codes [N, T] of a clip, unless it is in an environment."""
         if not clip.environment:
             for stage, row in zip(self.counts, codes, strict=False):
@@ -198,9 +208,9 @@ class _Tally:
 
 
 def _pass(
-    model: CodecModel, clip: Clip, prefixes: Sequence[int]
+    model: CodecModel, clip: ValidationClip, prefixes: Sequence[int]
 ) -> tuple[dict[int, NDArray[np.float32]], NDArray[np.int64]]:
-    """Decoded wav [L] by number of quantizers, and the codes [N, T] of the most."""
+    """Decoded wav [L] by number of quantizers, and the codes [N, T] of the largest number."""
     latents = encode_latents(model, clip.wav, model.sample_rate, clip.denoise)
     wanted = [*prefixes] if clip.environment else [*prefixes, 0]
     decoded: dict[int, NDArray[np.float32]] = {}
@@ -213,7 +223,7 @@ def _pass(
 
 
 def _sounds(
-    name: str, clip: Clip, decoded: Mapping[int, NDArray[np.float32]]
+    name: str, clip: ValidationClip, decoded: Mapping[int, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
     sounds = {f"{name}/input": clip.wav}
     if clip.target is not clip.wav:
@@ -223,3 +233,38 @@ def _sounds(
 
 def _score_name(metric: str, prefix: int, environment: str) -> str:
     return f"{metric}/{prefix}/{environment}" if environment else f"{metric}/{prefix}"
+
+
+def best_weights(
+    given: Mapping[str, float] | str, judge_clips: int, prefixes: Sequence[int], environments: Sequence[str]
+) -> dict[str, float]:
+    """Weights of the scores whose sum says which checkpoints are best, by the names of a validation.
+
+    `given` are the weights of a recipe or the name of one score; without any, USUAL_WEIGHTS of the scores
+    that can be computed here, with the largest number of quantizers.
+
+    Raises:
+        ConfigError: a score is named that a validation of these prefixes and environments does not give.
+        MissingPackageError: a package that a score needs is not installed.
+    """
+    weights = dict.fromkeys([given] if given else [], 1.0) if isinstance(given, str) else dict(given)
+    if not weights:
+        judges = {name for name, judge in JUDGES.items() if judge_clips and judge.installed}
+        computed = {*METRICS, *judges}
+        return {f"{n}/{prefixes[-1]}": weight for n, weight in USUAL_WEIGHTS.items() if n in computed}
+    for name in weights:
+        judge = JUDGES.get(name.split("/")[0])
+        if judge is not None and not judge_clips:
+            raise ConfigError(
+                f"best_score names {name!r}, but judge_clips is 0; set judge_clips=4, or leave the score out"
+            )
+        if judge is not None:
+            judge.check_installed()
+    check_names("best_score", weights, set(score_names(prefixes, environments, judged=True)))
+    return weights
+
+
+def best_score(scores: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
+    """Weighted sum of the scores of a validation; a missing score counts 0. None if all are missing."""
+    terms = [weight * scores[name] for name, weight in weights.items() if name in scores]
+    return sum(terms) if terms else None

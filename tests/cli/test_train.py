@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from audiocodec.checkpoint import load_model
 from audiocodec.cli.parts.train_display import TrainDisplay
-from audiocodec.training.run.folder import checkpoints
+from audiocodec.training.checkpoints import checkpoints
 
 
 def test_a_run_from_start_to_end(place, run):
@@ -34,7 +34,7 @@ def test_a_run_from_start_to_end(place, run):
     folder = place / "runs" / "tiny"
     assert {path.name for path in folder.iterdir()} == {
         "cache", "checkpoint-000000004.safetensors", "checkpoint-000000006.safetensors", "config.yaml",
-        "log.jsonl", "model", "model-best", "report.html", "tensorboard",
+        "log.jsonl", "model", "model-best", "tensorboard",
     }  # fmt: skip
     assert "learning_rate: 0.0001" in (folder / "config.yaml").read_text()
     (place / "talk.wav").write_bytes((place / "sound" / "valid" / "a.wav").read_bytes())
@@ -55,7 +55,7 @@ def test_an_existing_run_is_not_touched_unasked(place, run):
 def test_resume_goes_on_and_force_starts_anew(place, run):
     run("train", "tiny.yaml", "-o", "out", "steps=2")
     result = run("train", "tiny.yaml", "-o", "out", "steps=4", "--resume")
-    assert "going on from step 2" in result.stdout
+    assert "resuming from step 2" in result.stdout
     log = (place / "out" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in log] == [2, 2, 4, 4]
     (place / "out" / "notes.txt").write_text("mine")
@@ -71,7 +71,7 @@ def test_resume_goes_on_and_force_starts_anew(place, run):
 def test_resume_without_a_checkpoint_starts_and_says_so(place, run):
     result = run("train", "tiny.yaml", "-o", "out", "steps=1", "--resume", "-q")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "warning: out: has no checkpoint to go on from; a new run starts\n"
+    assert result.stderr == "warning: out: has no checkpoint to resume from; a new run starts\n"
 
 
 def test_resume_shows_what_changed_and_keeps_the_old_file(place, run):
@@ -137,7 +137,7 @@ def test_another_number_of_processes_is_another_experiment(place, run):
     assert "another experiment: processes: 2 -> 1. " in result.stderr
     result = run("train", "tiny.yaml", "-o", "out", "steps=4", "--resume", "--force-config")
     assert "processes: 2 -> 1" in result.stderr
-    assert "going on from step 2" in result.stdout
+    assert "resuming from step 2" in result.stdout
 
 
 def test_force_config_alone_is_wrong(place, run):
@@ -153,7 +153,7 @@ def test_json_is_all_there_is_on_stdout(place, run):
     ]  # fmt: skip
     assert {"total", "mel", "commitment", "audio_seconds_per_second"} <= set(lines[0])
     models = {"model": "runs/tiny/model", "best": "runs/tiny/model-best"}
-    assert lines[-1] == {"summary": True, "step": 4, "processes": 1, **models}
+    assert lines[-1] == {"summary": True, "step": 4, "processes": 1, "skipped": 0, **models}
     assert result.stderr == ""
 
 
@@ -198,7 +198,9 @@ def test_a_signal_ends_in_order(place, run, monkeypatch, number, capfd):
     result = run("train", "tiny.yaml", "-o", "out", "--json")
     assert result.exit_code == 128 + number
     told = json.loads(result.stdout.splitlines()[-1])
-    assert told == {"summary": True, "step": 2, "processes": 1, "model": "out/model", "best": None}
+    assert told == {
+        "summary": True, "step": 2, "processes": 1, "skipped": 0, "model": "out/model", "best": None
+    }  # fmt: skip
     assert load_model(place / "out" / "model")[2]["steps"] == "2"
     assert "once more ends at once" in capfd.readouterr().err
     assert [path.name for path in (place / "out").glob("checkpoint-*")] == [
@@ -207,7 +209,7 @@ def test_a_signal_ends_in_order(place, run, monkeypatch, number, capfd):
     assert signal.getsignal(number) is before
     monkeypatch.setattr(TrainDisplay, "report", report)
     result = run("train", "tiny.yaml", "-o", "out", "--resume")
-    assert "going on from step 2" in result.stdout
+    assert "resuming from step 2" in result.stdout
     assert "step 6 of 6" in result.stdout
 
 

@@ -17,7 +17,7 @@ from audiocodec.nn.seanet import (
     Snake,
 )
 from audiocodec.nn.streaming import StreamState
-from audiocodec.training.recipes import load_recipe
+from audiocodec.training.api import load_recipe
 
 SMALL = SEANetConfig(channels=4, dim=6, strides=(2, 3), residual_layers=2, lstm_layers=1)
 VARIANTS = {

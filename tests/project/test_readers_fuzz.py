@@ -47,6 +47,7 @@ from audiocodec.evaluation.rows import ROWS_NAME, open_rows, to_frame
 from audiocodec.model import ModelConfig, QuantizerConfig
 from audiocodec.nn.spectral import SpectralConfig
 from audiocodec.tokens import load_tokens, save_tokens
+from audiocodec.training.api import load_recipe
 from audiocodec.training.config import DataConfig, TrainConfig
 from audiocodec.training.data.corpora import find_corpus
 from audiocodec.training.data.cuts import is_cuts, read_cuts
@@ -55,11 +56,8 @@ from audiocodec.training.data.scanning import journal as scans
 from audiocodec.training.data.shards.archive import read_shard
 from audiocodec.training.data.shards.sampler import _Places
 from audiocodec.training.data.store import SampleStore
+from audiocodec.training.log import _drop_after
 from audiocodec.training.loop import Trainer
-from audiocodec.training.recipes import load_recipe
-from audiocodec.training.run.log import _drop_after
-from audiocodec.training.run.report import read_log
-from audiocodec.training.run.state import load_state, save_state
 
 SHORT, LONG = 40, 1500
 MAX_GROWTH = 600 << 20
@@ -497,9 +495,6 @@ def make_training_log(folder: Path, models: Models) -> Path:
 
 
 def read_training_log(path: Path, models: Models) -> None:
-    curves = read_log(path)
-    for points in (curves.train | curves.valid).values():
-        assert all(step < 1 << 60 and (value != value or abs(value) < 1e31) for step, value in points)
     _drop_after(path, 3)
 
 
@@ -560,7 +555,7 @@ def make_checkpoint(folder: Path, models: Models) -> Path:
     )
     TRAINERS[folder] = Trainer(config, folder / "run")
     TRAINERS[folder].step()
-    return save_state(TRAINERS[folder])
+    return TRAINERS[folder].save()
 
 
 TRAINERS: dict[Path, Trainer] = {}
@@ -649,7 +644,7 @@ READERS = {
     "model": Reader(make_model, lambda path, _: load_model(path), any_of(damage, safetensors)),
     "checkpoint": Reader(
         make_checkpoint,
-        lambda path, _: load_state(TRAINERS[path.parents[1]], path),
+        lambda path, _: TRAINERS[path.parents[1]].load(path),
         any_of(damage, safetensors, safetensors),
     ),
     "recipe": Reader(make_recipe, lambda path, _: load_recipe(path), any_of(damage, yaml, yaml)),

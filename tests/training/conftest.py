@@ -15,7 +15,8 @@ from audiocodec.model import ModelConfig, QuantizerConfig
 from audiocodec.nn.spectral import SpectralConfig
 from audiocodec.training.adversarial import AdversarialConfig
 from audiocodec.training.config import BalancerConfig, DataConfig, OptimConfig, TrainConfig
-from audiocodec.training.discriminators.config import DiscriminatorConfig, LightConfig
+from audiocodec.training.discriminators import DiscriminatorConfig, LightConfig
+from audiocodec.training.loop import Trainer
 
 NET = SpectralConfig(dim=16, encoder_channels=32, encoder_blocks=1, decoder_channels=32, decoder_blocks=1)
 LOSS = LossConfig(window_lengths=(256, 1024), mel_bins=(20, 40), compressed_windows=(256,))
@@ -70,3 +71,10 @@ def balanced(adversarial: TrainConfig) -> TrainConfig:
     weights = {"mel": 1.0, "spectrum": 1.0, "commitment": 0.5}
     loss = replace(adversarial.loss, weights=weights)
     return replace(adversarial, loss=loss, balancer=BalancerConfig(enabled=True, ema_decay=0.9))
+
+
+@pytest.fixture
+def trainer(recipe, tmp_path):
+    trainer = Trainer(recipe, tmp_path / "run")
+    trainer.step()
+    return trainer

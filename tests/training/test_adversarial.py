@@ -13,8 +13,8 @@ from audiocodec.training.adversarial import (
     discriminator_loss,
     generator_losses,
 )
-from audiocodec.training.discriminators import Judgment
-from audiocodec.training.discriminators.config import DiscriminatorConfig, LightConfig
+from audiocodec.training.discriminators import DiscriminatorConfig, Judgment, LightConfig
+from audiocodec.training.processes import Processes
 
 LIGHT = DiscriminatorConfig(("light",), light=LightConfig((256, 128), channels=4))
 
@@ -104,7 +104,7 @@ def test_recordings_are_targets_without_a_gradient():
 
 def test_discriminators_learn_to_tell_noise_from_tones():
     torch.manual_seed(0)
-    adversary = Adversary(AdversarialConfig(LIGHT))
+    adversary = Adversary(AdversarialConfig(LIGHT), 16000, Processes())
     optimizer = torch.optim.AdamW(adversary.parameters(), 2e-3, (0.5, 0.9))
     tone = 0.1 * torch.sin(torch.arange(2000) * 0.2)[None, None]
     losses = []
@@ -120,7 +120,7 @@ def test_discriminators_learn_to_tell_noise_from_tones():
 
 def test_the_codec_and_the_discriminators_keep_to_their_own_losses():
     torch.manual_seed(0)
-    adversary = Adversary(AdversarialConfig(LIGHT))
+    adversary = Adversary(AdversarialConfig(LIGHT), 16000, Processes())
     estimate = torch.randn(2, 1, 1000, requires_grad=True)
     losses = adversary(estimate, torch.randn(2, 1, 1000))
     losses["discriminator"].backward(inputs=list(adversary.parameters()), retain_graph=True)
@@ -146,26 +146,26 @@ def test_crops_are_the_same_stretch_of_both_and_differ_between_examples():
 
 
 def test_a_share_holds_whatever_the_size_of_the_gradients():
-    adversary = Adversary(AdversarialConfig(LIGHT, share=0.7, most=50.0))
+    adversary = Adversary(AdversarialConfig(LIGHT, share=0.7, most=50.0), 16000, Processes())
     reconstruction, adversarial = torch.randn(2, 1, 100), 0.02 * torch.randn(2, 1, 100)
     assert float(adversary.scale()) == 0
     for _ in range(3):
-        adversary.follow(reconstruction, adversarial)
+        adversary.update_norms(reconstruction, adversarial)
     scaled = float(adversary.scale()) * adversarial.norm()
     assert float(scaled / reconstruction.norm()) == pytest.approx(0.7)
     for _ in range(1000):
-        adversary.follow(reconstruction, 1e-6 * adversarial)
+        adversary.update_norms(reconstruction, 1e-6 * adversarial)
     assert float(adversary.scale()) == 50
-    again = Adversary(adversary.config)
+    again = Adversary(adversary.config, 16000, Processes())
     again.load_state_dict(adversary.state_dict())
     assert torch.equal(again.norms, adversary.norms)
 
 
 def test_when_it_takes_part_and_how_strongly():
     config = AdversarialConfig(LIGHT, start_step=10, every=3, warmup_steps=6, ramp_steps=4)
-    assert [step for step in range(20) if config.asked(step)] == [10, 13, 16, 19]
+    assert [step for step in range(20) if config.active(step)] == [10, 13, 16, 19]
     assert [config.strength(step) for step in (9, 15, 16, 17, 19, 25)] == [0, 0, 0.25, 0.5, 1, 1]
-    assert not AdversarialConfig().asked(100)
+    assert not AdversarialConfig().active(100)
 
 
 @pytest.mark.parametrize(

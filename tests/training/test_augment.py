@@ -11,7 +11,6 @@ from audiocodec.errors import ConfigError, InputError
 from audiocodec.training.augment import AugmentConfig, held_out_scenes, open_augmenter
 from audiocodec.training.data.batch import step_rng
 from audiocodec.training.loop import Trainer
-from audiocodec.training.run.state import save_state
 
 RATE = 16000
 ENVIRONMENTS = """
@@ -116,7 +115,7 @@ def test_a_resumed_run_repeats_with_noise_and_discriminators(balanced, augment, 
                 lambda step, scalars, name=name: lines.setdefault((name, step), dict(scalars)),
                 lambda trainer=trainer, halt=halt: trainer.step_number >= halt,
             )
-            save_state(trainer)
+            trainer.save()
     for step in range(1, 9):
         whole, cut = lines["whole", step], lines["cut", step]
         assert sum(value for name, value in whole.items() if name.startswith("environment/")) == 1.0

@@ -24,9 +24,10 @@ from audiocodec.losses.loudness import LoudnessLoss
 from audiocodec.losses.reconstruction import ReconstructionLoss, weighted_sum
 from audiocodec.model import build_model
 from audiocodec.training.adversarial import AdversarialConfig, Adversary, crop
+from audiocodec.training.api import load_recipe
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.discriminators import DISCRIMINATORS
-from audiocodec.training.recipes import load_recipe
+from audiocodec.training.processes import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,8 +69,8 @@ def codec_step(config: TrainConfig, wav: Tensor, bfloat16: bool) -> Callable[[],
 
 def judging(config: AdversarialConfig, wav: Tensor, length: int, bfloat16: bool) -> Callable[[], None]:
     """One pass through the discriminators, its gradients for them and for the codec."""
-    adversary, generator = Adversary(config), torch.Generator().manual_seed(0)
-    parameters = list(adversary.parameters())
+    adversary, generator = Adversary(config, 16000, Processes()), torch.Generator().manual_seed(0)
+    parameters = adversary.learning
 
     def work() -> None:
         estimate = (wav + 0.01 * torch.randn_like(wav)).requires_grad_()
@@ -133,7 +134,7 @@ def main() -> None:
     codec = add(f"codec of {arguments.recipe}", parameters, lambda half: codec_step(config, wav, half))
     add("loudness loss", 0, lambda half: loudness(rate, wav))
     for name, adversarial in kinds_of(config.adversarial, arguments.kinds).items():
-        count = sum(p.numel() for p in Adversary(adversarial).parameters())
+        count = sum(p.numel() for p in Adversary(adversarial, 16000, Processes()).parameters())
         whole = not adversarial.crop_seconds
         crops = (
             {"": 0.0, f", {arguments.crop:g} s": arguments.crop} if whole else {"": adversarial.crop_seconds}

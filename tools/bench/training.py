@@ -151,11 +151,13 @@ def time_parts(trainer: Trainer, clock: Clock) -> Callable[[], None]:
     _replace(model.quantizer, "forward", clock.timed("quantizer", watched_quantizer))
     _replace(model.decoder, "forward", clock.timed("decoder", watched_decoder))
     _replace(objective.reconstruction, "forward", clock.timed("losses", objective.reconstruction.forward))
-    if objective.opponent is not None:
-        _replace(objective.opponent, "judge", clock.timed("discriminators", objective.opponent.judge))
+    adversary = objective.adversary
+    if adversary is not None:
+        _replace(adversary, "judge", clock.timed("discriminators", adversary.judge))
+        step = adversary.optimizer.step
+        _replace(adversary.optimizer, "step", clock.timed("optimizer of the discriminators", step))
     _replace(objective, "_gradient", clock.timed("losses, backward", getattr(objective, "_gradient")))  # noqa: B009
     _replace(trainer.optimizer, "step", clock.timed("optimizer", trainer.optimizer.step))
-    _replace(objective, "learn", clock.timed("optimizer of the discriminators", objective.learn))
     _replace(trainer.average, "follow", clock.timed("average of the weights", trainer.average.follow))
     original = torch.autograd.backward
     _replace(torch.autograd, "backward", backward.share_out(original))
@@ -227,7 +229,7 @@ def main() -> None:
     prepare_for_training()
     import torch
 
-    from audiocodec.training.recipes import load_recipe
+    from audiocodec.training.api import load_recipe
 
     torch.set_num_threads(1)
     steps = f"steps={options.at + 10**6}"

@@ -54,10 +54,10 @@ def train(
     import torch
 
     from audiocodec.devices import resolve_device
+    from audiocodec.training.api import load_recipe
     from audiocodec.training.data.opening import open_data
-    from audiocodec.training.engine.processes import Processes
     from audiocodec.training.loop import Trainer
-    from audiocodec.training.recipes import load_recipe
+    from audiocodec.training.processes import Processes
 
     given = [] if data is None else [f"data.manifest={join_manifests(data)}", f"data.cache={data / 'cache'}"]
     config = load_recipe(recipe, ["validate_seconds=0", "checkpoint_minutes=1", *given, *overrides])
@@ -142,8 +142,8 @@ def join_manifests(folder: Path) -> Path:
 
 def export(run: Path, parts: Path) -> None:
     """Write the averaged weights of the newest checkpoint of `run` to `parts`, in half precision."""
-    from audiocodec.training.run.exporting import export_checkpoint
-    from audiocodec.training.run.state import newest_checkpoint
+    from audiocodec.training.checkpoints import newest_checkpoint
+    from audiocodec.training.exporting import export_checkpoint
 
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:

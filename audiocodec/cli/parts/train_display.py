@@ -56,7 +56,7 @@ class TrainDisplay:
         """Show one line of the log."""
         scores = {n.removeprefix(VALID): value for n, value in scalars.items() if n.startswith(VALID)}
         if self.output.as_json:
-            from audiocodec.training.run.log import rounded
+            from audiocodec.training.log import rounded
 
             group = "valid" if scores else "train"
             self.output.result({"group": group, "step": step, **rounded(scores or scalars)})

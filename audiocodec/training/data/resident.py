@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from audiocodec.devices import send
 from audiocodec.errors import ConfigError
 from audiocodec.training.data.batch import Batch
 from audiocodec.training.data.decoding import FULL_SCALE
@@ -80,12 +81,6 @@ def resident(samples: NDArray[np.int16], device: torch.device) -> Tensor:
     for first in range(0, len(samples), CHUNK):
         held[first : first + CHUNK] = torch.from_numpy(np.array(samples[first : first + CHUNK]))
     return held
-
-
-def send(array: NDArray[Any], device: torch.device) -> Tensor:
-    """Copy a small array to `device`; where that is a GPU, without waiting for it."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def holds_corpus(

@@ -9,9 +9,9 @@ import torchaudio
 from torchaudio.datasets import LIBRISPEECH, LIBRITTS, VCTK_092, librispeech, libritts, vctk
 
 from audiocodec.errors import ConfigError, InputError
+from audiocodec.training.api import load_recipe
 from audiocodec.training.data.corpora import complete_splits, find_corpus, read_corpus
 from audiocodec.training.data.finding import find_recordings
-from audiocodec.training.recipes import load_recipe
 
 FOLDER = Path(__file__).parents[3] / "recipes" / "corpora"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

@@ -1,8 +1,31 @@
+"""The moving average of the weights, and the learning rate."""
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
-from audiocodec.training.engine.weight_average import WeightAverage
+from audiocodec.errors import ConfigError
+from audiocodec.training.config import OptimConfig
+from audiocodec.training.state import TrainState, WeightAverage
+
+
+def test_schedule_warms_up_stays_and_decays():
+    optim = OptimConfig(learning_rate=2.0, warmup_steps=4, decay_steps=5)
+    rates = [optim.rate_at(step, 20) for step in range(20)]
+    assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
+    assert set(rates[4:16]) == {2.0}
+    assert rates[15:] == pytest.approx([2.0, 1.6, 1.2, 0.8, 0.4])
+
+
+def test_no_warm_up_and_no_decay():
+    optim = OptimConfig(learning_rate=1.0, warmup_steps=0, decay_steps=0)
+    assert {optim.rate_at(step, 10) for step in range(10)} == {1.0}
+
+
+def test_nothing_to_learn():
+    with pytest.raises(ConfigError, match="frozen"):
+        TrainState(nn.Module(), None, OptimConfig())
 
 
 def test_formula():

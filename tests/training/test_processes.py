@@ -21,14 +21,14 @@ from torch import nn
 
 from audiocodec.config import dump_yaml, load_config
 from audiocodec.errors import InputError, MissingPackageError
+from audiocodec.training import processes
 from audiocodec.training.adversarial import AdversarialConfig
+from audiocodec.training.checkpoints import processes_of
 from audiocodec.training.config import TrainConfig
-from audiocodec.training.discriminators.config import DiscriminatorConfig, LightConfig
-from audiocodec.training.engine import processes
-from audiocodec.training.engine.feed import Feed
-from audiocodec.training.engine.processes import Processes, join
+from audiocodec.training.discriminators import DiscriminatorConfig, LightConfig
+from audiocodec.training.inputs import Feed
 from audiocodec.training.loop import Trainer
-from audiocodec.training.run.state import processes_of
+from audiocodec.training.processes import Processes, join
 
 STEPS = 4
 
@@ -43,9 +43,9 @@ def _assert_equal_on_all(trainer: Trainer) -> None:
     """Weights, codebooks and statistics, discriminators and both optimizers."""
     tensors = [*trainer.model.parameters(), *trainer.model.buffers()]
     optimizers = [trainer.optimizer]
-    if trainer.objective.opponent is not None:
-        tensors += trainer.objective.opponent.parameters
-        optimizers.append(trainer.objective.opponent.optimizer)
+    if trainer.objective.adversary is not None:
+        tensors += trainer.objective.adversary.learning
+        optimizers.append(trainer.objective.adversary.optimizer)
     tensors += [
         value for o in optimizers for state in o.state_dict()["state"].values() for value in state.values()
     ]
@@ -115,7 +115,8 @@ class Doubled(Feed):
 
     def __call__(self, step):
         (first,), (second,) = (
-            Feed(self.config, self.sampler, self.prefixes.tolist(), rank)(step) for rank in (0, 1)
+            Feed(self.sampler, self.prefixes.tolist(), self.favored.tolist(), seed=self.seed, rank=rank)(step)
+            for rank in (0, 1)
         )
         both = {
             name: torch.cat([getattr(first.scenes, name), getattr(second.scenes, name)])
@@ -134,7 +135,8 @@ def test_two_processes_train_as_one(recipe, tmp_path):
     alone.start()
     alone.export()
     mp.spawn(_run, args=(_free_port(), tmp_path), nprocs=2)
-    alone.feed = Doubled(recipe, alone.data.sampler, alone.feed.prefixes.tolist())
+    feed = alone.feed
+    alone.feed = Doubled(feed.sampler, feed.prefixes.tolist(), feed.favored.tolist(), seed=feed.seed)
     for found in json.loads((tmp_path / "told.json").read_text()):
         expected = {name: float(value) for name, value in alone.step().items()}
         for name in ("total", "grad_norm"):
@@ -179,7 +181,7 @@ def test_accelerate_is_missing(monkeypatch):
 
 DOCUMENTED = re.findall(
     r"^((?:torchrun|accelerate launch --multi_gpu) .*) -m audiocodec train ",
-    (Path(__file__).parents[3] / "docs" / "training.md").read_text(),
+    (Path(__file__).parents[2] / "docs" / "training.md").read_text(),
     re.MULTILINE,
 )
 MODULES = {"torchrun": "torch.distributed.run", "accelerate": "accelerate.commands.launch"}

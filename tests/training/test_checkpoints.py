@@ -7,16 +7,15 @@ import torch
 from safetensors.torch import load_file
 
 from audiocodec.errors import CheckpointError
+from audiocodec.training import checkpoints as checkpoint_files
+from audiocodec.training.checkpoints import checkpoints, newest_checkpoint
 from audiocodec.training.loop import Trainer
-from audiocodec.training.run import state
-from audiocodec.training.run.folder import checkpoints
-from audiocodec.training.run.state import load_state, newest_checkpoint, save_state
 
 
 def test_keeps_the_newest_two(trainer):
     for step in (1, 2, 3):
         trainer.step_number = step
-        save_state(trainer)
+        trainer.save()
     names = sorted(path.name for path in trainer.folder.glob("*.safetensors"))
     assert names == ["checkpoint-000000002.safetensors", "checkpoint-000000003.safetensors"]
     assert newest_checkpoint(trainer.folder).name == names[-1]
@@ -24,7 +23,7 @@ def test_keeps_the_newest_two(trainer):
 
 def test_the_format_of_names(trainer):
     """Runs of months depend on these names; changing one needs a way to read the old ones."""
-    tensors = load_file(save_state(trainer))
+    tensors = load_file(trainer.save())
     assert {name.split("/")[0] for name in tensors} == {"parameter", "buffer", "average", "optimizer"}
     assert {
         "parameter/encoder.project_in.weight",
@@ -38,7 +37,7 @@ def test_the_format_of_names(trainer):
 
 
 def test_a_file_that_was_never_finished_is_ignored(trainer):
-    path = save_state(trainer)
+    path = trainer.save()
     part = path.with_name(".checkpoint-000000009.safetensors.0123456789ab.part")
     part.write_bytes(path.read_bytes()[:1000])
     assert newest_checkpoint(trainer.folder) == path
@@ -46,9 +45,9 @@ def test_a_file_that_was_never_finished_is_ignored(trainer):
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "noise"])
 def test_a_damaged_checkpoint_names_the_one_before(trainer, damage):
-    older = save_state(trainer)
+    older = trainer.save()
     trainer.step()
-    newer = save_state(trainer)
+    newer = trainer.save()
     whole = newer.read_bytes()
     newer.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "noise": b"\xff" * 1000}[damage])
     with pytest.raises(CheckpointError) as caught:
@@ -64,31 +63,31 @@ def test_a_damaged_checkpoint_names_the_one_before(trainer, damage):
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(trainer, monkeypatch):
-    path = save_state(trainer)
+    path = trainer.save()
 
     def full(tensors, file, metadata):
         file.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(state, "save_file", full)
+    monkeypatch.setattr(checkpoint_files, "save_file", full)
     trainer.step_number = 2
     with pytest.raises(CheckpointError, match=r"No space left.*earlier checkpoints are whole"):
-        save_state(trainer)
+        trainer.save()
     assert [file.name for file in trainer.folder.glob("checkpoint-*")] == [path.name]
-    load_state(trainer, path)
+    trainer.load(path)
     assert trainer.step_number == 1
 
 
 def test_a_file_that_the_system_does_not_let_grow_leaves_the_last_checkpoint(trainer):
     """As a full disk or a quota, from the system itself."""
     resource = pytest.importorskip("resource")
-    path = save_state(trainer)
+    path = trainer.save()
     before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
     trainer.step()
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
     try:
         with pytest.raises(CheckpointError, match="earlier checkpoints are whole"):
-            save_state(trainer)
+            trainer.save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [file.read_bytes() for file in trainer.folder.glob("checkpoint-*")] == [before]
@@ -96,7 +95,7 @@ def test_a_file_that_the_system_does_not_let_grow_leaves_the_last_checkpoint(tra
 
 
 def test_other_frozen_parts(trainer, recipe):
-    save_state(trainer)
+    trainer.save()
     other = Trainer(replace(recipe, frozen=("encoder",)), trainer.folder)
     with pytest.raises(CheckpointError, match="same `frozen`"):
         other.resume()
@@ -104,26 +103,26 @@ def test_other_frozen_parts(trainer, recipe):
 
 def test_a_tensor_that_only_fits_by_repeating_is_refused(trainer, recipe):
     """A mean square of shape [1] would silently spread over any shape."""
-    path = save_state(trainer)
+    path = trainer.save()
     with torch.no_grad():
         trainer.model.encoder.scale.mean_square = torch.ones(2)
     with pytest.raises(CheckpointError, match=r"encoder\.scale\.mean_square"):
-        load_state(trainer, path)
+        trainer.load(path)
 
 
 def test_the_best_stay_beside_the_newest(trainer):
     trainer.config = replace(trainer.config, keep_best=2)
     for step, score in enumerate([None, 2.0, 1.0, 2.5, None, 1.5, None, None], 1):
         trainer.step_number = step
-        save_state(trainer, score)
+        trainer.save(score)
     assert [path.name[11:20].lstrip("0") for path in checkpoints(trainer.folder)] == ["2", "4", "7", "8"]
     trainer.step_number = 8
-    save_state(trainer, 3.0)
-    save_state(trainer)  # once more at the end of a run: the score stays
+    trainer.save(3.0)
+    trainer.save()  # once more at the end of a run: the score stays
     trainer.step_number = 9
-    save_state(trainer)
+    trainer.save()
     trainer.step_number = 10
-    save_state(trainer)
+    trainer.save()
     assert [path.name[11:20].lstrip("0") for path in checkpoints(trainer.folder)] == ["4", "8", "9", "10"]
 
 
@@ -131,11 +130,11 @@ def test_keeping_no_best(trainer):
     trainer.config = replace(trainer.config, keep_best=0)
     for step in (1, 2, 3):
         trainer.step_number = step
-        save_state(trainer, 3.0 - step)
+        trainer.save(3.0 - step)
     assert len(checkpoints(trainer.folder)) == 2
 
 
 def test_only_the_first_process_writes(trainer):
     trainer.processes = replace(trainer.processes, rank=1)
-    assert save_state(trainer) is None
+    assert trainer.save() is None
     assert checkpoints(trainer.folder) == []

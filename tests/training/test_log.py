@@ -1,3 +1,5 @@
+"""Lines of the log, curves, sounds and pictures."""
+
 import json
 import sys
 
@@ -6,8 +8,8 @@ import pytest
 import torch
 
 from audiocodec.errors import InputError, MissingPackageError
-from audiocodec.training.run import log
-from audiocodec.training.run.log import Means, RunLog, spectrogram, to_floats
+from audiocodec.training import log
+from audiocodec.training.log import Means, RunLog, spectrogram, to_floats
 from audiocodec.training.validation import Validation
 
 

@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from audiocodec.checkpoint import load_model
 from audiocodec.errors import CheckpointError, ConfigError, InputError
+from audiocodec.training.checkpoints import choose_checkpoint
+from audiocodec.training.exporting import check_target, export_checkpoint
+from audiocodec.training.folder import write_config
 from audiocodec.training.loop import Trainer
-from audiocodec.training.run.changes import write_config
-from audiocodec.training.run.exporting import check_target, choose_checkpoint, export_checkpoint
-from audiocodec.training.run.state import save_state
 
 
 def files(folder):
@@ -37,7 +37,7 @@ def test_the_model_is_that_of_the_trainer(recipe, tmp_path, method):
     for _ in range(11):
         trainer.step()
     trainer.export()
-    path = save_state(trainer)
+    path = trainer.save()
     alone = tmp_path / "elsewhere.safetensors"
     shutil.copy(path, alone)
     assert export_checkpoint(alone, tmp_path / "model") == (trainer.config, 11)
@@ -48,14 +48,14 @@ def test_what_it_started_from_need_not_be_there(recipe, tmp_path, trainer):
     trainer.export()
     second = Trainer(replace(recipe, start=str(tmp_path / "run" / "model")), tmp_path / "second")
     second.imitates = ("stoi",)
-    path = save_state(second)
+    path = second.save()
     shutil.rmtree(tmp_path / "run")
     export_checkpoint(path, tmp_path / "model")
     assert load_model(tmp_path / "model")[2]["imitates"] == "stoi"
 
 
 def test_half_precision(trainer, tmp_path):
-    path = save_state(trainer)
+    path = trainer.save()
     for half in (False, True):
         export_checkpoint(path, tmp_path / str(half), half)
     sizes = [len(files(tmp_path / name)["model.safetensors"]) for name in ("True", "False")]
@@ -63,7 +63,7 @@ def test_half_precision(trainer, tmp_path):
 
 
 def test_an_older_checkpoint_has_its_recipe_beside_it(trainer, tmp_path):
-    path = save_state(trainer)
+    path = trainer.save()
     export_checkpoint(path, tmp_path / "new")
     rewrite(path, recipe=None, imitates=None)
     with pytest.raises(ConfigError, match=r"config\.yaml"):
@@ -74,15 +74,15 @@ def test_an_older_checkpoint_has_its_recipe_beside_it(trainer, tmp_path):
 
 
 def test_which_checkpoint(trainer, tmp_path):
-    with pytest.raises(InputError, match="has no checkpoint; name a run folder"):
+    with pytest.raises(InputError, match="has no checkpoint; give a run folder"):
         choose_checkpoint(trainer.folder)
     paths = []
     for step, score in enumerate((None, 2.0, 1.0), 1):
         if step == 2:
-            with pytest.raises(InputError, match="has no checkpoint that a validation scored; leave --best"):
+            with pytest.raises(InputError, match="no checkpoint that a validation scored; leave out --best"):
                 choose_checkpoint(trainer.folder, best=True)
         trainer.step_number = step
-        paths.append(save_state(trainer, score))
+        paths.append(trainer.save(score))
     assert choose_checkpoint(trainer.folder) == paths[2]
     assert choose_checkpoint(trainer.folder, best=True) == paths[1]
     assert choose_checkpoint(paths[1]) == paths[1]
@@ -96,7 +96,7 @@ def recipe_with(trainer, **model):
 
 
 def test_what_cannot_be_exported(trainer, tmp_path):
-    path = save_state(trainer)
+    path = trainer.save()
     whole = path.read_bytes()
     net, weight = (
         {"kind": "spectral", "dim": 16, "encoder_blocks": 1 << 30},
@@ -112,8 +112,8 @@ def test_what_cannot_be_exported(trainer, tmp_path):
         (lambda: rewrite(path, recipe=" " * (1 << 21)), "larger than"),
         (lambda: rewrite(path, recipe=recipe_with(trainer, net=net)), "encoder_blocks = 1073741824"),
         (lambda: rewrite(path, recipe=recipe_with(trainer, unknown=1)), r"model\.unknown"),
-        (lambda: rewrite(path, recipe=recipe_with(trainer, net={"kind": "spectral"})), "does not fit"),
-        (lambda: rewrite(path, lambda t: t.pop(weight)), "is missing"),
+        (lambda: rewrite(path, recipe=recipe_with(trainer, net={"kind": "spectral"})), "do not fit"),
+        (lambda: rewrite(path, lambda t: t.pop(weight)), "missing in the file"),
         (lambda: rewrite(path, lambda t: t[weight].fill_(float("nan"))), "finite"),
     ]  # fmt: skip
     for change, message in cases:
@@ -126,7 +126,7 @@ def test_what_cannot_be_exported(trainer, tmp_path):
 
 def test_where_a_model_may_go(trainer, tmp_path):
     check_target(tmp_path / "new", force=False)
-    save_state(trainer)
+    trainer.save()
     with pytest.raises(InputError, match="holds a run"):
         check_target(trainer.folder, force=True)
     trainer.export()
@@ -139,4 +139,4 @@ def test_a_checkpoint_that_is_taken_for_a_model_says_how_to_make_one(trainer):
     with pytest.raises(
         CheckpointError, match="no audiocodec model; make one of this checkpoint: audiocodec export"
     ):
-        load_model(save_state(trainer))
+        load_model(trainer.save())

@@ -1,4 +1,4 @@
-"""Where gradients come from and how much of each; when discriminators are asked, and who learns from whom."""
+"""Where gradients come from and how much of each; when discriminators take part, and who learns from whom."""
 
 from dataclasses import replace
 
@@ -7,9 +7,7 @@ import torch
 
 from audiocodec.errors import AudioCodecError
 from audiocodec.losses.reconstruction import weighted_sum
-from audiocodec.training.engine.objective import Objective
 from audiocodec.training.loop import Trainer
-from audiocodec.training.run.state import save_state
 
 
 def scalars(trainer, count):
@@ -22,7 +20,8 @@ def gradients(trainer, step):
     (drawn,) = trainer.feed(0)
     torch.manual_seed(drawn.seed)
     output = trainer.model(drawn.scenes.wav, drawn.num_quantizers)
-    losses = trainer.objective.backward(output, drawn.scenes.wav, drawn, step, 1.0)
+    wav, seed, chance = drawn.scenes.wav, drawn.seed, drawn.chance
+    losses = trainer.objective.backward(output, wav, step, 1.0, seed, chance)
     return [None if p.grad is None else p.grad.clone() for p in trainer.parameters], losses
 
 
@@ -67,9 +66,9 @@ def test_discriminators_learn_in_some_of_the_steps(adversarial, tmp_path):
     trainer = Trainer(recipe, tmp_path)
     moved = []
     for _ in range(5):
-        before = [p.detach().clone() for p in trainer.objective.opponent.parameters]
+        before = [p.detach().clone() for p in trainer.objective.adversary.learning]
         trainer.step()
-        after = trainer.objective.opponent.parameters
+        after = trainer.objective.adversary.learning
         moved.append(any(not torch.equal(b, a) for b, a in zip(before, after, strict=True)))
     assert moved == [False, True, False, True, False]
 
@@ -86,7 +85,7 @@ def test_discriminators_get_better_at_it(adversarial, tmp_path):
 
 def test_the_balancer_sets_the_shares(balanced, tmp_path):
     """The gradient at the output has the norm that is asked for, whatever the scale of the losses."""
-    objective = Objective(balanced, Trainer(balanced, tmp_path).processes)
+    objective = Trainer(balanced, tmp_path).objective
     torch.manual_seed(0)
     estimate = (0.1 * torch.randn(2, 1, 4000)).requires_grad_()
     reference = 0.1 * torch.randn(2, 1, 4000)
@@ -103,14 +102,14 @@ def test_discriminators_have_the_share_of_the_gradient_that_is_asked_for(adversa
     """None while they warm up; then as much, in units of the reconstruction's, as the ramp says."""
     against = replace(adversarial.adversarial, share=0.5, most=1e6)  # from step 4 on, over 4 steps
     recipe = replace(adversarial, adversarial=against)
-    objective = Objective(recipe, Trainer(recipe, tmp_path).processes)
+    objective = Trainer(recipe, tmp_path).objective
     torch.manual_seed(0)
     estimate = (0.1 * torch.randn(2, 1, 4000)).requires_grad_()
     reference = 0.1 * torch.randn(2, 1, 4000)
 
     def gradient(step):
         losses = objective.reconstruction(estimate[:, 0], reference[:, 0])
-        judged = objective.opponent.adversary(estimate, reference)
+        judged = objective.adversary(estimate, reference)
         losses |= {name: judged[name] for name in ("adversarial", "feature")}
         return objective._gradient(losses, estimate, recipe.loss.weights, step)
 
@@ -123,27 +122,27 @@ def test_discriminators_have_the_share_of_the_gradient_that_is_asked_for(adversa
 def test_discriminators_that_fail_stop_the_run_with_the_batch_saved(adversarial, tmp_path, monkeypatch):
     trainer = Trainer(adversarial, tmp_path)
     scalars(trainer, 4)
-    usual = trainer.objective.opponent.adversary.forward
+    usual = trainer.objective.adversary.forward
 
     def broken(estimate, reference):
         losses = usual(estimate, reference)
         return {**losses, "discriminator": losses["discriminator"] * float("inf")}
 
-    monkeypatch.setattr(trainer.objective.opponent.adversary, "forward", broken)
-    before = [p.detach().clone() for p in [*trainer.parameters, *trainer.objective.opponent.parameters]]
+    monkeypatch.setattr(trainer.objective.adversary, "forward", broken)
+    before = [p.detach().clone() for p in [*trainer.parameters, *trainer.objective.adversary.learning]]
     with pytest.raises(AudioCodecError, match=r"discriminator.*not finite at step 4.*bad-batch-4\.npy"):
         trainer.step()
-    after = [*trainer.parameters, *trainer.objective.opponent.parameters]
+    after = [*trainer.parameters, *trainer.objective.adversary.learning]
     assert all(torch.equal(b, a) for b, a in zip(before, after, strict=True))
 
 
 def test_discriminators_may_join_a_run_that_goes_on(recipe, adversarial, tmp_path):
     first = Trainer(recipe, tmp_path)
     scalars(first, 3)
-    save_state(first)
+    first.save()
     second = Trainer(adversarial, tmp_path)
     assert second.resume()
     assert "discriminator" in scalars(second, 1)[0]
-    save_state(second)
+    second.save()
     with pytest.raises(AudioCodecError, match=r"discriminator.*none in the recipe"):
         Trainer(recipe, tmp_path).resume()

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from audiocodec.errors import ConfigError
-from audiocodec.training.discriminators import DISCRIMINATORS, build_discriminators
-from audiocodec.training.discriminators.config import (
+from audiocodec.training.discriminators import (
+    DISCRIMINATORS,
     BandsConfig,
     DiscriminatorConfig,
+    Discriminators,
     LightConfig,
     PeriodConfig,
     ScaleConfig,
@@ -27,12 +28,12 @@ SMALL = {
 
 def small(kind, normalize=False):
     torch.manual_seed(0)
-    return build_discriminators(DiscriminatorConfig((kind,), normalize, **SMALL))
+    return Discriminators(DiscriminatorConfig((kind,), normalize, **SMALL))
 
 
 def full(kind):
     with torch.device("meta"):
-        return build_discriminators(DiscriminatorConfig((kind,)))
+        return Discriminators(DiscriminatorConfig((kind,)))
 
 
 def weights(module):
@@ -87,7 +88,7 @@ def test_equals_the_code_of_the_authors():
             4, n_ffts=lengths, hop_lengths=[64, 32], win_lengths=lengths
         )
     config = DiscriminatorConfig(("stft",), stft=STFTConfig(tuple(lengths), channels=4))
-    ours = build_discriminators(config)
+    ours = Discriminators(config)
     there = [m for m in theirs.modules() if isinstance(m, torch.nn.Conv2d)]
     here = [m for m in ours.modules() if isinstance(m, torch.nn.Conv2d)]
     for a, b in zip(there, here, strict=True):
@@ -154,4 +155,4 @@ def test_period_sees_samples_a_period_apart():
 
 def test_unknown_kind():
     with pytest.raises(ConfigError, match="did you mean 'light'"):
-        build_discriminators(DiscriminatorConfig(("lite",)))
+        DiscriminatorConfig(("lite",))

@@ -1,9 +1,11 @@
+"""Recipes by name and by path; one call from a recipe to a model."""
+
 from dataclasses import replace
 
 import pytest
 
 from audiocodec.errors import ConfigError
-from audiocodec.training.recipes import find_recipe, load_recipe
+from audiocodec.training.api import find_recipe, load_recipe
 
 
 def test_by_name_and_by_path(tmp_path, monkeypatch):
