@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.output import Output
 from audiocodec.cli.parts.stores import open_store
+
+if TYPE_CHECKING:
+    from audiocodec.adaptation.registry import Registry
 
 Logs = Annotated[
     list[Path] | None,
@@ -48,11 +51,11 @@ def dashboard(
         raise typer.BadParameter("name a log of `monitor`, or the store that has one (--store)")
     output = Output(json, quiet)
     registry = None if store is None else open_store(store)
-    found = list(logs or [(store or Path()) / LOG_NAME])
+    logs = list(logs or [(store or Path()) / LOG_NAME])
     if page is None:
-        _serve(found, store, port or 0, host, output)
+        _serve(logs, registry, port or 0, host, output)
         return
-    timeline = read_timeline(found, registry)
+    timeline = read_timeline(logs, registry)
     write_page(page, timeline, overwrite=force)
     record = {
         "file": str(page),
@@ -65,12 +68,10 @@ def dashboard(
     output.finish()
 
 
-def _serve(logs: list[Path], store: Path | None, port: int, host: str, output: Output) -> None:
+def _serve(logs: list[Path], registry: Registry | None, port: int, host: str, output: Output) -> None:
     from audiocodec.adaptation.dashboard import WatchCollector, serve_metrics
 
-    server, thread = serve_metrics(
-        WatchCollector(logs, None if store is None else open_store(store)), port, host
-    )
+    server, thread = serve_metrics(WatchCollector(logs, registry), port, host)
     address = f"http://{host}:{server.server_port}/metrics"
     output.result({"address": address, "logs": [str(log) for log in logs]}, f"{address}; stop with Ctrl-C")
     try:

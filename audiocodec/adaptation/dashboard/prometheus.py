@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import import_module
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 PREFIX = "audiocodec_"
 
 
-class _Tally:
+class _LogCounts:
     """Counts of one log; every reading goes on where the one before ended."""
 
     def __init__(self, path: Path) -> None:
@@ -50,19 +49,19 @@ class WatchCollector:
 
     def __init__(self, logs: Iterable[Path], registry: Registry | None = None) -> None:
         """Follow logs, which may not be there yet, and a store of codebooks."""
-        self._tallies, self._registry = [_Tally(Path(log)) for log in logs], registry
+        self._counts, self._registry = [_LogCounts(Path(log)) for log in logs], registry
         self._lock = threading.Lock()
 
     def collect(self) -> Iterator[Any]:
         """Metric families of prometheus_client."""
         families = _families()
         with self._lock:
-            for tally in self._tallies:
+            for counts in self._counts:
                 try:
-                    tally.read()
+                    counts.read()
                 except InputError:
                     continue  # not there yet, or gone: its metrics are missing, which an alert rule can tell
-                _add(families, tally)
+                _add(families, counts)
         yield from families.values()
         if self._registry is not None:
             yield _revisions(self._registry)
@@ -94,7 +93,7 @@ def serve_metrics(
 
 
 def _families() -> dict[str, Any]:
-    core = _core()
+    core = _client(".core")
     gauge, counter = core.GaugeMetricFamily, core.CounterMetricFamily
     described = {
         "state": (gauge, "State of the monitor: 0 ok, 1 warning, 2 alert.", ()),
@@ -126,11 +125,11 @@ def _families() -> dict[str, Any]:
     }
 
 
-def _add(families: dict[str, Any], tally: _Tally) -> None:
-    log, last, judged = tally.path.stem, tally.last, tally.judged
-    for state, count in tally.windows.items():
+def _add(families: dict[str, Any], counts: _LogCounts) -> None:
+    log, last, judged = counts.path.stem, counts.last, counts.judged
+    for state, count in counts.windows.items():
         families["windows"].add_metric([log, state], count)
-    families["audio_seconds"].add_metric([log], tally.seconds)
+    families["audio_seconds"].add_metric([log], counts.seconds)
     if last is not None:
         families["state"].add_metric([log], STATES.index(last.state))
         families["codebook"].add_metric([log, last.codebook_id[:32], last.baseline], 1)
@@ -144,19 +143,15 @@ def _add(families: dict[str, Any], tally: _Tally) -> None:
         for name, value in judged.measures.items():
             families["measure"].add_metric([log, name], value)
         for name, values in judged.stages.items():
-            _add_stages(families["stage_measure"], log, name, values)
+            for quantizer, value in enumerate(values, 1):
+                families["stage_measure"].add_metric([log, name, str(quantizer)], value)
         if judged.environment:
             families["environment"].add_metric([log, judged.environment], 1)
 
 
-def _add_stages(family: Any, log: str, name: str, values: Sequence[float]) -> None:
-    for stage, value in enumerate(values, 1):
-        family.add_metric([log, name, str(stage)], value)
-
-
 def _revisions(registry: Registry) -> Any:
     """Number of revisions in the store, by status."""
-    family = _core().GaugeMetricFamily(
+    family = _client(".core").GaugeMetricFamily(
         f"{PREFIX}codebook_revisions", "Revisions of codebooks in the store.", labels=("status", "active")
     )
     counts: dict[tuple[str, str], int] = {}
@@ -171,10 +166,5 @@ def _revisions(registry: Registry) -> Any:
     return family
 
 
-def _core() -> Any:
-    _client()
-    return import_module("prometheus_client.core")
-
-
-def _client() -> Any:
-    return require("prometheus_client", "Prometheus", "'audiocodec[adapt]'")
+def _client(part: str = "") -> Any:
+    return require(f"prometheus_client{part}", "Prometheus", "'audiocodec[adapt]'")

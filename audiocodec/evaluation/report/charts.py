@@ -117,9 +117,17 @@ def over_snr(facts: Facts) -> Iterator[Panels]:
             yield Panels(title, [*legend, *gray], charts, folded=number > 0)
 
 
+def _snrs(facts: Facts, group: str) -> dict[float, str]:
+    """SNRs of a noise, each with the name of its condition."""
+    entries = facts.conditions.items()
+    return {
+        one["snr_db"]: name for name, one in entries if one["group"] == group and one["snr_db"] is not None
+    }
+
+
 def _snr_ticks(facts: Facts, group: str) -> dict[float, str]:
     """Places of clean speech, if there is some, and of the SNRs of a noise, the highest first."""
-    snrs = sorted((one["snr_db"] for one in facts.conditions.values() if one["group"] == group), reverse=True)
+    snrs = sorted(_snrs(facts, group), reverse=True)
     ticks = {snr: text.number(snr, 0) for snr in snrs}
     if CLEAN not in facts.conditions:
         return ticks
@@ -130,7 +138,7 @@ def _snr_curves(facts: Facts, score: str, group: str, points: Sequence[Point]) -
     curves: list[Curve] = []
     if score.endswith("_clean"):
         uncoded = facts.summary["uncoded"]
-        names = {one["snr_db"]: name for name, one in facts.conditions.items() if one["group"] == group}
+        names = _snrs(facts, group)
         values = {snr: uncoded[names[snr]].get(score.replace("_clean", "_uncoded")) for snr in sorted(names)}
         curves.append(_curve(None, ((snr, one) for snr, one in values.items() if one and one["n"])))
     start = next(iter(_snr_ticks(facts, group)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, NamedTuple
 
 from audiocodec.evaluation.report import text
@@ -120,31 +121,25 @@ def _means_row(facts: Facts, scope: str, point: Point, scores: Iterable[str]) ->
 def equal_quality(facts: Facts) -> Iterator[Table]:
     """Bits of a model for the quality of each other codec; under single conditions on demand."""
     single = {name: text.condition_title(name) for name in facts.conditions if name != CLEAN}
-    for title, scopes, folded in (
-        ("Bits for the same quality", facts.scopes, False),
-        ("Bits for the same quality, by condition", single if len(facts.conditions) > 1 else {}, True),
-    ):
-        scores = facts.having(COMPARED)
-        rows: list[Row] = []
-        for codec in facts.models or facts.codecs[:1]:
-            for other in facts.codecs:
-                pair = f"{codec} against {other}"
-                for scope, name in scopes.items():
-                    entries = facts.find("bitrate_changes", scope=scope, codec=codec, against=other)
-                    changes = {entry["score"]: entry for entry in entries}
-                    if changes:
-                        rows.append(
-                            Row(
-                                pair,
-                                [
-                                    Cell(pair),
-                                    Cell(name, kind="words"),
-                                    *(_change(changes.get(one)) for one in scores),
-                                ],
-                            )
-                        )
-        if rows and scores:
-            yield Table(title, ["", "", *map(text.full_title, scores)], rows, folded=folded)
+    scores, title = facts.having(COMPARED), "Bits for the same quality"
+    heads = ["", "", *map(text.full_title, scores)]
+    if scores and (rows := list(_change_rows(facts, scores, facts.scopes))):
+        yield Table(title, heads, rows)
+        if len(facts.conditions) > 1:
+            yield Table(
+                f"{title}, by condition", heads, list(_change_rows(facts, scores, single)), folded=True
+            )
+
+
+def _change_rows(facts: Facts, scores: Sequence[str], scopes: Mapping[str, str]) -> Iterator[Row]:
+    for codec, other in product(facts.models or facts.codecs[:1], facts.codecs):
+        pair = f"{codec} against {other}"
+        for scope, title in scopes.items():
+            entries = facts.find("bitrate_changes", scope=scope, codec=codec, against=other)
+            changes = {entry["score"]: entry for entry in entries}
+            if changes:
+                cells = [_change(changes.get(score)) for score in scores]
+                yield Row(pair, [Cell(pair), Cell(title, kind="words"), *cells])
 
 
 def _change(entry: Entry | None) -> Cell:

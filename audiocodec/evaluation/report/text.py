@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from audiocodec.metrics import METRICS
+
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
 
@@ -31,7 +33,7 @@ TITLES = {
     "level_4_7khz": "Level 4 to 7 kHz",
     "harmonicity_2_4khz": "Harmonicity 2 to 4 kHz",
     "harmonicity_4_7khz": "Harmonicity 4 to 7 kHz",
-    "token_flip_rate": "Codes flipped",
+    "token_flip_rate": "Codes changed",
 }
 AGAINST = {"input": "against what went in", "clean": "against the clean original", "uncoded": "with no codec"}
 
@@ -59,8 +61,15 @@ def against(score: str) -> str:
 
 
 def full_title(score: str) -> str:
-    """Name of a metric with its reference."""
-    return f"{title(score)} {against(score)}"
+    """Name of a metric with its reference, if it has one."""
+    name, _ = metric_and_reference(score)
+    if score == "token_flip_rate":  # compares codes, and with those of the clean original
+        return "Codes changed by the condition"
+    return (
+        title(score)
+        if name in METRICS and METRICS[name].needs == "none"
+        else f"{title(score)} {against(score)}"
+    )
 
 
 def digits(score: str) -> int:

@@ -46,6 +46,12 @@ def test_conditions_in_words(name, expected):
 )
 def test_scores_in_words(score, title, against):
     assert (text.title(score), text.against(score)) == (title, against)
+    assert text.full_title(score) == f"{title} {against}"
+
+
+def test_scores_without_a_reference_name_none():
+    assert text.full_title("distillmos") == "Distill-MOS"
+    assert text.full_title("token_flip_rate") == "Codes changed by the condition"
 
 
 def test_an_interval_that_is_not_there_is_not_shown():
