@@ -22,7 +22,7 @@ from audiocodec.quantizers.codebook import (
     perplexity_and_usage,
     to_rows,
 )
-from audiocodec.ranks import gather_rows, sum_over_ranks
+from audiocodec.ranks import gather_rows, max_over_ranks, sum_over_ranks
 
 Terms = dict[str, tuple[float, Tensor]]
 """Weights and unweighted values of the terms of a loss, by name."""
@@ -149,6 +149,19 @@ class Quantizer(nn.Module, ABC):
         if num_quantizers not in self.prefixes:
             raise InputError(f"num_quantizers is {num_quantizers}; allowed are {self.prefixes}")
         return num_quantizers
+
+    def largest_num_quantizers(self, num_quantizers: int | Tensor | None, device: torch.device) -> int:
+        """The largest number of any example; all ranks agree on it, as stages may exchange statistics.
+
+        Raises:
+            InputError: a number is not in `prefixes`.
+        """
+        if not isinstance(num_quantizers, Tensor):
+            return self.check_num_quantizers(num_quantizers)
+        for number in num_quantizers.unique().tolist():
+            self.check_num_quantizers(number)
+        largest = int(num_quantizers.max()) if num_quantizers.numel() else self.prefixes[0]
+        return max_over_ranks(largest, device)
 
     def check_latents(self, latents: Tensor) -> None:
         """Refuse latents that are not [B, D, T] with the width of this quantizer.

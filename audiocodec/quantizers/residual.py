@@ -19,7 +19,6 @@ from audiocodec.quantizers.base import Composition, Quantizer, QuantizerOutput
 from audiocodec.quantizers.codebook import CHUNK_ELEMENTS, from_rows, mean_square, to_rows
 from audiocodec.quantizers.codebook_quantizer import CodebookQuantizer
 from audiocodec.quantizers.estimators import straight_through
-from audiocodec.ranks import max_over_ranks
 
 MAX_SEARCH_WIDTH = 64
 """Work and memory grow with the width, and a configuration may come from outside."""
@@ -60,28 +59,23 @@ class ResidualQuantizer(Composition):
         `quantized` and `loss` leave out what an example does not use.
 
         Straight-through stages get a residual whose gradient is that of the latents, so that each stage's
-        commitment loss reaches the encoder; of the n identities that their sum then passes, n - 1 are taken
-        off. Stages with another gradient (projections, rotations) are differentiated through the chain of
-        residuals as it is.
+        commitment loss reaches the encoder; their sum then passes n identities, and n - 1 of them are
+        subtracted. Stages with another gradient (projections, rotations) are differentiated through the
+        chain of residuals as it is.
         """
         self.check_latents(latents)
         if not self.training and self.search_width > 1 and not isinstance(num_quantizers, Tensor):
             return self._forward_searched(latents, num_quantizers)
         counts = num_quantizers if isinstance(num_quantizers, Tensor) else None
-        most = (
-            self.check_num_quantizers(num_quantizers)
-            if counts is None
-            else self._check_counts(counts, latents.device)
-        )
+        most = self.largest_num_quantizers(num_quantizers, latents.device)
         start, order = latents.float(), None
-        if counts is not None:  # the most first: those that use a stage lie together, and need not be picked
+        if counts is not None:  # sorted, so that the examples that use a stage are the first ones
             order = counts.argsort(descending=True, stable=True)
             start, counts = start[order.to(start.device, non_blocking=True)], counts[order]
         residual, total, loss = start, torch.zeros_like(start), start.new_zeros(())
         codes: list[Tensor] = []
         metrics: dict[str, Tensor] = {}
-        for number, (first, last, stage) in enumerate(self._used(most)):
-            wanted = min(most, last) - first
+        for number, (first, wanted, stage) in enumerate(self._used(most)):
             if counts is None:
                 output, share = stage(residual, wanted), 1.0
             else:
@@ -109,9 +103,9 @@ class ResidualQuantizer(Composition):
         searched = [codebook for codebook in codebooks if codebook is not None]
         if self.search_width > 1 and len(searched) == len(codebooks):
             return from_rows(beam_search(to_rows(residual), searched, self.search_width), latents)
-        for first, last, stage in self._used(num_quantizers):
-            codes.append(stage.encode(residual, min(num_quantizers, last) - first))
-            if last < num_quantizers:
+        for first, wanted, stage in self._used(num_quantizers):
+            codes.append(stage.encode(residual, wanted))
+            if first + wanted < num_quantizers:
                 residual = residual - stage.decode(codes[-1])
         return torch.cat(codes, dim=1)
 
@@ -119,8 +113,10 @@ class ResidualQuantizer(Composition):
         """Codes [B, N, T] -> quantized [B, D, T], the sum over the stages."""
         num_quantizers = self.check_codes(codes)
         total = torch.zeros(codes.shape[0], self.dim, codes.shape[2], device=codes.device)
-        for first, last, stage in self._used(num_quantizers):  # in the order of `forward`, for the same bits
-            total = total + stage.decode(codes[:, first : min(num_quantizers, last)])
+        for first, wanted, stage in self._used(
+            num_quantizers
+        ):  # in the order of `forward`, for the same bits
+            total = total + stage.decode(codes[:, first : first + wanted])
         return total
 
     @torch.no_grad()
@@ -140,19 +136,18 @@ class ResidualQuantizer(Composition):
         return QuantizerOutput(passed, codes, loss, {"commitment_loss": loss.detach()})
 
     def _used(self, num_quantizers: int) -> list[tuple[int, int, Quantizer]]:
-        return [span for span in self.spans() if span[0] < num_quantizers]
-
-    def _check_counts(self, counts: Tensor, device: torch.device) -> int:
-        for count in counts.unique().tolist():
-            self.check_num_quantizers(count)
-        # All ranks run as many stages as any, as stages may exchange statistics.
-        return max_over_ranks(int(counts.max()) if counts.numel() else self.prefixes[0], device)
+        """First row, number of rows that are used, and quantizer of each stage that is used."""
+        return [
+            (first, min(last, num_quantizers) - first, stage)
+            for first, last, stage in self.spans()
+            if first < num_quantizers
+        ]
 
 
 def _forward_active(
     stage: Quantizer, residual: Tensor, counts: Tensor, most: int
 ) -> tuple[QuantizerOutput, float]:
-    """Run `stage` on the examples with positive `counts` [B], which come first: the others stay out of it.
+    """Run `stage` only on the examples with positive `counts` [B], which come first.
 
     Returns codes of all examples, zero where not used, and the share of examples that were active.
     """
@@ -177,7 +172,7 @@ def _padded(part: Tensor, batch: int) -> Tensor:
 
 
 def beam_search(vectors: Tensor, codebooks: Sequence[Tensor], width: int) -> Tensor:
-    """Indices [N, stages] of entries that add up to nearly `vectors` [N, D], keeping `width` paths a stage.
+    """Indices [N, stages] of entries whose sums are near `vectors` [N, D], keeping `width` paths a stage.
 
     `width` 1 is the usual greedy choice; work and memory grow with it. Codebooks are [K, D], coarsest first.
     """

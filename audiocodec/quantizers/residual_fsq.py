@@ -24,7 +24,7 @@ from audiocodec.quantizers.codebook import (
 from audiocodec.quantizers.estimators import straight_through
 from audiocodec.quantizers.fsq import choose_levels, place_values
 from audiocodec.quantizers.projection import Projection
-from audiocodec.ranks import gather_rows, max_over_ranks, sum_over_ranks
+from audiocodec.ranks import gather_rows, sum_over_ranks
 
 
 class ResidualFiniteScalarQuantizer(Quantizer):
@@ -58,7 +58,10 @@ class ResidualFiniteScalarQuantizer(Quantizer):
     def forward(self, latents: Tensor, num_quantizers: int | Tensor | None = None) -> QuantizerOutput:
         """Quantize latents [B, D, T] with the first `num_quantizers` stages, a number or one an example."""
         self.check_latents(latents)
-        most, used = self._used(num_quantizers, latents)
+        most, used = self.largest_num_quantizers(num_quantizers, latents.device), None
+        if isinstance(num_quantizers, Tensor):
+            numbers = num_quantizers.to(latents.device).repeat_interleave(latents.shape[2])
+            used = numbers[:, None] > torch.arange(most, device=latents.device)  # [N, stages]
         with torch.autocast(latents.device.type, enabled=False):
             inner = self._bound(to_rows(latents))
             grids = self._grids(inner.detach(), most)
@@ -75,16 +78,6 @@ class ResidualFiniteScalarQuantizer(Quantizer):
             metrics |= {f"{name}/{stage}": value for name, value in perplexity_and_usage(counts).items()}
         codes = from_rows(indices, latents)
         return QuantizerOutput(quantized.to(latents.dtype), codes, quantized.new_zeros(()), metrics)
-
-    def _used(self, num_quantizers: int | Tensor | None, latents: Tensor) -> tuple[int, Tensor | None]:
-        """Largest number of quantizers of any example, and if they differ which ones [N, most] are used."""
-        if not isinstance(num_quantizers, Tensor):
-            return self.check_num_quantizers(num_quantizers), None
-        for number in num_quantizers.unique().tolist():
-            self.check_num_quantizers(number)
-        most = max_over_ranks(int(num_quantizers.max()) if len(num_quantizers) else 1, latents.device)
-        numbers = num_quantizers.to(latents.device).repeat_interleave(latents.shape[2])
-        return most, numbers[:, None] > torch.arange(most, device=latents.device)
 
     @torch.no_grad()
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:

@@ -29,8 +29,8 @@ class LinearAttention(nn.Module):
     def forward(self, entries: Tensor) -> Tensor:
         """Entries [K, width] -> [K, width]."""
         query, key = _positive(self.query(entries)), _positive(self.key(entries))
-        # phi(K)' V = (phi(K)' C) Wv', and the last layer is linear too: taking both to the width x width
-        # product in the middle leaves two products with all entries out.
+        # phi(K)' V = (phi(K)' C) Wv', and the last layer is linear too: applying both layers to the width x
+        # width product in the middle saves two products with all entries.
         middle = F.linear(self.value(key.t() @ entries), self.out.weight)
         return (query @ middle) / (query @ key.sum(dim=0)[:, None] + 1e-6)
 
@@ -43,9 +43,9 @@ def _positive(x: Tensor) -> Tensor:
 class TransVectorQuantizer(MappedQuantizer):
     """The codebook is T(C): C frozen, T one pre-norm transformer block with a position for each entry.
 
-    `map="mlp"` leaves the attention out: entry by entry, quicker, "slightly" worse in the paper (section 6).
-    All entries pass T together, as attention makes each depend on all others: in bfloat16 while T learns, as
-    that is most of a step, in float32 otherwise.
+    `map="mlp"` leaves the attention out: faster, and "slightly" worse in the paper (section 6). All entries
+    pass T together, as attention makes each depend on all others. T runs in bfloat16 while it learns, as it
+    takes most of a step, and in float32 otherwise.
     """
 
     def __init__(
