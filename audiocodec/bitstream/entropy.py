@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.bitstream.bits import from_bits, to_bits
 from audiocodec.errors import BitstreamError, InputError
 
 Shape = tuple[int, int, int]
@@ -24,7 +23,7 @@ class Coder(Protocol):
     """
 
     def encode(self, codes: NDArray[np.integer[Any]], codebook_sizes: Sequence[int]) -> bytes:
-        """Spell codes [C, N, T] as bytes; InputError when one is outside its codebook."""
+        """Encode codes [C, N, T] to bytes; InputError when one is outside its codebook."""
         ...
 
     def decode(self, data: bytes, shape: Shape, codebook_sizes: Sequence[int]) -> NDArray[np.int64]:
@@ -78,7 +77,7 @@ def plain_size(shape: Shape, codebook_sizes: Sequence[int]) -> int:
 
 
 def check_codes(codes: NDArray[np.integer[Any]], codebook_sizes: Sequence[int]) -> None:
-    """Insist on codes [C, N, T], integers, one row a codebook, each inside it; InputError otherwise."""
+    """Check codes [C, N, T]: integers, one row for each codebook, all inside it; InputError otherwise."""
     if codes.ndim != 3 or codes.dtype.kind not in "iu":
         raise InputError(f"codes must be integers [C, N, T], got {codes.dtype} of shape {codes.shape}")
     if codes.shape[1] != len(codebook_sizes):
@@ -109,3 +108,27 @@ def _runs(codebook_sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         stop = start + len(list(group))
         yield start, stop, width
         start = stop
+
+
+def to_bits(values: NDArray[np.integer[Any]], width: int) -> NDArray[np.uint8]:
+    """Values [n] as zeros and ones [n * width], most significant bit first; `width` is at most 32."""
+    if width == 0:
+        return np.zeros(0, np.uint8)
+    word = _word(width)
+    bits = np.unpackbits(values.astype(word).view(np.uint8).reshape(-1, word.itemsize), axis=1)
+    return bits[:, bits.shape[1] - width :].reshape(-1)
+
+
+def from_bits(bits: NDArray[np.uint8], width: int, count: int) -> NDArray[np.int64]:
+    """Read `count` values [count] back from zeros and ones [count * width]."""
+    if width == 0:
+        return np.zeros(count, np.int64)
+    word = _word(width)
+    padded = np.zeros((count, 8 * word.itemsize), np.uint8)
+    padded[:, padded.shape[1] - width :] = bits.reshape(count, width)
+    return np.packbits(padded, axis=1).view(word).reshape(-1).astype(np.int64)
+
+
+def _word(width: int) -> np.dtype[Any]:
+    """The smallest big-endian unsigned integer that holds `width` bits."""
+    return np.dtype(">u1" if width <= 8 else ">u2" if width <= 16 else ">u4")

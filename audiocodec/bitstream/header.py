@@ -7,8 +7,8 @@ import zlib
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from audiocodec.bitstream.bits import Cursor, varint
 from audiocodec.bitstream.entropy import CODERS, Shape
+from audiocodec.bitstream.fields import Cursor, varint
 from audiocodec.errors import BitstreamError, ChecksumMismatch, InputError, NotAContainer, UnsupportedVersion
 
 # Caps for reading and writing alike: a file from outside cannot ask for much memory (FORMAT.md, "Limits").
@@ -177,13 +177,13 @@ def _short_id(field: str, value: str) -> str:
 
 
 def check_range(name: str, value: int, lowest: int, highest: int) -> None:
-    """Insist on a whole number from `lowest` to `highest`; InputError otherwise."""
+    """Check for a whole number from `lowest` to `highest`; InputError otherwise."""
     if not isinstance(value, int) or not lowest <= value <= highest:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError(f"{name} is {value!r}, allowed are whole numbers from {lowest} to {highest}")
 
 
 def pack_header(header: Header) -> bytes:
-    """Spell a header as it stands at the start of a file, checksum included."""
+    """The header as bytes, checksum included."""
     body = _body(header)
     assert len(body) <= MAX_BODY_BYTES
     data = MAGIC + bytes([FORMAT_VERSION]) + len(body).to_bytes(2, "little") + body
@@ -205,9 +205,8 @@ def header_size(prefix: bytes) -> int:
 def unpack_header(data: bytes) -> Header:
     """Read a header from exactly its bytes; a BitstreamError says what is wrong with it.
 
-    A header has one spelling, so that the checksum that all records start from follows from its fields too.
-
-    The place of the checksum is the same in every version, so damage is told apart from a newer file.
+    Equal headers are equal bytes, so the checksum that seeds those of all records follows from the fields.
+    Its place is the same in every version, so that damage and a newer version can be distinguished.
     """
     if zlib.crc32(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
         raise ChecksumMismatch(
@@ -224,7 +223,7 @@ def unpack_header(data: bytes) -> Header:
         raise BitstreamError(f"the header is not valid: {error}") from error
     if pack_header(header) != data:
         raise BitstreamError(
-            "the header is not in its one allowed spelling (neighboring codebooks of equal size are counted"
+            "the header is not in its one allowed form (neighboring codebooks of equal size are counted"
             " together): it was not written by this package"
         )
     return header

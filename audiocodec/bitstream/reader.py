@@ -1,4 +1,4 @@
-"""Reading a `.nac` file from a file or a pipe, in order or by packet number, past damage when asked to."""
+"""Reads `.nac` data from a file or a pipe, in order or by packet number; damage may be skipped."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ContainerReader:
         data = self._header_bytes()
         self.header: Header = unpack_header(data)
         self.damage: list[BitstreamError] = []
-        """What the last pass over the packets met and went past; one place, or all beyond the first 1,000."""
+        """Damaged places of the last pass over the packets; the last entry stands for all beyond 1,000."""
         self.payload_bits = 0
         """Bits of entropy-coded codes in the packets of the last pass, so far."""
         self._seed = int.from_bytes(data[-CRC_BYTES:], "little")
@@ -118,8 +118,8 @@ class ContainerReader:
     def packets(self, on_damage: OnDamage = "raise", start: int = 0) -> Iterator[tuple[int, Codes | None]]:
         """Packets from number `start` on as (number, codes [C, N, T]), then a check up to the last byte.
 
-        Damage is raised at its place ("raise"), or noted in `damage` and gone past, either without a trace
-        ("skip") or with (number, None) for each lost packet ("mark"). What a cut-off end lost is not marked.
+        Damage is raised ("raise"), or kept in `damage` and skipped; with "mark", each lost packet gives
+        (number, None). What a cut-off end lost is not marked.
         """
         if on_damage not in ("raise", "skip", "mark"):
             raise InputError(f"on_damage is {on_damage!r}, allowed are 'raise', 'skip' and 'mark'")
@@ -147,12 +147,6 @@ class ContainerReader:
             "bytes": size,
             "bitrate": 8 * size / seconds if size and seconds else None,
         }
-
-    def check(self) -> list[BitstreamError]:
-        """Read everything and give all damage found, none for a sound file."""
-        for _ in self.packets("skip"):
-            pass
-        return self.damage
 
     def _walk(self, place: _Place, on_damage: OnDamage) -> Iterator[tuple[int, Codes | None]]:
         while True:
@@ -231,7 +225,7 @@ class ContainerReader:
         return unpack_packet(self.header, record), record.size
 
     def _check_end(self, index: Index, place: _Place, size: int) -> None:
-        """Insist that index, trailer and file all end here."""
+        """Check that index, trailer and file end here."""
         if len(index.sizes) != place.number:
             raise BitstreamError(f"the index lists {len(index.sizes)} packets, {place.number} came before it")
         if not self.damage and self._start(index, len(index.sizes)) != place.position:
@@ -292,7 +286,7 @@ class ContainerReader:
         return self._index
 
     def _located(self, error: BitstreamError, first: int, last: int) -> BitstreamError:
-        """The same error with the packets and the seconds it concerns, in words and as attributes."""
+        """The same error with its packets and seconds, in the text and as attributes."""
         if last < first:
             return type(error)(f"the end of the file, after packet {first - 1}, cannot be used: {error}")
         start, end = self.header.packet_seconds(first)[0], self.header.packet_seconds(last)[1]

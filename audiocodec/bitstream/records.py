@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.bitstream.bits import MAX_VARINT_BYTES, Cursor, varint
 from audiocodec.bitstream.entropy import CODERS, check_codes, plain_size
+from audiocodec.bitstream.fields import MAX_VARINT_BYTES, Cursor, varint
 from audiocodec.bitstream.header import CRC_BYTES, MAX_LENGTH, Header
 from audiocodec.errors import BitstreamError, ChecksumMismatch, InputError, NotAContainer, Truncated
 
@@ -46,7 +46,7 @@ def is_packet(kind: int) -> bool:
 
 
 def pack_record(kind: int, body: bytes, seed: int) -> bytes:
-    """Spell a record; `seed` is the header's CRC-32, which binds the record to its file."""
+    """A record as bytes; `seed` is the header's CRC-32, which binds the record to its file."""
     data = bytes([kind]) + varint(len(body)) + body
     return data + zlib.crc32(data, seed).to_bytes(CRC_BYTES, "little")
 
@@ -91,7 +91,7 @@ class Packet:
 
 
 def pack_packet(header: Header, number: int, codes: NDArray[np.integer[Any]], seed: int) -> bytes:
-    """Spell codes [C, n, T] as packet `number`; InputError when they do not fit the header."""
+    """Packet `number` of codes [C, n, T] as bytes; InputError when they do not fit the header."""
     if (
         codes.ndim != 3
         or not _fits(header, codes.shape[1], codes.shape[2])
@@ -157,7 +157,7 @@ class Index:
 
 
 def pack_end(index: Index, seed: int) -> bytes:
-    """Spell the end record and the trailer."""
+    """The end record and the trailer as bytes."""
     sizes = index.sizes.tolist()
     body = varint(index.length) + varint(len(sizes)) + b"".join(varint(size) for size in sizes)
     record = pack_record(END_KIND, body, seed)

@@ -45,7 +45,7 @@ def test_random_files_come_back(
     for number in rng.permutation(count):
         np.testing.assert_array_equal(reader.packet(int(number)), packets[number])
     assert_same(list(reader.packets()), packets)
-    assert reader.check() == []
+    assert reader.damage == []
 
     stream = ContainerReader(pipe(data, step=int(rng.integers(1, 100))))
     assert (stream.num_packets, stream.length, stream.index) == (None, None, None)

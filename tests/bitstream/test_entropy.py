@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from audiocodec.bitstream import CODERS, PlainCoder
-from audiocodec.bitstream.entropy import plain_size
+from audiocodec.bitstream.entropy import from_bits, plain_size, to_bits
 from audiocodec.errors import BitstreamError, InputError
 
 
@@ -68,3 +68,16 @@ def test_plain_refuses_to_encode(codes: np.ndarray, sizes: tuple[int, ...], mess
 def test_plain_refuses_to_decode(data: bytes, sizes: tuple[int, ...], message: str) -> None:
     with pytest.raises(BitstreamError, match=message):
         PlainCoder().decode(data, (1, 1, 4), sizes)
+
+
+@pytest.mark.parametrize("width", [0, 1, 3, 7, 8, 9, 10, 15, 16, 17, 31, 32])
+def test_bits_come_back_at_every_width(width: int) -> None:
+    rng = np.random.default_rng(width)
+    values = rng.integers(0, 1 << width, 37)
+    bits = to_bits(values, width)
+    assert bits.size == 37 * width
+    np.testing.assert_array_equal(from_bits(bits, width, 37), values)
+
+
+def test_bits_are_most_significant_first() -> None:
+    assert to_bits(np.array([5, 1]), 4).tolist() == [0, 1, 0, 1, 0, 0, 0, 1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audiocodec.bitstream import Extension, Header
-from audiocodec.bitstream.bits import varint
+from audiocodec.bitstream.fields import varint
 from audiocodec.bitstream.header import FORMAT_VERSION, MAX_BODY_BYTES, pack_header, printable, unpack_header
 from audiocodec.errors import BitstreamError, InputError, UnsupportedVersion
 
@@ -118,7 +118,7 @@ def test_a_header_has_one_spelling(make_header: Make) -> None:
     assert rows in data
     assert data.endswith(extensions, 0, -4)
     for split in (b"\x04\x01\x80\x08\x02\x80\x08\x01\x06", b"\x04" + 3 * b"\x01\x80\x08" + b"\x01\x06"):
-        with pytest.raises(BitstreamError, match="one allowed spelling"):
+        with pytest.raises(BitstreamError, match="one allowed form"):
             unpack_header(reseal(data.replace(rows, split)))
     for wrong in (b"\x04\x00\x02\x00", b"\x02\x00\x02\x00", b"\x02\x00\x02\x01x"):
         with pytest.raises(BitstreamError, match="give each kind once, in rising order"):

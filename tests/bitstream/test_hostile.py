@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from audiocodec.bitstream import ContainerReader, Header
-from audiocodec.bitstream.bits import varint
+from audiocodec.bitstream.fields import varint
 from audiocodec.bitstream.header import pack_header
 from audiocodec.bitstream.records import (
     END_KIND,

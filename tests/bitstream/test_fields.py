@@ -1,21 +1,8 @@
 import numpy as np
 import pytest
 
-from audiocodec.bitstream.bits import Cursor, from_bits, to_bits, varint
+from audiocodec.bitstream.fields import Cursor, varint
 from audiocodec.errors import BitstreamError, InputError, Truncated
-
-
-@pytest.mark.parametrize("width", [0, 1, 3, 7, 8, 9, 10, 15, 16, 17, 31, 32])
-def test_bits_come_back_at_every_width(width: int) -> None:
-    rng = np.random.default_rng(width)
-    values = rng.integers(0, 1 << width, 37)
-    bits = to_bits(values, width)
-    assert bits.size == 37 * width
-    np.testing.assert_array_equal(from_bits(bits, width, 37), values)
-
-
-def test_bits_are_most_significant_first() -> None:
-    assert to_bits(np.array([5, 1]), 4).tolist() == [0, 1, 0, 1, 0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(

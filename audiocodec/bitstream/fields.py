@@ -1,8 +1,6 @@
-"""Integers as bytes: fixed-width bit fields in whole arrays, and variable-length counts."""
+"""Fields of headers and records: counts of variable length, and a cursor that reads fields in order."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,32 +10,8 @@ from audiocodec.errors import BitstreamError, InputError, Truncated
 MAX_VARINT_BYTES = 9  # 63 bits: every value fits a signed 64-bit integer
 
 
-def to_bits(values: NDArray[np.integer[Any]], width: int) -> NDArray[np.uint8]:
-    """Spell values [n] as zeros and ones [n * width], most significant bit first; `width` is at most 32."""
-    if width == 0:
-        return np.zeros(0, np.uint8)
-    word = _word(width)
-    bits = np.unpackbits(values.astype(word).view(np.uint8).reshape(-1, word.itemsize), axis=1)
-    return bits[:, bits.shape[1] - width :].reshape(-1)
-
-
-def from_bits(bits: NDArray[np.uint8], width: int, count: int) -> NDArray[np.int64]:
-    """Read `count` values [count] back from zeros and ones [count * width]."""
-    if width == 0:
-        return np.zeros(count, np.int64)
-    word = _word(width)
-    padded = np.zeros((count, 8 * word.itemsize), np.uint8)
-    padded[:, padded.shape[1] - width :] = bits.reshape(count, width)
-    return np.packbits(padded, axis=1).view(word).reshape(-1).astype(np.int64)
-
-
-def _word(width: int) -> np.dtype[Any]:
-    """The smallest big-endian unsigned integer that holds `width` bits."""
-    return np.dtype(">u1" if width <= 8 else ">u2" if width <= 16 else ">u4")
-
-
 def varint(value: int) -> bytes:
-    """Spell a count from 0 to 2**63 - 1 as LEB128: 7 bits a byte, least significant first, top bit = more."""
+    """A count from 0 to 2**63 - 1 as LEB128: 7 bits a byte, least significant first, top bit = more."""
     if not 0 <= value < 1 << 7 * MAX_VARINT_BYTES:
         raise InputError(f"{value} does not fit a variable-length count: allowed are 0 to 2**63 - 1")
     groups = bytearray()
@@ -70,7 +44,7 @@ class Cursor:
         return self._data[self.position - count : self.position]
 
     def varint(self) -> int:
-        """Read one count; BitstreamError when it is too long or not in its shortest spelling."""
+        """Read one count; BitstreamError when it is too long or not in its shortest form."""
         value = 0
         for i in range(MAX_VARINT_BYTES):
             byte = self.take(1)[0]
@@ -102,6 +76,6 @@ class Cursor:
         return values
 
     def finish(self) -> None:
-        """Insist that every byte has been read; BitstreamError otherwise."""
+        """Check that every byte has been read; BitstreamError otherwise."""
         if self.remaining:
             raise BitstreamError(f"{self._what} has {self.remaining} bytes too many")
