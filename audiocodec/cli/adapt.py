@@ -31,7 +31,7 @@ from audiocodec.cli.refresh import (
 from audiocodec.errors import AudioCodecError, InputError
 
 if TYPE_CHECKING:
-    from audiocodec.adaptation.repair.service import Service
+    from audiocodec.adaptation.refresh.service import Service
 
 Watch = Annotated[Path, typer.Option(metavar="DIR", help="Where recordings arrive; they are only read.")]
 Once = Annotated[bool, typer.Option("--once", help="Look once, then end.")]
@@ -75,10 +75,9 @@ def adapt(
 
     Example: audiocodec adapt --watch incoming --store books --cool-down 3600
     """
+    from audiocodec.adaptation.refresh.service import ErrorMonitor, Service
+    from audiocodec.adaptation.refresh.sound import clean_reservoir, clean_speech
     from audiocodec.adaptation.registry import is_store
-    from audiocodec.adaptation.repair.reference import clean_reservoir, clean_speech
-    from audiocodec.adaptation.repair.service import Service
-    from audiocodec.adaptation.repair.trigger import ErrorMonitor
 
     output = Output(json, quiet)
     fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}

@@ -18,8 +18,8 @@ from audiocodec.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from audiocodec.adaptation.repair.acceptance import Comparison
-    from audiocodec.adaptation.repair.proposal import Outcome, Plan
+    from audiocodec.adaptation.refresh.acceptance import Comparison
+    from audiocodec.adaptation.refresh.proposal import Outcome, Plan
 
 DIGITS = 12
 PESQ_RANGE = 5.0
@@ -47,8 +47,9 @@ Method = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="kmeans: to where latents are; gradient: then by decoded sound; affine: a map; online: slowly;"
-        " none: stay.",
+        help="How entries move. kmeans: to the centers of the new latents; gradient: as kmeans, then to reduce"
+        " the error of the decoded sound; online: in small steps, file by file; none: they do not move (for"
+        " --adapter alone).",
     ),
 ]
 Adapter = Annotated[
@@ -101,10 +102,9 @@ def refresh(
 
     Example: audiocodec refresh hall/ --store books --environment hall --activate
     """
+    from audiocodec.adaptation.refresh.proposal import propose
+    from audiocodec.adaptation.refresh.sound import clean_reservoir, clean_speech, find_recordings, read_sound
     from audiocodec.adaptation.registry import is_store
-    from audiocodec.adaptation.repair.proposal import propose
-    from audiocodec.adaptation.repair.reference import clean_reservoir, clean_speech
-    from audiocodec.adaptation.repair.sound import find_recordings, read_sound
 
     output = Output(json, quiet)
     if environment_only and activate:
@@ -151,9 +151,9 @@ def plan_of(
     Raises:
         InputError: a value is out of range.
     """
-    from audiocodec.adaptation.repair.acceptance import Acceptance
-    from audiocodec.adaptation.repair.proposal import Plan
-    from audiocodec.adaptation.repair.refresh import RefreshOptions
+    from audiocodec.adaptation.refresh.acceptance import Acceptance
+    from audiocodec.adaptation.refresh.candidate import RefreshOptions
+    from audiocodec.adaptation.refresh.proposal import Plan
 
     acceptance = Acceptance(bitrate, clean_tolerance, seed=fitting["seed"])
     options = RefreshOptions(**fitting, stages=_stages(stages))

@@ -34,7 +34,7 @@ from audiocodec.adaptation.drift.baseline import NullPlan
 from audiocodec.adaptation.registry import Registry, export_revision, import_bundle, round_changes
 from audiocodec.adaptation.registry.bundle import read_bundle, read_public_key
 from audiocodec.adaptation.statistics import collect
-from audiocodec.adaptation.statistics.statistics_file import load_statistics, save_statistics
+from audiocodec.adaptation.statistics.statistics import load_statistics, save_statistics
 from audiocodec.adaptation.watch import EnvironmentBook, Monitor, MonitorOptions, monitor_file
 from audiocodec.adaptation.watch.log import finite
 from audiocodec.bitstream import open_container

@@ -20,7 +20,7 @@ import torch
 import audiocodec
 from audiocodec import audio
 from audiocodec.adaptation.drift import find_baseline
-from audiocodec.adaptation.drift.baseline_file import load_baseline
+from audiocodec.adaptation.drift.baseline import load_baseline
 from audiocodec.adaptation.watch import Monitor, MonitoredStream, MonitorOptions
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from audiocodec import audio, pretrained
-from audiocodec.adaptation.repair.reference import FOLDER, SAMPLE_RATE
+from audiocodec.adaptation.refresh.sound import FOLDER, SAMPLE_RATE
 
 SECONDS = 7.0
 SKIPPED_SECONDS = 0.5

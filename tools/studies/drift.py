@@ -25,9 +25,9 @@ from scipy.stats import pearsonr, spearmanr
 import audiocodec
 from audiocodec.adaptation.drift import Baseline, classifier_test, find_baseline
 from audiocodec.adaptation.drift.null import TWO_SIDED
-from audiocodec.adaptation.repair.scoring import PESQ, STOI, score
-from audiocodec.adaptation.repair.sound import Sound
-from audiocodec.adaptation.statistics.frames import Frames, encode_frames, statistics_of
+from audiocodec.adaptation.refresh.acceptance import PESQ, STOI, score
+from audiocodec.adaptation.refresh.sound import SoundClips
+from audiocodec.adaptation.statistics.recordings import Frames, encode_frames, statistics_of
 from audiocodec.adaptation.watch import Monitor, MonitorOptions
 from audiocodec.codec import Codec
 
@@ -126,7 +126,7 @@ def study(given: argparse.Namespace) -> Found:
     }
 
 
-def _frames(codec: Codec, sound: Sound, bitrate: float) -> Frames:
+def _frames(codec: Codec, sound: SoundClips, bitrate: float) -> Frames:
     return Frames.join(list(encode_frames(codec, [(clip.wav[None], RATE) for clip in sound.clips], bitrate)))
 
 

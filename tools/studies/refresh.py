@@ -31,18 +31,17 @@ import audiocodec
 from audiocodec import audio
 from audiocodec.adaptation.drift import Baseline, find_baseline, make_baseline
 from audiocodec.adaptation.drift.baseline import NullPlan
+from audiocodec.adaptation.refresh.acceptance import SCORES, score, with_codebooks
+from audiocodec.adaptation.refresh.candidate import RefreshOptions, refresh
+from audiocodec.adaptation.refresh.refine import Refining, encode_clips
+from audiocodec.adaptation.refresh.sound import SoundClip, SoundClips, clean_reservoir
 from audiocodec.adaptation.registry import round_changes
 from audiocodec.adaptation.registry.revision_files import StoredCodebooks, identify, pack, to_arrays
-from audiocodec.adaptation.repair.reference import clean_reservoir
-from audiocodec.adaptation.repair.refine import Refining, lessons
-from audiocodec.adaptation.repair.refresh import RefreshOptions, refresh
-from audiocodec.adaptation.repair.scoring import SCORES, score, with_codebooks
-from audiocodec.adaptation.repair.sound import Clip, Sound
 from audiocodec.adaptation.statistics import collect
 from audiocodec.adaptation.watch import EnvironmentBook
 from audiocodec.codec import Codec
 from audiocodec.effects import Sources, build_chain
-from audiocodec.effects.clips import Clip as Recording
+from audiocodec.effects.clips import SoundClip as Recording
 from audiocodec.errors import InputError
 from audiocodec.losses.reconstruction import RefreshLoss
 
@@ -66,7 +65,6 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
 METHODS: dict[str, dict[str, Any]] = {
     "kmeans": {"method": "kmeans", "fraction": 0.25},
     "gradient": {"method": "gradient", "fraction": 0.25},
-    "affine": {"method": "affine"},
     "kmeans_all": {"method": "kmeans", "fraction": 1.0},
     "gradient_all": {"method": "gradient", "fraction": 1.0},
     "adapter": {"method": "none", "adapter": True},
@@ -153,7 +151,7 @@ def _key(row: Row) -> tuple[str, str, str, float]:
     return row["model"], row["environment"], row["method"], row["bitrate"]
 
 
-def scores(codec: Codec, sound: Sound, bitrate: float) -> Row:
+def scores(codec: Codec, sound: SoundClips, bitrate: float) -> Row:
     """Scores of every piece, and how much of the codebooks they use."""
     found = score(codec, sound.clips, bitrate)
     values: Row = {key: [None if np.isnan(v) else float(v) for v in found.values[key]] for key in SCORES}
@@ -161,7 +159,11 @@ def scores(codec: Codec, sound: Sound, bitrate: float) -> Row:
 
 
 def picked(
-    codec: Codec, model: str, name: str, fitted: tuple[Sound, Sound], judged: tuple[Sound, Sound]
+    codec: Codec,
+    model: str,
+    name: str,
+    fitted: tuple[SoundClips, SoundClips],
+    judged: tuple[SoundClips, SoundClips],
 ) -> dict[str, list[str | None]]:
     """The environment told for each piece of clean speech and of environment `name`; None: unknown.
 
@@ -181,14 +183,14 @@ def picked(
     return {"environment_scores": told[0], "clean_scores": told[1]}
 
 
-def _describe(codec: Codec, sound: Sound, name: str) -> Baseline:
+def _describe(codec: Codec, sound: SoundClips, name: str) -> Baseline:
     plan = NullPlan(seconds=(5.0, 10.0), windows=100)
     wavs = [(clip.wav[None], RATE) for clip in sound.clips]
     return make_baseline(codec, wavs, rng=np.random.default_rng(0), name=name, plan=plan)
 
 
 def candidate(
-    codec: Codec, method: str, sound: Sound, clean: Sound, steps: int, bitrate: float
+    codec: Codec, method: str, sound: SoundClips, clean: SoundClips, steps: int, bitrate: float
 ) -> tuple[Codec, dict[str, Any], int]:
     """A codec refreshed by a method, what was done, and bytes for the receiver."""
     refining = Refining(steps=steps)
@@ -206,13 +208,13 @@ def candidate(
 
 
 def retrain_decoder(
-    codec: Codec, sound: Sound, options: Refining, bitrate: float, rate: float = 2e-4
+    codec: Codec, sound: SoundClips, options: Refining, bitrate: float, rate: float = 2e-4
 ) -> None:
     """The upper bound: the decoder learns the environment too, and must be sent (16 bits a weight)."""
     model = codec.model
     model.decoder = copy.deepcopy(model.decoder)
     loss, rng = RefreshLoss(model.sample_rate), torch.Generator().manual_seed(0)
-    heard, stages = lessons(model, sound.clips), model.num_quantizers_for(bitrate)
+    heard, stages = encode_clips(model, sound.clips), model.num_quantizers_for(bitrate)
     frames = round(options.excerpt_seconds * model.frame_rate)
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=rate)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=options.steps)
@@ -244,12 +246,12 @@ class Corpus:
         self.root, self.split = manifest.parent, split
         self.fit_split = {"valid": "train", "test": "valid"}[split]
 
-    def sound(self, spec: dict[str, Any], fit: bool, seconds: float, pieces: int) -> Sound:
+    def sound(self, spec: dict[str, Any], fit: bool, seconds: float, pieces: int) -> SoundClips:
         """Recordings in an environment, at most so many seconds and pieces, each with noise of its own."""
         chain = build_chain(spec["effects"])
         sources = self._sources(spec.get("noise", ""), fit)
         rng = np.random.default_rng(int(fit))
-        clips = list[Clip]()
+        clips = list[SoundClip]()
         kind = spec.get("speech", "")
         for row, wav in self._recordings(kind if fit else spec.get("judged", kind), fit):
             if len(clips) >= pieces or sum(clip.seconds for clip in clips) >= seconds:
@@ -260,8 +262,8 @@ class Corpus:
             except InputError:  # an SNR of silence
                 continue
             heard = heard * np.float32(min(1.0, 0.99 / max(float(np.abs(heard).max()), 1e-9)))
-            clips.append(Clip(row["path"], row["path"], heard.astype(np.float32), RATE))
-        return Sound(tuple(clips), {})
+            clips.append(SoundClip(row["path"], row["path"], heard.astype(np.float32), RATE))
+        return SoundClips(tuple(clips), {})
 
     def _recordings(self, kind: str, fit: bool) -> Iterator[tuple[dict[str, str], np.ndarray]]:
         """One piece of each recording; twice over where `fit`, so that speech meets more noise."""

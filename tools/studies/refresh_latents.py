@@ -21,10 +21,10 @@ from refresh import ENVIRONMENTS, Corpus
 from torch import Tensor
 
 import audiocodec
-from audiocodec.adaptation.repair.refine import lessons
-from audiocodec.adaptation.repair.refit import refit
-from audiocodec.adaptation.repair.sound import Sound
-from audiocodec.adaptation.repair.stack import Stack
+from audiocodec.adaptation.refresh.refine import encode_clips
+from audiocodec.adaptation.refresh.refit import refit
+from audiocodec.adaptation.refresh.sound import SoundClips
+from audiocodec.adaptation.refresh.stack import Stack
 from audiocodec.codec import Codec
 from audiocodec.quantizers.codebook import nearest
 
@@ -95,8 +95,8 @@ def gaussian_distortion(rows: Tensor, bits: float) -> float:
     return float(values.clamp(max=high).sum() / values.sum())
 
 
-def _rows(codec: Codec, sound: Sound) -> Tensor:
-    return torch.cat([lesson.latents for lesson in lessons(codec.model, sound.clips)])
+def _rows(codec: Codec, sound: SoundClips) -> Tensor:
+    return torch.cat([lesson.latents for lesson in encode_clips(codec.model, sound.clips)])
 
 
 def _ratios(after: Sequence[float], before: Sequence[float]) -> list[float]:

@@ -18,8 +18,17 @@ from typing import Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from audiocodec.adaptation.repair.acceptance import Acceptance, Comparison, compare
-from audiocodec.adaptation.repair.scoring import BYTES, ERROR, MEL, PESQ, SCORES, STOI
+from audiocodec.adaptation.refresh.acceptance import (
+    BYTES,
+    ERROR,
+    MEL,
+    PESQ,
+    SCORES,
+    STOI,
+    Acceptance,
+    Comparison,
+    compare,
+)
 
 PRESENT = "present"
 """The row of an environment before any refresh."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from audiocodec.adaptation.dashboard.server import MetricsServer
 from audiocodec.adaptation.dashboard.timeline import Window, parse_window
+from audiocodec.adaptation.watch.alarm import STATES
 from audiocodec.adaptation.watch.log import read_new
-from audiocodec.adaptation.watch.states import STATES
 from audiocodec.errors import AudioCodecError, InputError, require
 from audiocodec.outside import parse_time
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from audiocodec.adaptation.watch.alarm import STATES
 from audiocodec.adaptation.watch.log import read_log
-from audiocodec.adaptation.watch.states import STATES
 from audiocodec.errors import InputError
 from audiocodec.outside import MALFORMED
 

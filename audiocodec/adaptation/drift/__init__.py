@@ -1,15 +1,22 @@
 """How far audio has moved from what codebooks were fitted to, and how far it moves by chance."""
 
-from audiocodec.adaptation.drift.baseline import Baseline, make_baseline
-from audiocodec.adaptation.drift.baseline_file import find_baseline, load_baseline, save_baseline
-from audiocodec.adaptation.drift.distances import (
+from audiocodec.adaptation.drift.baseline import (
+    Baseline,
+    find_baseline,
+    load_baseline,
+    make_baseline,
+    save_baseline,
+)
+from audiocodec.adaptation.drift.measures import (
+    MEASURES,
+    Measures,
+    compare,
     gaussian_w2,
     jensen_shannon,
     kullback_leibler,
     population_stability,
     sliced_w2,
 )
-from audiocodec.adaptation.drift.measures import MEASURES, Measures, compare
 from audiocodec.adaptation.drift.null import NullDistribution
 from audiocodec.adaptation.drift.two_sample import TwoSampleTest, classifier_test
 

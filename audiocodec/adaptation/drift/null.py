@@ -91,12 +91,6 @@ class NullDistribution:
         stages = len(measures.values[name])
         return tail(name, measures.overall(name), self.overall_at(name, measures.frames, stages))
 
-    def p_values(self, name: str, measures: Measures) -> NDArray[np.float64]:
-        """The same for each stage."""
-        found = measures.values[name]
-        drawn = self.at(name, measures.frames, len(found))
-        return np.array([tail(name, value, drawn[:, i]) for i, value in enumerate(found)])
-
 
 def tail(name: str, value: float, samples: NDArray[np.float64]) -> float:
     """Share of samples [W] at least as suspicious as `value`, the value itself counted as one of them."""

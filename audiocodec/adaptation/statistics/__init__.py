@@ -1,13 +1,14 @@
 """What audio looks like to a codec: latents and codes of each stage, in sums of bounded size."""
 
-from audiocodec.adaptation.statistics.code_use import CodeUse
-from audiocodec.adaptation.statistics.collecting import collect, collect_files, recordings
+from audiocodec.adaptation.statistics.accumulators import CodeUse, ErrorStatistics, Moments, Reservoir
 from audiocodec.adaptation.statistics.collector import StatisticsCollector
-from audiocodec.adaptation.statistics.error import ErrorStatistics
-from audiocodec.adaptation.statistics.moments import Moments
-from audiocodec.adaptation.statistics.record import StageStatistics, Statistics
-from audiocodec.adaptation.statistics.reservoir import Reservoir
-from audiocodec.adaptation.statistics.statistics_file import load_statistics, save_statistics
+from audiocodec.adaptation.statistics.recordings import collect, recordings
+from audiocodec.adaptation.statistics.statistics import (
+    StageStatistics,
+    Statistics,
+    load_statistics,
+    save_statistics,
+)
 
 __all__ = [
     "CodeUse",
@@ -18,7 +19,6 @@ __all__ = [
     "Statistics",
     "StatisticsCollector",
     "collect",
-    "collect_files",
     "load_statistics",
     "recordings",
     "save_statistics",

@@ -1,13 +1,10 @@
 """Watching what a codec is given: windows, states, a log, known environments, pages and metrics of it."""
 
+from audiocodec.adaptation.watch.alarm import STATES, Scorer, StateMachine
 from audiocodec.adaptation.watch.environments import Environment, EnvironmentBook, Recognition
 from audiocodec.adaptation.watch.log import WatchLog, read_log
-from audiocodec.adaptation.watch.monitor import Monitor, MonitorOptions
-from audiocodec.adaptation.watch.report import WindowReport
-from audiocodec.adaptation.watch.scoring import Scorer
-from audiocodec.adaptation.watch.sources import monitor_file
-from audiocodec.adaptation.watch.states import STATES, StateMachine
-from audiocodec.adaptation.watch.stream import MonitoredStream
+from audiocodec.adaptation.watch.monitor import Monitor, MonitorOptions, WindowReport
+from audiocodec.adaptation.watch.stream import MonitoredStream, monitor_file
 
 __all__ = [
     "STATES",

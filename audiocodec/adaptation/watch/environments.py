@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiocodec.adaptation.drift.baseline_file import load_baseline, save_baseline
-from audiocodec.adaptation.drift.distances import gaussian_w2
+from audiocodec.adaptation.drift.baseline import load_baseline, save_baseline
+from audiocodec.adaptation.drift.measures import gaussian_w2
 from audiocodec.adaptation.drift.null import tail
 from audiocodec.errors import InputError
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from audiocodec.adaptation.watch.report import WindowReport
+from audiocodec.adaptation.watch.monitor import WindowReport
 from audiocodec.errors import InputError
 from audiocodec.outside import MALFORMED, lines, parse_json, parse_time
 

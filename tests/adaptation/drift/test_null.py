@@ -53,4 +53,3 @@ def test_overall_over_the_first_stages():
     null = NullDistribution((10,), {"js": rows, "error": rows})
     assert null.overall_at("js", 10, 2).tolist() == [0.5, 4.5, 8.5]  # the mean
     assert null.overall_at("error", 10, 2).tolist() == [1, 5, 9]  # the last
-    assert null.p_values("error", Measures({"error": np.array([8.0, 0.0])}, 10)).tolist() == [0.5, 1.0]

@@ -1,0 +1,255 @@
+"""From the measures of a window to a score, thresholds with a stated false-alarm rate, and a state.
+
+Sequential tests see many windows that are each a little too high, which one alone cannot tell.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec.adaptation.drift.measures import CODE_MEASURES, MEASURES, Measures
+from audiocodec.adaptation.drift.null import suspicion
+from audiocodec.errors import InputError, require
+
+if TYPE_CHECKING:
+    from audiocodec.adaptation.drift import NullDistribution
+
+
+DECISIVE = ("relative_error", "js", "w2")
+"""Measures that decide where audio is seen; docs/monitoring.md says which foretell the loss of PESQ."""
+DECISIVE_CODES = ("js", "perplexity", "bigram_js")
+"""Measures that decide where there are codes only."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one window.
+
+    Attributes:
+        value: largest suspicion among the decisive measures, in spreads of what chance gives.
+        measure: the one that was largest.
+        p_value: how often chance alone gives a score this large.
+        warning: threshold at five times the false-alarm rate.
+        alert: threshold at the false-alarm rate.
+    """
+
+    value: float
+    measure: str
+    p_value: float
+    warning: float
+    alert: float
+
+
+class Scorer:
+    """Scores windows against the null distribution of a baseline.
+
+    The score is the largest of several measures, each in units of its own chance; the thresholds are
+    quantiles of the same largest over windows without drift, so the rate holds for all measures together.
+    """
+
+    def __init__(
+        self, null: NullDistribution, false_alarm_rate: float = 0.01, decisive: Sequence[str] = ()
+    ) -> None:
+        """Decide by `decisive` measures; by default those known to matter.
+
+        Raises:
+            InputError: a measure is unknown, or the rate is below what the null distribution can tell.
+        """
+        unknown = [name for name in decisive if name not in MEASURES]
+        if unknown:
+            raise InputError(f"measure {unknown[0]!r} is not known; choose from {', '.join(MEASURES)}")
+        lowest = 1 / null.windows
+        if not lowest <= false_alarm_rate <= 0.2:
+            raise InputError(
+                f"a false-alarm rate of {false_alarm_rate:g} a window is not possible; with {null.windows}"
+                f" windows in the baseline it can be {lowest:g} to 0.2"
+            )
+        self.null, self.false_alarm_rate, self.decisive = null, false_alarm_rate, tuple(decisive)
+        self._kept: dict[tuple[int, tuple[tuple[str, int], ...]], NDArray[np.float64]] = {}
+
+    def score(self, measures: Measures) -> Score:
+        """Score a window.
+
+        Raises:
+            InputError: none of the decisive measures is known of it.
+        """
+        names = self._names(measures)
+        parts = {
+            name: float(suspicion(name, np.array([measures.overall(name)]), self._drawn(name, measures))[0])
+            for name in names
+        }
+        worst = max(parts, key=lambda name: parts[name])
+        null = self.null_scores(measures)
+        p_value = (1 + int((null >= parts[worst]).sum())) / (len(null) + 1)
+        warning, alert = (
+            float(np.quantile(null, 1 - rate, method="higher"))
+            for rate in (min(0.5, 5 * self.false_alarm_rate), self.false_alarm_rate)
+        )
+        return Score(parts[worst], worst, p_value, warning, alert)
+
+    def null_scores(self, measures: Measures) -> NDArray[np.float64]:
+        """Scores [windows] of windows of this size without drift."""
+        names = self._names(measures)
+        key = (measures.frames, tuple((name, len(measures.values[name])) for name in names))
+        if key not in self._kept:
+            drawn = [self._drawn(name, measures) for name in names]
+            scored = [suspicion(name, part, part) for name, part in zip(names, drawn, strict=True)]
+            self._kept[key] = np.max(scored, axis=0)
+        return self._kept[key]
+
+    def _drawn(self, name: str, measures: Measures) -> NDArray[np.float64]:
+        return self.null.overall_at(name, measures.frames, len(measures.values[name]))
+
+    def _names(self, measures: Measures) -> list[str]:
+        codes_only = all(name in CODE_MEASURES for name in measures.values)
+        wanted = self.decisive or (DECISIVE_CODES if codes_only else DECISIVE)
+        names = [name for name in wanted if name in measures.values and name in self.null.samples]
+        if not names:
+            raise InputError(
+                f"none of {', '.join(wanted)} is known of this window, but {', '.join(measures.values)};"
+                " choose among those"
+            )
+        return names
+
+
+MonitorState = Literal["ok", "warning", "alert"]
+STATES: tuple[MonitorState, ...] = ("ok", "warning", "alert")
+
+
+class StateMachine:
+    """Rises at once, falls when the last windows allow it."""
+
+    def __init__(self, recovery_windows: int = 3) -> None:
+        """A state is left for a lower one when no window of the last `recovery_windows` asks for it."""
+        self._recent: deque[int] = deque([0], maxlen=recovery_windows)
+
+    @property
+    def state(self) -> MonitorState:
+        """Now."""
+        return STATES[max(self._recent)]
+
+    def update(self, score: Score, changed: bool) -> MonitorState:
+        """Take the score of a window, and whether the sequential test fired.
+
+        An alert that has begun is kept up by any score above the warning threshold.
+        """
+        level = 2 if changed or score.value > score.alert else int(score.value > score.warning)
+        if level == 1 and self.state == "alert":
+            level = 2
+        self._recent.append(level)
+        return self.state
+
+
+SequentialTest = Literal["page_hinkley", "adwin", "none"]
+SLACK = 0.5
+"""Page-Hinkley: a mean that moves by less, in spreads of chance, is let pass."""
+_CALIBRATION_WINDOWS = 4000
+_WARM_UP = 64
+
+
+class ChangeDetector(Protocol):
+    """Takes scores one by one."""
+
+    def update(self, score: float) -> bool:
+        """Whether the mean has risen."""
+        ...
+
+
+class Never:
+    """No sequential test."""
+
+    def update(self, score: float) -> bool:
+        """Never."""
+        del score
+        return False
+
+
+class Sequential:
+    """One of river's detectors, acquainted with scores without drift before it sees the first window."""
+
+    def __init__(self, make: Callable[[], Any], null: NDArray[np.float64], rng: np.random.Generator) -> None:
+        """`make` gives a fresh detector; `null` are scores [W] without drift."""
+        self._make, self._null, self._rng = make, null, rng
+        self._start()
+
+    def update(self, score: float) -> bool:
+        """Whether the mean of the scores has risen; if so, the test starts anew."""
+        before = getattr(self._detector, "estimation", None)
+        self._detector.update(score)
+        found = bool(self._detector.drift_detected)
+        risen = before is None or score > before
+        if found:
+            self._start()
+        return found and risen
+
+    def _start(self) -> None:
+        self._detector = self._make()
+        for score in self._rng.choice(self._null, _WARM_UP):
+            self._detector.update(float(score))
+            if self._detector.drift_detected:
+                self._detector = self._make()
+
+
+def make_detector(
+    kind: SequentialTest, null: NDArray[np.float64], rate: float, rng: np.random.Generator
+) -> ChangeDetector:
+    """A sequential test that fires about `rate` times a window on scores like `null` [W].
+
+    Page-Hinkley (Page 1954) looks for a risen mean; its threshold is calibrated by drawing from `null`. ADWIN
+    (Bifet and Gavalda 2007) compares all ways to cut the recent past in two; `rate` is its confidence.
+
+    Raises:
+        InputError: the kind is unknown.
+        MissingPackageError: river is not installed.
+    """
+    if kind not in get_args(SequentialTest):
+        raise InputError(f"sequential test {kind!r} is not known; choose from {get_args(SequentialTest)}")
+    if kind == "none":
+        return Never()
+    drift = _river()
+    if kind == "adwin":
+        make: Callable[[], Any] = lambda: drift.ADWIN(delta=rate, clock=1)  # noqa: E731
+    else:
+        threshold = calibrate(null, rate, rng)
+        make = lambda: page_hinkley(drift, threshold)  # noqa: E731
+    return Sequential(make, null, rng)
+
+
+def page_hinkley(drift: Any, threshold: float) -> Any:
+    """River's detector of a rising mean, with our slack."""
+    return drift.PageHinkley(min_instances=1, delta=SLACK, threshold=threshold, alpha=1.0, mode="up")
+
+
+def calibrate(null: NDArray[np.float64], rate: float, rng: np.random.Generator) -> float:
+    """The lowest threshold at which Page-Hinkley alarms in at most a `rate` of such windows."""
+    scores = rng.choice(null, _CALIBRATION_WINDOWS).tolist()
+    low, high = 0.0, 64.0
+    for _ in range(12):
+        threshold = (low + high) / 2
+        few = count_alarms(scores, threshold) <= rate * len(scores)
+        low, high = (low, threshold) if few else (threshold, high)
+    return high
+
+
+def count_alarms(scores: list[float], threshold: float) -> int:
+    """Alarms of river's PageHinkley, which starts anew after each; here, as there it takes seconds."""
+    alarms = count = 0
+    mean = total = lowest = 0.0
+    for score in scores:
+        count += 1
+        mean += (score - mean) / count
+        total += score - mean - SLACK
+        lowest = min(lowest, total) if count > 1 else total
+        if total - lowest > threshold:
+            alarms, count, mean, total, lowest = alarms + 1, 0, 0.0, 0.0, 0.0
+    return alarms
+
+
+def _river() -> Any:
+    return require("river.drift", "a sequential test", "'audiocodec[adapt]'", "or choose none")
