@@ -47,7 +47,7 @@ Method = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="How entries move. kmeans: to the centers of the new latents; gradient: as kmeans, then to reduce"
+        help="How entries move. kmeans: to the centers of the new latents; gradient: as kmeans, then to lower"
         " the error of the decoded sound; online: in small steps, file by file; none: they do not move (for"
         " --adapter alone).",
     ),
