@@ -162,9 +162,9 @@ def test_a_header_spelled_in_another_way_is_refused_by_file_and_stream_alike(cod
     seed = zlib.crc32(split)
     packet = pack_packet(encoded.header, 0, encoded.codes, seed)
     start = split + seed.to_bytes(4, "little") + packet
-    with pytest.raises(BitstreamError, match="one allowed spelling"):
+    with pytest.raises(BitstreamError, match="one allowed form"):
         codec.decompress(start + pack_end(Index(np.array([len(packet)]), 8000), seed))
-    with pytest.raises(BitstreamError, match="one allowed spelling"):
+    with pytest.raises(BitstreamError, match="one allowed form"):
         codec.stream_decoder().push(start)
 
 
