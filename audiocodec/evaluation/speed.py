@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from audiocodec.audio import check_samples
 from audiocodec.errors import AudioCodecError, InputError, PeerError
-from audiocodec.evaluation.coders import Coder, Decoded, ModelCoder
+from audiocodec.evaluation.coders import Coder, ModelCoder
 from audiocodec.evaluation.peers.classic import ProgramPeer
 from audiocodec.evaluation.peers.program import CommandPeer
 from audiocodec.process import compute_in_one_thread
@@ -21,6 +20,7 @@ from audiocodec.work import Pool, WorkerLost
 Wav = NDArray[np.float32]
 
 _SYLLABLES_HZ, _PITCH_HZ = 4.0, 120.0
+_CLOCK_STEP_SECONDS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,14 @@ def measure(coder: Coder, wav: Wav, sample_rate: int, bitrate: float, repeats: i
     seconds = len(wav) / sample_rate
     coder.code(wav, sample_rate, bitrate)
     runs = [coder.code(wav, sample_rate, bitrate) for _ in range(repeats)]
-    encoding, decoding = (min(times) for times in zip(*(_seconds(run) for run in runs), strict=True))
-    together = min(sum(time for time in _seconds(run) if not math.isnan(time)) for run in runs)
-    apart = not (math.isnan(encoding) or math.isnan(decoding))
-    return Speed(
-        bitrate=bitrate,
-        payload_bitrate=runs[0].payload_bits / seconds,
-        encode_speed=_speed(seconds, encoding) if apart else None,
-        decode_speed=_speed(seconds, decoding) if apart else None,
-        speed=_speed(seconds, together),
-        peak_mb=_peak_mb() if _in_process(coder) else None,
-    )
+    times = np.array([(run.encode_seconds, run.decode_seconds) for run in runs])
+    best = np.array([*times.min(axis=0), np.nansum(times, axis=1).min()])
+    encode, decode, both = (seconds / np.maximum(best, _CLOCK_STEP_SECONDS)).tolist()
+    if np.isnan(times).any():
+        encode = decode = None
+    in_process = not isinstance(coder, ProgramPeer | CommandPeer)
+    peak_mb = _peak_mb() if in_process else None  # that of a program is not reliably known
+    return Speed(bitrate, runs[0].payload_bits / seconds, encode, decode, both, peak_mb)
 
 
 def measure_apart(
@@ -120,19 +117,6 @@ def _answer(
         return measure(coder, wav, sample_rate, bitrate, repeats)
     except AudioCodecError as error:
         return error
-
-
-def _seconds(run: Decoded) -> tuple[float, float]:
-    return run.encode_seconds, run.decode_seconds
-
-
-def _speed(seconds: float, taken: float) -> float:
-    return seconds / max(taken, 1e-6)  # the clock's own step
-
-
-def _in_process(coder: Coder) -> bool:
-    """Whether the codec runs in Python: what a program takes, its parent is not told reliably."""
-    return not isinstance(coder, ProgramPeer | CommandPeer)
 
 
 def _peak_mb() -> float | None:

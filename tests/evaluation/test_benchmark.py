@@ -157,7 +157,7 @@ def test_a_run_that_was_killed_goes_on_from_its_rows(double, speech_folder, tmp_
 class Fine(Peer):
     name = "fine"
 
-    def run(self, wav, length, bitrate):
+    def _run(self, wav, length, bitrate):
         raise NotImplementedError
 
 

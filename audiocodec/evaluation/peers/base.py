@@ -64,7 +64,7 @@ class Peer(ABC):
         usual: bitrates to use, whatever is asked for: of a codec that is of no use at the lowest ones.
         chosen: bitrates that the user named for this codec.
         sample_rate: Hz at which it codes.
-        max_delay: samples by which its delay may differ from `delay`; 0: it is known exactly.
+        max_delay: samples by which its delay may differ from `_delay`; 0: it is known exactly.
         clips: whether its output is limited to [-1, 1].
     """
 
@@ -124,9 +124,9 @@ class Peer(ABC):
         check_input(wav, sample_rate)
         bitrate = self.check_bitrate(bitrate)
         samples = to_rate(wav, sample_rate, self.sample_rate)
-        padded = np.pad(samples, (0, self.padding(len(samples))))
-        coded = self.run(padded, len(samples), bitrate)
-        delay = self.delay(bitrate)
+        padded = np.pad(samples, (0, self._padding(len(samples))))
+        coded = self._run(padded, len(samples), bitrate)
+        delay = self._delay(bitrate)
         if self.max_delay:
             delay = find_delay(padded, coded.wav, delay, self.max_delay)
         shifted = shift(coded.wav, delay)
@@ -152,17 +152,16 @@ class Peer(ABC):
         known = ", ".join(f"{rate:.6g}" for rate in self.ladder)
         raise BitrateError(f"{self.name} has no {bitrate:g} bit/s; choose from {known}")
 
-    def padding(self, length: int) -> int:
+    def _padding(self, length: int) -> int:
         """Zeros after `length` samples, so that all of them come out of the decoder."""
         raise NotImplementedError
 
-    def delay(self, bitrate: float) -> int:
+    def _delay(self, bitrate: float) -> int:
         """Samples at its rate by which the output comes later, as measured."""
-        del bitrate
         return 0
 
     @abstractmethod
-    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
+    def _run(self, wav: Samples, length: int, bitrate: float) -> Coded:
         """Encode and decode padded samples [L'] at its rate, of which the first `length` count.
 
         Raises:

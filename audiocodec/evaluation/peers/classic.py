@@ -43,44 +43,39 @@ class ProgramPeer(Peer):
         require_programs(self.name, self.programs, self.package)
 
     @abstractmethod
-    def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
+    def _commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         """How to encode `in.wav` (or .raw) to the file named last, and decode that to `out.wav` (or .raw)."""
 
     @abstractmethod
-    def packets(self, data: bytes, bitrate: float) -> list[int]:
+    def _packets(self, data: bytes, bitrate: float) -> list[int]:
         """Bits of every packet of the coded file."""
 
-    def padding(self, length: int) -> int:
-        """Half a second."""
-        del length
+    def _padding(self, length: int) -> int:
         return round(_SILENCE_SECONDS * self.sample_rate)
 
-    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
-        """Run both programs in a folder that is removed afterwards; silence does not count as their time."""
-        encode, decode = self.commands(bitrate)
+    def _run(self, wav: Samples, length: int, bitrate: float) -> Coded:
+        encode, decode = self._commands(bitrate)
         timeout_seconds = self.options.timeout_seconds
         with tempfile.TemporaryDirectory(prefix="audiocodec-peer-") as name:
             folder = Path(name)
-            self.write(folder, wav)
+            self._write(folder, wav)
             encode_seconds = run_program(self.name, encode, folder, timeout_seconds).seconds
             decode_seconds = run_program(self.name, decode, folder, timeout_seconds).seconds
-            decoded = self.read(folder, 2 * len(wav))
-            packets = self.packets(read_bytes(self.name, folder / encode[-1]), bitrate)
-        share = length / len(wav)
+            decoded = self._read(folder, 2 * len(wav))
+            packets = self._packets(read_bytes(self.name, folder / encode[-1]), bitrate)
+        share = length / len(wav)  # the silence does not count
         bits = payload_bits(packets, length, self.packet_length)
         return Coded(decoded, bits, encode_seconds * share, decode_seconds * share)
 
-    def write(self, folder: Path, wav: Samples) -> None:
-        """Put the input where the encoder finds it."""
+    def _write(self, folder: Path, wav: Samples) -> None:
         write_wav(folder / "in.wav", wav, self.sample_rate)
 
-    def read(self, folder: Path, most: int) -> Samples:
-        """Take the output of the decoder."""
+    def _read(self, folder: Path, most: int) -> Samples:
         return read_wav(self.name, folder / "out.wav", self.sample_rate, most)
 
 
 class Codec2Peer(ProgramPeer):
-    """Codec2: parametric speech coding at 8 kHz, by David Rowe."""
+    """Codec2: parametric speech coding at 8 kHz, by David Rowe. Its files are samples without a header."""
 
     name = "codec2"
     ladder = tuple(_CODEC2_MODES)
@@ -90,27 +85,23 @@ class Codec2Peer(ProgramPeer):
     packet_length = 160
     max_delay = 0  # its output does not follow the waveform, so nothing correlates
 
-    def delay(self, bitrate: float) -> int:
-        """That at which STOI is best: 20 ms, and 30 at 700 bit/s."""
-        return 240 if bitrate == 700 else 160
+    def _delay(self, bitrate: float) -> int:
+        return 240 if bitrate == 700 else 160  # 30 or 20 ms, at which STOI is best
 
-    def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
-        """See `ProgramPeer`."""
+    def _commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         mode = _CODEC2_MODES[bitrate]
         return ["c2enc", mode, "in.raw", "coded"], ["c2dec", mode, "coded", "out.raw"]
 
-    def packets(self, data: bytes, bitrate: float) -> list[int]:
-        """Count 20 ms each: frames of 40 ms are split, and the padding of a frame to whole bytes left out."""
+    def _packets(self, data: bytes, bitrate: float) -> list[int]:
+        # Of 20 ms each: frames of 40 ms are split, and the padding of a frame to whole bytes does not count.
         bits = round(bitrate * self.packet_length / self.sample_rate)
         frame_bytes = -(-bits // 8) if bitrate >= 2000 else -(-2 * bits // 8)
         return [bits] * (len(data) // frame_bytes * (1 if bitrate >= 2000 else 2))
 
-    def write(self, folder: Path, wav: Samples) -> None:
-        """16-bit samples without a header."""
+    def _write(self, folder: Path, wav: Samples) -> None:
         (folder / "in.raw").write_bytes(to_int16(wav).astype("<i2").tobytes())
 
-    def read(self, folder: Path, most: int) -> Samples:
-        """16-bit samples without a header."""
+    def _read(self, folder: Path, most: int) -> Samples:
         data = read_bytes(self.name, folder / "out.raw")[: 2 * most]
         return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32) / np.float32(32768)
 
@@ -123,11 +114,6 @@ class AmrWbPeer(ProgramPeer):
     programs = ("ffmpeg",)
     package = "ffmpeg libavcodec-extra"
 
-    def delay(self, bitrate: float) -> int:
-        """What the standard's look-ahead and filters add."""
-        del bitrate
-        return 95
-
     def __init__(self, options: PeerOptions) -> None:
         super().__init__(options)
         if not _ffmpeg_encodes("libvo_amrwbenc"):
@@ -135,14 +121,15 @@ class AmrWbPeer(ProgramPeer):
                 "amrwb needs an ffmpeg with libvo_amrwbenc: apt-get install libavcodec-extra, or the like"
             )
 
-    def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
-        """See `ProgramPeer`."""
+    def _delay(self, bitrate: float) -> int:
+        return 95  # what the standard's look-ahead and filters add
+
+    def _commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         run = ["ffmpeg", "-nostdin", "-y", "-v", "error", "-threads", "1"]
         encode = [*run, "-i", "in.wav", "-c:a", "libvo_amrwbenc", "-b:a", f"{bitrate:.0f}", "coded.amr"]
         return encode, [*run, "-i", "coded.amr", "out.wav"]
 
-    def packets(self, data: bytes, bitrate: float) -> list[int]:
-        """See `ProgramPeer`."""
+    def _packets(self, data: bytes, bitrate: float) -> list[int]:
         return amr_wb_packets(data)
 
 
@@ -154,14 +141,12 @@ class SpeexPeer(ProgramPeer):
     package = "speex"
     lowest = 3950.0
 
-    def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
-        """See `ProgramPeer`."""
+    def _commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         encode = ["speexenc", "-w", "--bitrate", f"{bitrate:.0f}", "--comp", "10", "in.wav", "coded"]
         return encode, ["speexdec", "--force-wb", "coded", "out.wav"]
 
-    def packets(self, data: bytes, bitrate: float) -> list[int]:
-        """Leave out the two packets of header and comments."""
-        return ogg_packets(data)[2:]
+    def _packets(self, data: bytes, bitrate: float) -> list[int]:
+        return ogg_packets(data)[2:]  # the first two are header and comments
 
 
 class Lc3Peer(ProgramPeer):
@@ -173,12 +158,10 @@ class Lc3Peer(ProgramPeer):
     packet_length = 160
     lowest, highest = 16000.0, 320000.0
 
-    def commands(self, bitrate: float) -> tuple[list[str], list[str]]:
-        """See `ProgramPeer`."""
+    def _commands(self, bitrate: float) -> tuple[list[str], list[str]]:
         return ["elc3", "-b", f"{bitrate:.0f}", "in.wav", "coded"], ["dlc3", "coded", "out.wav"]
 
-    def packets(self, data: bytes, bitrate: float) -> list[int]:
-        """See `ProgramPeer`."""
+    def _packets(self, data: bytes, bitrate: float) -> list[int]:
         return lc3_packets(data)
 
 

@@ -44,12 +44,10 @@ class LyraPeer(Peer):
             raise PeerUnavailable("lyra needs ai-edge-litert: pip install 'audiocodec[peers]'")
         self.folder = folder
 
-    def padding(self, length: int) -> int:
-        """To whole frames, and two more."""
-        return -length % _FRAME + _FLUSH_FRAMES * _FRAME
+    def _padding(self, length: int) -> int:
+        return -length % _FRAME + _FLUSH_FRAMES * _FRAME  # to whole frames, and two more
 
-    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
-        """Encode and decode packets, which are packed and unpacked as they would be sent."""
+    def _run(self, wav: Samples, length: int, bitrate: float) -> Coded:
         num_quantizers = _NUM_QUANTIZERS[bitrate]
         whole = to_int16(wav).astype(np.float32) / np.float32(32768)
         try:

@@ -20,52 +20,51 @@ if TYPE_CHECKING:
 
 
 class NeuralPeer(Peer):
-    """A codec with `encode` to codes [N, T] and `decode` back; subclasses say how theirs are called."""
+    """A codec of `transformers` without delay; the weights are loaded at first use.
+
+    Attributes:
+        model_class: its name in the library.
+        cached_name: the weights that are looked for in the library's cache.
+        num_quantizers_argument: how its `encode` calls the number of quantizers.
+    """
 
     model_class: str
-    """Of `transformers`."""
     cached_name: str
-    """The weights looked for in the library's cache."""
+    num_quantizers_argument: str
 
     def __init__(self, options: PeerOptions) -> None:
-        """Read the configuration; the weights follow at first use."""
         super().__init__(options)
         if find_spec("transformers") is None:
             raise PeerUnavailable(f"{self.name} needs transformers: pip install 'audiocodec[transformers]'")
         self.source = str(options.folders.get(self.name, self.cached_name))
         config = _config(self.name, self.model_class, self.source)
         self.sample_rate: int = config.sampling_rate
-        self.hop_length = self.hop(config)
         self.codebook_size: int = config.codebook_size
-        self.ladder: tuple[float, ...] | None = self.bitrates_of(config)
+        self.hop_length = self._hop_length(config)
+        self.ladder: tuple[float, ...] | None = self._bitrates(config)
 
-    def hop(self, config: Any) -> int:
-        """Samples of a frame."""
+    def _hop_length(self, config: Any) -> int:
         return round(config.sampling_rate / config.frame_rate)
 
-    def bitrates_of(self, config: Any) -> tuple[float, ...]:
-        """Bitrates in bit/s: one for each number of quantizers."""
+    def _bitrates(self, config: Any) -> tuple[float, ...]:
         one = self.sample_rate / self.hop_length * math.log2(self.codebook_size)
-        return tuple(one * count for count in range(1, self.num_quantizers(config) + 1))
+        most: int = config.n_codebooks if hasattr(config, "n_codebooks") else config.num_quantizers
+        return tuple(one * count for count in range(1, most + 1))
 
-    def num_quantizers(self, config: Any) -> int:
-        """How many there are at the most."""
-        return config.num_quantizers
+    def _encode(self, model: Any, wav: Tensor, bitrate: float) -> Tensor:
+        """Codes [N, T] of samples [1, 1, L]."""
+        assert self.ladder is not None
+        number = {self.num_quantizers_argument: self.ladder.index(bitrate) + 1}
+        return model.encode(wav, **number).audio_codes[0]
 
-    def encode(self, model: Any, wav: Tensor, bitrate: float) -> Tensor:
-        """Codes [N, T] of samples [1, 1, L], L a multiple of the hop."""
-        raise NotImplementedError
+    def _decode(self, model: Any, codes: Tensor) -> Tensor:
+        """Samples of codes [N, T], in any shape of one recording; a few fewer than went in."""
+        return model.decode(audio_codes=codes[None]).audio_values
 
-    def decode(self, model: Any, codes: Tensor) -> Tensor:
-        """Samples of codes [N, T], in any shape of one recording."""
-        raise NotImplementedError
-
-    def padding(self, length: int) -> int:
-        """To whole frames."""
+    def _padding(self, length: int) -> int:
         return -length % self.hop_length
 
-    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
-        """Encode to codes and decode them; they have no delay."""
+    def _run(self, wav: Samples, length: int, bitrate: float) -> Coded:
         import torch
 
         device = self.options.device
@@ -74,9 +73,9 @@ class NeuralPeer(Peer):
             model = _model(self.name, self.model_class, self.source, device)
             with torch.inference_mode():
                 started = clock()
-                codes = self.encode(model, torch.from_numpy(wav)[None, None].to(device), bitrate).cpu()
+                codes = self._encode(model, torch.from_numpy(wav)[None, None].to(device), bitrate).cpu()
                 encoded = clock()
-                decoded = self.decode(model, codes.to(device)).reshape(-1).float().cpu().numpy()
+                decoded = self._decode(model, codes.to(device)).reshape(-1).float().cpu().numpy()
                 finished = clock()
         except (RuntimeError, ValueError, IndexError) as error:
             raise PeerError(f"{self.name} failed: {error}") from error
@@ -94,18 +93,15 @@ class EncodecPeer(NeuralPeer):
     model_class = "EncodecModel"
     cached_name = "facebook/encodec_24khz"
 
-    def bitrates_of(self, config: Any) -> tuple[float, ...]:
-        """Bitrates in bit/s, as the configuration lists them."""
+    def _bitrates(self, config: Any) -> tuple[float, ...]:
         if config.audio_channels != 1 or config.chunk_length is not None:
             raise PeerUnavailable(f"{self.source}: only one-channel EnCodec is run; name the model of 24 kHz")
         return tuple(1000.0 * rate for rate in sorted(config.target_bandwidths))
 
-    def encode(self, model: Any, wav: Tensor, bitrate: float) -> Tensor:
-        """Codes [N, T]."""
+    def _encode(self, model: Any, wav: Tensor, bitrate: float) -> Tensor:
         return model.encode(wav, bandwidth=bitrate / 1000).audio_codes[0, 0]
 
-    def decode(self, model: Any, codes: Tensor) -> Tensor:
-        """Samples [1, 1, L]."""
+    def _decode(self, model: Any, codes: Tensor) -> Tensor:
         return model.decode(codes[None, None], [None]).audio_values
 
 
@@ -118,29 +114,13 @@ class DacPeer(NeuralPeer):
     name = "dac"
     model_class = "DacModel"
     cached_name = "descript/dac_16khz"
+    num_quantizers_argument = "n_quantizers"
 
-    def hop(self, config: Any) -> int:
-        """Samples of a frame."""
+    def _hop_length(self, config: Any) -> int:
         return int(math.prod(config.downsampling_ratios))
 
-    def num_quantizers(self, config: Any) -> int:
-        """How many there are."""
-        return config.n_codebooks
 
-    def encode(self, model: Any, wav: Tensor, bitrate: float) -> Tensor:
-        """Codes [N, T]."""
-        return model.encode(wav, n_quantizers=self._count(bitrate)).audio_codes[0]
-
-    def decode(self, model: Any, codes: Tensor) -> Tensor:
-        """Samples [1, L], a few fewer than went in."""
-        return model.decode(audio_codes=codes[None]).audio_values
-
-    def _count(self, bitrate: float) -> int:
-        assert self.ladder is not None
-        return self.ladder.index(bitrate) + 1
-
-
-class MimiPeer(DacPeer):
+class MimiPeer(NeuralPeer):
     """Mimi of Moshi, at 24 kHz and 12.5 frames a second.
 
     Défossez et al. 2024, https://arxiv.org/abs/2410.00037.
@@ -149,18 +129,7 @@ class MimiPeer(DacPeer):
     name = "mimi"
     model_class = "MimiModel"
     cached_name = "kyutai/mimi"
-
-    def hop(self, config: Any) -> int:
-        """Samples of a frame."""
-        return round(config.sampling_rate / config.frame_rate)
-
-    def num_quantizers(self, config: Any) -> int:
-        """How many there are."""
-        return config.num_quantizers
-
-    def encode(self, model: Any, wav: Tensor, bitrate: float) -> Tensor:
-        """Codes [N, T]."""
-        return model.encode(wav, num_quantizers=self._count(bitrate)).audio_codes[0]
+    num_quantizers_argument = "num_quantizers"
 
 
 def _config(name: str, model_class: str, source: str) -> Any:

@@ -42,12 +42,12 @@ class OpusPeer(Peer):
         if find_spec("av") is None:
             raise PeerUnavailable("opus needs PyAV: pip install 'audiocodec[peers]'")
 
-    def padding(self, length: int) -> int:
-        """To whole frames, and one more that brings out what the encoder looked ahead."""
-        return -length % _FRAME + _FRAME
+    def _padding(self, length: int) -> int:
+        return (
+            -length % _FRAME + _FRAME
+        )  # to whole frames, and one more that brings out what the encoder looked ahead
 
-    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
-        """Encode and decode; the decoder removes the delay that the header tells."""
+    def _run(self, wav: Samples, length: int, bitrate: float) -> Coded:
         import av.error
 
         try:

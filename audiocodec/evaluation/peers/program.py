@@ -228,9 +228,8 @@ class CommandPeer(Peer):
         aligned = check_output(self.name, shift(decoded, delay), len(wav))
         return Decoded(aligned, math.ceil(bits / 8), bits, ran.seconds, math.nan, nominal_bits=nominal)
 
-    def run(self, wav: Samples, length: int, bitrate: float) -> Coded:
-        """Not used: `code` does all of it, at any rate."""
-        raise NotImplementedError
+    def _run(self, wav: Samples, length: int, bitrate: float) -> Coded:
+        raise NotImplementedError  # `code` does all of it, at any rate
 
     def _bits(self, stdout: str, folder: Path, asked: float) -> tuple[int, bool]:
         said = _BITS.findall(stdout)

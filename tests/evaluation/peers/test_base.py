@@ -39,10 +39,10 @@ class Delaying(Peer):
     sample_rate = 8000
     max_delay = 400
 
-    def padding(self, length):
+    def _padding(self, length):
         return 1000
 
-    def run(self, wav, length, bitrate):
+    def _run(self, wav, length, bitrate):
         return Coded(np.pad(2 * wav, (300, 0)), length, 1.0, 2.0)
 
 
