@@ -16,8 +16,8 @@ import numpy as np
 from audiocodec.errors import InputError
 from audiocodec.evaluation.coders import ModelCoder
 from audiocodec.evaluation.report.examples import examples, recoder
+from audiocodec.evaluation.report.html import write_report
 from audiocodec.evaluation.report.markdown import write_markdown
-from audiocodec.evaluation.report.page import write_report
 from audiocodec.evaluation.rows import ROWS_NAME, write_rows
 from audiocodec.evaluation.summary import summarize
 from audiocodec.process import available_cpus

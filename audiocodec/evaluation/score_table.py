@@ -1,4 +1,4 @@
-"""The rows of a run as matrices: whatever is compared is compared on the same files and conditions."""
+"""The rows of a run as matrices, so that codecs are compared on the same files and conditions."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _NOT_SCORES = {"seconds", "snr_db", "nominal_bitrate"}
 
 
 def noises_at(snr_db: float) -> str:
-    """The scope of all noises at an SNR."""
+    """Name of the scope of all noises at an SNR."""
     return f"noises at {snr_db:g} dB"
 
 
 class ScoreTable:
-    """A line a unit (a file under a condition), a column a point (a codec at a bitrate).
+    """Matrices with one row for each unit (a file under a condition) and one column for each point.
 
     Attributes:
-        points: codecs and bitrates.
-        peer: whether a codec is a peer.
-        nominal: points whose bits are those asked for, as their codec does not say what it used.
-        columns: those with numbers, apart from what the input itself scores.
-        uncoded: those that say what the input itself scores.
-        conditions: name, kind, group and snr_db (NaN without noise) of each.
-        scopes: units of `all`, `degraded` (all but clean), several noises at an SNR, and each condition.
-        languages: of each unit.
-        failed: [units, points] 1 for a row without scores, NaN where there is no row.
-        speakers: [units] who speaks, as `resampling` numbers them.
+        points: codecs at nominal bitrates.
+        peer: codec -> whether it is a peer.
+        nominal: points whose codec does not say how many bits it used; theirs are those asked for.
+        columns: columns of numbers that score codecs.
+        uncoded: names of the columns that score the input itself.
+        conditions: name, kind, group and snr_db (NaN without noise) of each condition.
+        scopes: name -> units [units]: `all`, `degraded` (all but clean), noises at an SNR, each condition.
+        languages: language of each unit [units].
+        failed: [units, points], 1 for a row without scores, NaN where there is no row.
+        speakers: speaker of each unit [units], as `resampling` numbers them.
     """
 
     def __init__(self, rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> None:
@@ -119,7 +119,7 @@ class ScoreTable:
         return list(combinations(sorted(names, key=lambda name: self.peer[name]), 2))
 
     def having(self, wanted: Sequence[str]) -> list[Column]:
-        """Those of the wanted columns that have values."""
+        """The wanted columns that have values."""
         return [column for name in wanted for column in self.columns if column.name == name]
 
 

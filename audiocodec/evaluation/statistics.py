@@ -1,11 +1,11 @@
 """Means with intervals, where a curve falls below a threshold, and bitrates for equal quality.
 
-Files of one speaker resemble each other, so a bootstrap over files would promise too much. Here speakers are
-drawn with replacement, each with all its files (cluster bootstrap; Davison and Hinkley, Bootstrap Methods and
-their Application, 1997, section 3.8), and an interval is made of the percentiles of what comes out. The draws
-are the same for all that is computed, so differences and ratios of means have intervals as well.
+Files of one speaker resemble each other, so a bootstrap over files would give intervals that are too narrow.
+Here speakers are drawn with replacement, each with all its files (cluster bootstrap; Davison and Hinkley,
+Bootstrap Methods and their Application, 1997, section 3.8); an interval lies between percentiles of the
+results. All results use the same draws, so differences and ratios of means have intervals as well.
 
-`Draws` are values [1 + resamples]: first what the data themselves give, then each resample.
+`Draws` are values [1 + resamples]: first the value of the data themselves, then that of each resample.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ LEVEL = 0.95
 RESAMPLES = 2000
 MIN_SPEAKERS = 2
 MIN_USABLE = 0.9
-"""Share of the resamples that must give a value, or there is no interval."""
+"""Share of the resamples that must have a value; with fewer there is no interval."""
 NEVER, ALWAYS = -np.inf, np.inf
-"""In place of an SNR, where a curve stays above its threshold, or is below at the highest SNR already."""
+"""Instead of an SNR: the curve stays above its threshold, or is below it at the highest SNR already."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval.
+    """A mean with its interval.
 
     Attributes:
-        value: of the data; NaN without any.
+        value: mean of the data; NaN without any.
         low: lower limit at `LEVEL`; NaN where there is no interval.
         high: upper limit.
-        n: values it is made of.
-        speakers: of these values.
+        n: number of values.
+        speakers: number of their speakers.
     """
 
     value: float
@@ -55,9 +55,9 @@ class Resampling:
     """Speakers drawn with replacement, the same draws for everything that is compared.
 
     Args:
-        speakers: of each value, in any order and as often as they come.
-        resamples: how often they are drawn.
-        seed: of the draws.
+        speakers: the speaker of each value, in any order.
+        resamples: number of draws.
+        seed: seed of the random generator.
     """
 
     def __init__(self, speakers: Iterable[str], resamples: int = RESAMPLES, seed: int = 0) -> None:
@@ -72,7 +72,7 @@ class Resampling:
         return np.array([self._number[name] for name in speakers], dtype=np.int64)
 
     def means(self, values: ArrayLike, numbers: NDArray[np.int64]) -> Draws:
-        """Mean of the values [n] that are not NaN, in each draw; `numbers` [n] says who spoke.
+        """Mean of the values [n] that are not NaN, in each draw; `numbers` [n] are those of the speakers.
 
         Resamples are NaN for fewer than `MIN_SPEAKERS` speakers: they would all be the same.
         """
@@ -95,7 +95,7 @@ class Resampling:
 
 
 def limits(draws: Draws) -> tuple[float, float]:
-    """Limits at `LEVEL`: percentiles of the resamples; they may be infinite. NaN when too many are NaN."""
+    """Limits at `LEVEL`: percentiles of the resamples, perhaps infinite; NaN when too many are NaN."""
     usable = draws[1:][~np.isnan(draws[1:])]
     if not len(usable) or len(usable) < MIN_USABLE * (len(draws) - 1):
         return np.nan, np.nan
@@ -137,13 +137,13 @@ class BitrateChange:
     """Bits that a codec needs for the quality of another: -30 is 30 % fewer.
 
     Attributes:
-        percent: mean over the qualities both reach; NaN with a `reason`.
+        percent: mean over the qualities that both reach; NaN with a `reason`.
         low: lower limit at `LEVEL`; NaN where there is no interval.
         high: upper limit.
         overlap: share of the range of qualities that both reach.
-        reason: why there is no number; empty when there is.
-        at_least: in place of a number, where its highest bitrate is worse than the other's lowest.
-        at_most: in place of a number, where its lowest bitrate is better than the other's highest.
+        reason: why there is no number; empty when there is one.
+        at_least: bound instead of a number, where its highest bitrate is worse than the other's lowest.
+        at_most: bound instead of a number, where its lowest bitrate is better than the other's highest.
     """
 
     percent: float

@@ -1,4 +1,4 @@
-"""What the rows of a run say, as plain values: summary.json, and what reports are written from.
+"""The summary of the rows of a run as plain values: summary.json, and the source of the reports.
 
     about         files, speakers, rows, failed rows, how intervals were made
     scores        column -> unit, meaning, better
@@ -13,10 +13,10 @@
     failures      why rows have no scores: codec, condition, reason, rows
     missing       why single scores are missing: codec, column, reason, rows
 
-An estimate is {value, low, high, n, speakers}, the limits those of `about.level`. A scope is `all`,
-`degraded` (all but clean), several noises at an SNR (`noises at 10 dB`), or the name of a condition. What
-could not be computed is null, with a reason where one is known.
-Where PESQ falls is an SNR in dB, "never" down to the lowest SNR, or "always" from the highest on.
+An estimate is {value, low, high, n, speakers} with limits at `about.level`. A scope is `all`, `degraded` (all
+but clean), all noises at an SNR (`noises at 10 dB`), or the name of a condition. What could not be computed
+is null, with a reason where one is known. The place where PESQ falls is an SNR in dB, "never" (not even at
+the lowest SNR), or "always" (at the highest SNR already).
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def summarize(
     """Reduce the table of a run to what the docstring of this module lists; NaN stands for null.
 
     Args:
-        rows: with the columns of `audiocodec.evaluation.rows`.
-        resamples: how often speakers are drawn for intervals.
-        seed: of these draws.
-        pesq_threshold: the SNR where the mean PESQ falls below it is looked for.
-        pesq_drop: the same for falling so far below what the codec reaches without noise.
+        rows: table with the columns of `audiocodec.evaluation.rows`.
+        resamples: number of draws of speakers for intervals.
+        seed: seed of these draws.
+        pesq_threshold: `degradation` says at which SNR the mean PESQ falls below it,
+        pesq_drop: and at which SNR it falls so far below the mean PESQ of the codec without noise.
     """
     table = ScoreTable(rows, resamples, seed)
     failed: Any = rows[rows["error"].notna()]

@@ -158,9 +158,8 @@ def _chart(timeline: Timeline, environments: Mapping[str, str]) -> str:
         for axes in panels:
             axes.set_xlim(0, len(windows))
             axes.grid(visible=False, axis="x")
-            for mark in timeline.marks:
-                if mark.changes_codebook:
-                    axes.axvline(mark.position, color="#1c2128", linestyle=":", linewidth=1)
+            for position in {mark.position for mark in timeline.marks if mark.changes_codebook}:
+                axes.axvline(position, color="#1c2128", linestyle=":", linewidth=1)
         labels = _time_labels(windows)
         panels[-1].set_xticks([number + 0.5 for number, _ in labels], [label for _, label in labels])
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from audiocodec.evaluation.report import charts, tables, text
-from audiocodec.evaluation.report.charts import Panels
+from audiocodec.evaluation.report import curves, tables, text
+from audiocodec.evaluation.report.curves import Panels
 from audiocodec.evaluation.report.examples import Example
 from audiocodec.evaluation.report.facts import Entry, Facts
 from audiocodec.evaluation.report.findings import findings
@@ -101,7 +101,7 @@ def _sections(facts: Facts, meta: Entry) -> Iterator[Section]:
     yield Section(
         "Quality over bitrate",
         "Compared with what went into the codec. Bars are intervals.",
-        list(charts.over_bitrate(facts)),
+        list(curves.over_bitrate(facts)),
     )
     yield Section(
         "Bits for the same quality",
@@ -113,7 +113,7 @@ def _sections(facts: Facts, meta: Entry) -> Iterator[Section]:
     yield Section(
         "Noise",
         "One chart for each noise, with every codec at its nearest bitrate. Shades are intervals.",
-        [*charts.over_snr(facts), *tables.all_noises(facts), *tables.falls(facts)],
+        [*curves.over_snr(facts), *tables.all_noises(facts), *tables.falls(facts)],
     )
     yield Section(
         "Every condition",

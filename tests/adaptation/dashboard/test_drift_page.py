@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from audiocodec.adaptation.dashboard import build_page, read_timeline, write_page
-from audiocodec.adaptation.dashboard.page import STATE_COLORS
+from audiocodec.adaptation.dashboard.drift_page import STATE_COLORS
 from audiocodec.adaptation.dashboard.timeline import Mark
 from audiocodec.errors import InputError
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from audiocodec.evaluation.report.examples import Example, Sound, WorstRow
-from audiocodec.evaluation.report.page import render, write_report
+from audiocodec.evaluation.report.html import render, write_report
 from audiocodec.evaluation.results import plain
 from audiocodec.evaluation.summary import summarize
 
@@ -165,7 +165,7 @@ def test_the_same_rows_give_the_same_page(made_rows, example):
 def test_a_page_does_not_grow_without_end(made_rows, example, monkeypatch):
     summary = plain(summarize(made_rows(), resamples=10))
     one = len(render(summary, META, [example])) - len(render(summary, META))
-    monkeypatch.setattr("audiocodec.evaluation.report.page.MAX_BYTES", round(2.5 * one))
+    monkeypatch.setattr("audiocodec.evaluation.report.html.MAX_BYTES", round(2.5 * one))
     _, found = read(render(summary, META, [example] * 5))
     assert found.tags.count("audio") == 4
 
