@@ -1,7 +1,6 @@
-"""Noise-aware augmentation: every example in a known environment, with what the model is to make of it.
+"""Augmentation: examples in environments (noise, rooms and the like), with the target of the model for each.
 
-What an example meets follows from (seed, rank, step), as all that is drawn; the environment of each is kept,
-so that log and validation can tell them apart.
+Everything random follows from (seed, rank, step). The name of each example's environment is kept for the log.
 """
 
 from __future__ import annotations
@@ -31,24 +30,24 @@ if TYPE_CHECKING:
 KINDS = ("noise", "speech", "music", "rir")
 """Pools of recordings that effects take from; rir are room impulse responses."""
 CLEAN = "clean"
-"""Name of what no effect could be applied to, in the log."""
+"""Environment in the log of examples to which no effect could be applied."""
 LEAST_CLIPS = 3
-"""In which an environment is validated, when there are as many."""
+"""Number of clips in which an environment is validated at least, if there are so many."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What speech meets on its way to the model.
+    """Environments that examples are put into.
 
     Attributes:
         environments: a YAML file, or the name of one in recipes/environments; empty for none.
         manifest: CSV or JSONL manifest of noise, speech, music and room responses (columns path, split, kind,
             type); empty for `data.manifest` where no folder is named.
         folders: folders of recordings by kind: noise, speech, music, rir.
-        types: YAML file of patterns that say the type of a recording; empty for the one that comes along.
-        denoise_probability: share of the examples with the denoising switch on, in models that have one.
+        types: YAML file of patterns that give the type of a recording; empty for the shipped types.yaml.
+        denoise_probability: share of examples with the denoising switch on, in models that have one.
     """
 
     environments: str = ""
@@ -61,7 +60,7 @@ class AugmentConfig:
         """Check names.
 
         Raises:
-            ConfigError: a kind of recordings is unknown, or a share is none.
+            ConfigError: a kind of recordings is unknown, or the share is not from 0 to 1.
         """
         check_names("folders", self.folders, KINDS)
         if not 0 <= self.denoise_probability <= 1:
@@ -69,12 +68,12 @@ class AugmentConfig:
 
 
 class Scenes(NamedTuple):
-    """A batch as the model meets it.
+    """A batch in its environments.
 
     Attributes:
-        wav: what it hears [B, 1, L].
-        target: what it is to give back [B, 1, L].
-        environments: name of each example's.
+        wav: input of the model [B, 1, L].
+        target: what its output should be [B, 1, L].
+        environments: name of each example's environment.
         denoise: whether the denoising switch is on [B]; None for a model without one.
     """
 
@@ -93,8 +92,8 @@ class Scenes(NamedTuple):
 class Augmenter:
     """Puts the examples of a batch into environments.
 
-    With a denoising switch, what each environment names as its target is that of examples with the switch on;
-    off, the input itself is to come back. SoundStream trains both on the same noise likewise (section III-F).
+    With a denoising switch, the target that an environment names applies to examples with the switch on; with
+    the switch off, the input itself is the target. SoundStream trains both in the same way (section III-F).
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class Augmenter:
         sample_rate: int,
         denoise_probability: float | None = None,
     ) -> None:
-        """Take from `sources`, which are decoded now; `denoise_probability` None: there is no switch.
+        """Take noise and rooms from `sources`, decoded now; `denoise_probability` is None without a switch.
 
         Raises:
             InputError: an environment cannot be made of these sources.
@@ -112,11 +111,11 @@ class Augmenter:
         self.denoise_probability = denoise_probability
         self.environments, self.sources, self.sample_rate = tuple(environments), sources, sample_rate
         check_environments(environments, sources, sample_rate)
-        # Now, not at first use: what cannot be read is known before the first draw, in a resumed run too.
+        # Now, not at first use: files that cannot be read are known before the first draw, also when resumed.
         sources.preload(sample_rate)
 
     def __call__(self, batch: Batch, rng: np.random.Generator, step: int) -> Scenes:
-        """Draw an environment for each example, at this step of their curricula, and apply it."""
+        """Choose an environment for each example, as its schedule says at `step`, and apply it."""
         scenes: list[Scene] = []
         names: list[str] = []
         for wav, example in zip(batch.wav[:, 0].numpy(), batch.examples, strict=True):
@@ -127,8 +126,8 @@ class Augmenter:
         wavs, targets = ([getattr(scene, name) for scene in scenes] for name in ("wav", "target"))
         if self.denoise_probability is None:
             return Scenes(_stack(wavs), _stack(targets), tuple(names))
-        on = rng.random(len(scenes)) < self.denoise_probability  # last: the scenes are those without a switch
-        targets = [target if asked else wav for wav, target, asked in zip(wavs, targets, on, strict=True)]
+        on = rng.random(len(scenes)) < self.denoise_probability  # drawn last: scenes are as without a switch
+        targets = [target if one_on else wav for wav, target, one_on in zip(wavs, targets, on, strict=True)]
         return Scenes(_stack(wavs), _stack(targets), tuple(names), torch.from_numpy(on))
 
     def scene(self, environment: Environment, wav: NDArray[np.float32], number: int) -> Scene:
@@ -155,18 +154,18 @@ def open_augmenter(
 ) -> Augmenter | None:
     """Open the environments of a recipe and training recordings for them; None for a recipe without.
 
-    `manifest` is where to look when the recipe names no sources of its own; `switched` says whether the model
-    has a denoising switch.
+    `manifest` is used if the recipe names no sources; `switched` says whether the model has a denoising
+    switch.
 
     Raises:
-        ConfigError: the environments, or the patterns of types, cannot be understood, or a switch would learn
-            nothing from them.
-        InputError: sources cannot be read, or hold nothing for an environment.
+        ConfigError: the environments or the patterns of types cannot be read, or a switch would learn nothing
+            from them.
+        InputError: sources cannot be read, or have nothing for an environment.
     """
     environments = open_environments(config)
     if not environments:
         return None
-    if switched and not any(found.target == "clean" and found.effects for found in environments):
+    if switched and not any(one.target == "clean" and one.effects for one in environments):
         raise ConfigError(
             f"augment.environments {config.environments}: the denoising switch learns from environments with"
             " target: clean, and there is none; denoise has them"
@@ -179,7 +178,7 @@ def open_environments(config: AugmentConfig) -> tuple[Environment, ...]:
     """Read the environments of a recipe; none for a recipe without.
 
     Raises:
-        ConfigError: they cannot be understood.
+        ConfigError: they cannot be read.
     """
     if not config.environments:
         return ()
@@ -192,8 +191,8 @@ def held_out_scenes(
 ) -> dict[str, list[Scene]]:
     """Validation clips in each environment that has effects, by its name.
 
-    Noise and rooms are of split valid, or where that has none of a kind, those of the training. All
-    environments together get about as many clips as there are, but no less than LEAST_CLIPS each.
+    Noise and rooms are of split valid, or, if it has none of a kind, those of the training. All environments
+    together get about as many clips as there are, but no fewer than LEAST_CLIPS each.
 
     Raises:
         InputError: sources cannot be read.
@@ -219,7 +218,7 @@ def _open_sources(config: AugmentConfig, manifest: str, split: str) -> Sources:
     named = config.manifest or ("" if config.folders else manifest)
     if named and Path(named).is_dir():
         raise InputError(
-            f"{named}: a folder does not say what is noise; name augment.manifest, or augment.folders by kind"
+            f"{named}: a folder does not say what is noise; set augment.manifest, or augment.folders by kind"
         )
     return Sources.open(
         [Path(named)] if named else [],

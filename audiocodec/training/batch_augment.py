@@ -1,7 +1,7 @@
-"""Noise, rooms and level changes on the device that trains: whole batches, by the definitions of `effects`.
+"""Noise, rooms and level changes in whole batches on the device that trains, as `effects` defines them.
 
-Only what to do is drawn on the CPU, a few numbers an example, so that no step waits for the device or for a
-file. Environments with other effects are left to `Augmenter`.
+The CPU only draws a few numbers for each example, so no step waits for the device or for a file.
+Environments with other effects are left to `Augmenter`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BATCHED = (Noise, Room, Gain)
 """Effects that are applied here."""
 ENERGY_SECONDS = 0.02
-"""Blocks whose energy is known beforehand, to draw no silent excerpt."""
+"""Length of blocks whose energy is computed beforehand, so that no silent excerpt is drawn."""
 
 
 def cpu_effects(environments: Sequence[Environment]) -> list[str]:
@@ -45,21 +45,20 @@ def cpu_effects(environments: Sequence[Environment]) -> list[str]:
 
 
 def follow_sampler(augmenter: Augmenter | None, sampler: Sampler) -> Augmenter | None:
-    """`augmenter` on the device where `sampler` gives its batches."""
+    """`augmenter`, or one that works on the device where `sampler` makes its batches."""
     if augmenter is None or not isinstance(sampler, ResidentSampler):
         return augmenter
     return BatchAugmenter(augmenter, sampler.segment_length, sampler.device)
 
 
 class BatchAugmenter(Augmenter):
-    """Does what `augmenter` does, by the same shares and ranges but other draws, for a batch on `device`.
+    """Does what `augmenter` does for a batch on `device`: same shares and ranges, other random numbers.
 
-    Scenes of held-out clips are those of `augmenter`. Silent speech, for which an SNR is not defined, stays
-    as it is.
+    Scenes of held-out clips are those of `augmenter`. Silent speech stays as it is, as it has no SNR.
     """
 
     def __init__(self, augmenter: Augmenter, length: int, device: torch.device) -> None:
-        """Copy what the environments take from to `device`, for examples of `length` samples."""
+        """Copy noise and rooms of the environments to `device`, for examples of `length` samples."""
         self.denoise_probability = augmenter.denoise_probability
         self.environments, self.sources = augmenter.environments, augmenter.sources
         self.sample_rate, self.length, self.device = augmenter.sample_rate, length, device
@@ -77,51 +76,51 @@ class BatchAugmenter(Augmenter):
     def __call__(self, batch: Batch, rng: np.random.Generator, step: int) -> Scenes:
         """Draw an environment for each example, at this step of their curricula, and apply it."""
         wavs = batch.wav[:, 0]
-        heard, target = wavs.clone(), wavs.clone()
+        noisy, target = wavs.clone(), wavs.clone()
         weights = np.cumsum([environment.weight_at(step) for environment in self.environments])
         picks = np.searchsorted(weights, rng.random(len(wavs)) * weights[-1], side="right")
         for number, environment in enumerate(self.environments):
             rows = np.flatnonzero(picks == number)
             if len(rows) and environment.effects:
                 places = send(rows, self.device)
-                found = self._apply(environment, wavs[places], rng, step)
-                heard[places], target[places] = found
+                changed = self._apply(environment, wavs[places], rng, step)
+                noisy[places], target[places] = changed
         names = tuple(self.environments[pick].name for pick in picks)
         if self.denoise_probability is None:
-            return Scenes(heard[:, None], target[:, None], names)
+            return Scenes(noisy[:, None], target[:, None], names)
         on = torch.from_numpy(rng.random(len(wavs)) < self.denoise_probability)
-        target = torch.where(send(on.numpy(), self.device)[:, None], target, heard)
-        return Scenes(heard[:, None], target[:, None], names, on)
+        target = torch.where(send(on.numpy(), self.device)[:, None], target, noisy)
+        return Scenes(noisy[:, None], target[:, None], names, on)
 
     def _apply(
         self, environment: Environment, wavs: Tensor, rng: np.random.Generator, step: int
     ) -> tuple[Tensor, Tensor]:
-        """What is heard of wavs [n, L], and what is to come back [n, L]."""
-        heard = clean = wavs
+        """Inputs of the model and targets, [n, L] each, of wavs [n, L]."""
+        noisy = clean = wavs
         for effect in environment.chain_at(step).effects:
             chosen = send(rng.random(len(wavs)) < effect.probability, self.device)[:, None]
-            changed, reference = self._effect(effect, heard, clean, rng)
-            heard, clean = torch.where(chosen, changed, heard), torch.where(chosen, reference, clean)
-        return batches.limit(heard, heard if environment.target == "input" else clean, environment.peak)
+            changed, reference = self._effect(effect, noisy, clean, rng)
+            noisy, clean = torch.where(chosen, changed, noisy), torch.where(chosen, reference, clean)
+        return batches.limit(noisy, noisy if environment.target == "input" else clean, environment.peak)
 
     def _effect(
-        self, effect: Effect, heard: Tensor, clean: Tensor, rng: np.random.Generator
+        self, effect: Effect, noisy: Tensor, clean: Tensor, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
-        """`heard` [n, L] after an effect, and what it makes of `clean` [n, L] as a target."""
-        count = len(heard)
+        """`noisy` [n, L] after an effect, and `clean` [n, L] as the effect changes a target."""
+        count = len(noisy)
         if isinstance(effect, Noise):
             snr_db = send(_uniform(rng, effect.snr_db, count), self.device)
             noise = self._excerpts[_noises(effect)].draw(rng, count)
-            return batches.add_at_snr(heard, noise, snr_db, self.sample_rate), clean
+            return batches.add_at_snr(noisy, noise, snr_db, self.sample_rate), clean
         if isinstance(effect, Room):
-            return self._rooms[_rooms(effect)].apply(effect.clean, heard, clean, rng)
-        assert isinstance(effect, Gain), "others were refused when the run was opened"
+            return self._rooms[_rooms(effect)].apply(effect.clean, noisy, clean, rng)
+        assert isinstance(effect, Gain), "others are refused when the data are opened"
         factor = send(10 ** (_uniform(rng, effect.gain_db, count) / 20), self.device)[:, None]
-        return heard * factor, clean * factor
+        return noisy * factor, clean * factor
 
 
 class Excerpts:
-    """Random excerpts [n, L] of the recordings of a pool: a type is drawn first, then a recording of it."""
+    """Random excerpts [n, L] of the recordings of a pool: first a type is drawn, then a recording of it."""
 
     def __init__(
         self,
@@ -133,7 +132,7 @@ class Excerpts:
         length: int,
         device: torch.device,
     ) -> None:
-        """Hold the recordings that fit on `device`; short ones go round, cross-faded, to be long enough."""
+        """Copy the matching recordings to `device`; short ones are looped with cross-fades."""
         clips = _readable(sources, sources.find(pool, types, names), sample_rate)
         samples = [_at_least(length, clip, sources, sample_rate) for clip in clips]
         self.choice = Choice.by_type(clips)
@@ -148,7 +147,7 @@ class Excerpts:
         self._steps = torch.arange(length, device=device)
 
     def draw(self, rng: np.random.Generator, count: int) -> Tensor:
-        """Draw `count` excerpts that are not silent, as far as MAX_TRIES go."""
+        """Draw `count` excerpts; silent ones are drawn again, up to MAX_TRIES times."""
         length, starts = len(self._steps), np.zeros(count, np.int64)
         left = np.arange(count)
         for _ in range(MAX_TRIES):
@@ -164,7 +163,7 @@ class Excerpts:
 
 
 class Rooms:
-    """Room responses: a type is drawn first, then a response of it."""
+    """Room responses: first a type is drawn, then a response of it."""
 
     def __init__(
         self,
@@ -174,7 +173,7 @@ class Rooms:
         sample_rate: int,
         device: torch.device,
     ) -> None:
-        """Hold the responses that fit on `device`."""
+        """Copy the matching responses to `device`."""
         clips = _readable(sources, sources.find("rir", types, names), sample_rate)
         responses = [sources.samples("rir", clip.name, sample_rate) for clip in clips]
         rows = np.zeros((len(responses), max(map(len, responses))), np.float32)
@@ -185,13 +184,13 @@ class Rooms:
         self.direct = torch.tensor([direct_path(row) for row in rows], device=device)
 
     def apply(
-        self, kept: str, heard: Tensor, clean: Tensor, rng: np.random.Generator
+        self, kept: str, noisy: Tensor, clean: Tensor, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
-        """`heard` [n, L] in drawn rooms, and of `clean` [n, L] what is `kept`, dry, direct or early."""
-        picks = send(self.choice.draw(rng, len(heard)), self.device)
+        """`noisy` [n, L] in random rooms, and what is `kept` of `clean` [n, L]: dry, direct or early."""
+        picks = send(self.choice.draw(rng, len(noisy)), self.device)
         responses, direct = self.responses[picks], self.direct[picks]
-        reverberant = batches.convolve(heard, responses, direct)
-        changed = reverberant * batches.level_gains(heard, reverberant)
+        reverberant = batches.convolve(noisy, responses, direct)
+        changed = reverberant * batches.level_gains(noisy, reverberant)
         if kept == "dry":
             return changed, clean
         gain = batches.level_gains(clean, batches.convolve(clean, responses, direct))
@@ -203,7 +202,7 @@ class Rooms:
 
 
 class Choice(NamedTuple):
-    """Draws a type first, then one of its items, so that a type with few is drawn as often as one with many.
+    """Draws a type first, then one of its items: types with few items are drawn as often as others.
 
     Attributes:
         order: numbers of the items, those of a type together.
@@ -242,7 +241,7 @@ def _uniform(rng: np.random.Generator, value: Range, count: int) -> NDArray[np.f
 
 
 def _readable(sources: Sources, clips: Sequence[Clip], sample_rate: int) -> list[Clip]:
-    """Those of `clips` that can be decoded; `sources` names the others."""
+    """The clips that can be decoded; `sources` notes the others."""
     sources.preload(sample_rate, kinds=sorted({clip.kind for clip in clips}))
     return [clip for clip in clips if str(clip.path) not in sources.unreadable]
 

@@ -1,4 +1,4 @@
-"""What a training recipe can say; every field of the YAML is here."""
+"""The fields of a training recipe; sections of some parts are beside these parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audiocodec.training.balancer import BalancerConfig
 from audiocodec.training.state import OptimConfig
 
 PARTS = ("encoder", "quantizer", "decoder", "denoise")
-"""Names that `frozen` may hold; denoise is the denoising switch, which the encoder does not include."""
+"""Names that `frozen` may hold; denoise is the denoising switch, which does not count as encoder."""
 
 
 @dataclass(frozen=True)
@@ -23,24 +23,25 @@ class DataConfig:
     """Where recordings come from and how segments are drawn.
 
     Attributes:
-        manifest: CSV or JSONL with columns path, split, kind, source, speaker, paths relative to its folder;
-            or a folder of recordings, Lhotse cuts, or tar shards such as `shards/train-{000..099}.tar`.
+        manifest: required: a folder of recordings; or CSV or JSONL with columns path, split, kind, source,
+            speaker, paths relative to its folder; Lhotse cuts; tar shards such as
+            `shards/train-{000..099}.tar`.
         valid_manifest: the same, of held-out recordings; empty means split valid of `manifest`.
         corpus: layout of the folders, a name in recipes/corpora or a YAML file; empty means a plain folder.
         cache: folder for decoded 16-bit samples, made once; empty means `<output>/cache`.
         segment_seconds: length of a training example.
         batch_size: examples per step.
-        source_weights: how much more often than its share of the hours a source is drawn; 1 when not named.
-        level_db: range (low, high) of the RMS level, in dB of full scale, drawn for levelled examples.
-        level_probability: share of examples whose level is changed; the rest keep theirs.
-        shuffle_segments: segments of shards that are shuffled together; all of them are held in memory.
+        source_weights: factor on how often a source is drawn, relative to its share of the hours; default 1.
+        level_db: range (low, high) of random RMS levels, in dB relative to full scale.
+        level_probability: share of examples whose level is changed; the others keep their own.
+        shuffle_segments: number of segments of shards that are shuffled together, in memory.
         prefetch: batches made ahead while a step runs; 0 for none.
-        workers: threads that read and decode.
-        on_device: whether all samples are held by the device that trains, and batches made there: "always",
-            "never", or "auto", on a GPU with memory enough.
+        workers: number of threads that read and decode.
+        on_device: whether the device that trains holds all samples and makes the batches: "always", "never",
+            or "auto", which is on a GPU with enough memory.
     """
 
-    manifest: str = "../shared/corpus/manifest.csv"
+    manifest: str = ""
     valid_manifest: str = ""
     corpus: str = ""
     cache: str = ""
@@ -75,37 +76,37 @@ class TrainConfig:
     """A whole experiment.
 
     Attributes:
-        name: of the model.
-        model: what is trained.
-        data: on what.
-        augment: and in which noise, rooms and other conditions; none by default.
-        loss: towards what.
-        optim: how.
-        adversarial: against which discriminators; none by default.
-        balancer: whether losses get shares of the gradient instead of weights.
-        steps: length of the run.
-        seed: everything random follows from it and the step number.
-        autocast: "bfloat16" or "none".
-        start: "linear" starts the frame-rate nets as a principal-component codec, "random" as they are built;
-            else a pretrained model or model folder to fine-tune.
+        name: name of the model.
+        model: sample rate, nets and quantizer of the model.
+        data: recordings and how examples are made of them.
+        augment: noise, rooms and other environments; none by default.
+        loss: reconstruction losses and their weights.
+        optim: optimizer and learning rate.
+        adversarial: discriminators; none by default.
+        balancer: gives losses shares of the gradient instead of weights.
+        steps: number of steps of the run.
+        seed: seed of all random generators, together with the number of the step.
+        autocast: number type that nets compute in: "bfloat16" or "none".
+        start: "linear" starts nets of kind spectral as a principal-component codec, "random" as they are
+            built; anything else is a pretrained model or model folder to fine-tune.
         frozen: parts that do not learn: encoder, quantizer, decoder, denoise (the denoising switch).
-        accumulate: batches whose gradients make one step.
-        quantizer_inner_steps: further steps of the quantizer alone after each step, on the same latents: the
+        accumulate: number of batches whose gradients make one step.
+        quantizer_inner_steps: further steps of only the quantizer after each step, on the same latents: the
             alternated optimization of Huh et al. 2023, https://arxiv.org/abs/2305.08842.
         compile: whether encoder and decoder go through torch.compile.
-        prefix_choices: numbers of quantizers favored by half of the examples; the others draw from all, and
-            all do when this is empty.
+        prefix_choices: numbers of quantizers that half of the examples choose from; the other half chooses
+            from all numbers, and so do all examples if this is empty.
         log_every: steps between two lines of the log.
         checkpoint_minutes: minutes between two checkpoints.
-        keep_best: checkpoints of the best validations that stay, beside the newest two.
-        best_score: weights of the scores of a validation whose sum says which are best, such as
-            `{distillmos/12: 1.0, frame_lock/12: -0.1}`, or one score's name; empty for `distillmos`,
-            `dnsmos_p808`, half of `pesq_wb` and a tenth less of `frame_lock`, with the most quantizers, as
-            far as they are installed.
-        judge_clips: clips of a validation, without noise, that are also scored by what no loss imitates:
-            `frame_lock`, `distillmos`, `dnsmos_p808`; 0 for none. Each takes some seconds.
+        keep_best: number of checkpoints with the best validations that are kept, beside the newest two.
+        best_score: weights of validation scores, such as `{distillmos/12: 1.0, frame_lock/12: -0.1}`, or the
+            name of one score; the checkpoint with the largest sum is the best. Empty means `distillmos` +
+            `dnsmos_p808` + 0.5 `pesq_wb` - 0.1 `frame_lock` with the most quantizers, without those that are
+            not installed.
+        judge_clips: number of validation clips without noise that are also scored by metrics that no loss
+            imitates: `frame_lock`, `distillmos`, `dnsmos_p808`. Each clip takes some seconds.
         validate_every: steps between two validations.
-        validate_seconds: audio used by one validation; 0 for none, then no split named valid is needed.
+        validate_seconds: seconds of audio in a validation; 0 for none, then no split named valid is needed.
     """
 
     name: str = "model"
@@ -147,10 +148,10 @@ class TrainConfig:
         if switched and "denoise" not in self.frozen and not self.augment.environments:
             raise ConfigError(
                 "model.denoise is a switch that learns from noise: name augment.environments, such as"
-                " denoise, or hold it (frozen: [denoise])"
+                " denoise, or freeze it (frozen: [denoise])"
             )
         if self.adversarial.share and self.balancer.enabled:
-            raise ConfigError("adversarial.share and the balancer both set shares; take one of them")
+            raise ConfigError("adversarial.share and the balancer both set shares; use only one of them")
         if self.autocast not in {"bfloat16", "none"}:
             raise ConfigError(f"autocast is {self.autocast!r}; choose bfloat16 or none")
         if not self.start or not self.name:

@@ -32,16 +32,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW with warm-up, a constant stretch, and a linear decay towards zero over the last steps.
+    """AdamW with warm-up, a constant learning rate, and a linear decay towards zero over the last steps.
 
     Attributes:
-        learning_rate: on the constant stretch.
-        betas: of Adam.
-        weight_decay: of AdamW.
+        learning_rate: learning rate between warm-up and decay.
         warmup_steps: steps of linear warm-up.
         decay_steps: steps of linear decay at the end of `steps`.
         max_grad_norm: gradients are scaled down to this norm.
-        weight_ema_decay: moving average of the weights; the average is what is evaluated and published.
+        weight_ema_decay: decay per step of the moving average of the weights, which is what is evaluated and
+            published.
     """
 
     learning_rate: float = 5e-4

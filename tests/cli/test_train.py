@@ -167,6 +167,7 @@ def test_quiet_says_nothing(place, run):
     [
         (["tiny.yaml", "data.batchsize=3"], ["data.batchsize", "did you mean 'batch_size'"]),
         (["tiny.yaml", "steps"], ["write it as key=value"]),
+        (["tiny", "steps=1"], ["data.manifest is not set", "data.manifest=recordings"]),
         (["tinny.yaml"], ["tinny.yaml", "no such recipe", "speech-16k"]),
         (["tiny.yaml", "data.manifest=nowhere.csv"], ["nowhere.csv", "manifest"]),
         (["tiny.yaml", "--device", "tpu9"], ["tpu9"]),

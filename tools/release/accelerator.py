@@ -152,7 +152,7 @@ def export(run: Path, parts: Path) -> None:
     for old in [*parts.glob(f"{WEIGHTS}.*"), parts / SUMS]:
         old.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        step = export_checkpoint(checkpoint, Path(folder), half=True).step
+        _, step = export_checkpoint(checkpoint, Path(folder), half=True)
         shutil.copy(Path(folder) / "config.yaml", parts)
         weights = (Path(folder) / WEIGHTS).read_bytes()
     for number, first in enumerate(range(0, len(weights), PART_BYTES)):

@@ -1,6 +1,6 @@
 """Compare the quantization methods on speech: one codec for each, and one codebook for each.
 
-    python tools/studies/quantizers.py codec     # a small codec for each recipe of recipes/quantizers
+    python tools/studies/quantizers.py codec data.manifest=my.csv    # a codec for each of recipes/quantizers
     python tools/studies/quantizers.py single    # one codebook of 256, 1024, 8192 entries on frozen latents
     python tools/studies/quantizers.py zador     # where entries should lie in 4, 8, 16 dimensions
     python tools/studies/quantizers.py speed     # a step of an 8-stage stack against EMA's, side by side
@@ -8,7 +8,7 @@
 
 Learns from the `train` split of the manifest, scores on `valid`, never touches `test`. A finished run is a
 row in <out>/rows.jsonl; started again, a study goes on where it was. `--runs a,b` picks some;
-`key=value` changes recipes, such as data.manifest=my.csv. One thread; on one core all take about an hour.
+`key=value` changes recipes; data.manifest must be given. One thread; on one core all take about an hour.
 """
 
 from __future__ import annotations

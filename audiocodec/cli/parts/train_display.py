@@ -1,4 +1,4 @@
-"""What `audiocodec train` shows while it runs: a bar on a terminal, lines elsewhere, JSON when asked."""
+"""Progress of `audiocodec train`: a bar on a terminal, lines elsewhere, JSON with --json."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from audiocodec.printing import printable
 
 SHOWN = ("total", "mel", "spectrum", "commitment", "adversarial", "feature", "discriminator")
 SCORES = ("pesq_wb", "stoi")
-"""Of a validation without noise; the log has more."""
+"""Scores of a validation that are shown, without noise; the log has more."""
 SPEED = "audio_seconds_per_second"
 VALID = "valid/"
 
 
 class TrainDisplay:
-    """Shows the lines of the log as they come; a context manager."""
+    """Shows the lines of the log; a context manager."""
 
     def __init__(
         self, output: Output, first: int, steps: int, clock: Callable[[], float] = time.monotonic

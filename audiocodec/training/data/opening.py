@@ -65,6 +65,10 @@ def open_data(
         ConfigError: segments are too short for the model, or a source is unknown.
     """
     data, rate, length = config.data, config.model.sample_rate, _segment_length(config)
+    if not data.manifest:
+        raise ConfigError(
+            "data.manifest is not set; give a folder of recordings or a manifest: data.manifest=recordings"
+        )
     cache = Path(data.cache) if data.cache else folder / "cache"
     if is_shards(data.manifest):
         _check_shards(config)
