@@ -152,10 +152,7 @@ class CodecModel(nn.Module):
         `num_quantizers` says how many quantizers the latents come from; None means all. In training, nets
         with random phase draw it anew for each rendering; other nets give equal renderings.
         """
-        if isinstance(self.decoder, SpectralDecoder):
-            return self.decoder(quantized, state, num_quantizers, renderings)
-        decoded = self.decoder(quantized, state)
-        return decoded if renderings == 1 else torch.cat([decoded] * renderings)
+        return self.decoder(quantized, state, num_quantizers, renderings)
 
     def skip(self, state: StreamState, batch: int, frames: int) -> None:
         """Advance a stream of `batch` items by `frames` frames that are not decoded."""

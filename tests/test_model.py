@@ -103,7 +103,7 @@ class Frames(nn.Module):
 
 
 class Late(nn.Module):
-    def forward(self, latents, state=None):
+    def forward(self, latents, state=None, num_quantizers=None, renderings=1):
         wav = latents.transpose(1, 2).reshape(latents.shape[0], 1, -1)
         return nn.functional.pad(wav, (6, 0))[..., : wav.shape[-1]]
 

@@ -166,13 +166,13 @@ class _Block(torch.autograd.Function):
             for_kernel = _for_kernel(at_mixed, padded, kernel.shape[2]) if learns.kernel else None
             ahead = F.pad(at_mixed, (0, 0, 0, padded.shape[1] - mixed.shape[1]))
             at_x = given + _depthwise(ahead, kernel.flip(2), None)
-            gradients = (
+            computed = (
                 at_x, for_kernel, for_kernel_bias, for_scale, for_shift, for_expand, for_expand_bias,
                 for_project, for_project_bias, for_gate,
             )  # fmt: skip
             at_x, *others = (
                 None if gradient is None else gradient.to(kind)
-                for gradient, kind in zip(gradients, ctx.kinds, strict=True)
+                for gradient, kind in zip(computed, ctx.kinds, strict=True)
             )
         return at_x, None, None, *others
 

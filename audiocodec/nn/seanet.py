@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from audiocodec.errors import ConfigError
 from audiocodec.nn.conv import CausalConv1d, CausalConvTranspose1d, Norm, normalize
 from audiocodec.nn.film import Switch, SwitchableNet
+from audiocodec.nn.phase_noise import NumQuantizers
 from audiocodec.nn.streaming import StreamState, recall
 
 Activation = Literal["elu", "snake"]
@@ -231,15 +232,25 @@ class SEANetDecoder(nn.Module):
         self.activation = make_activation(config.activation, config.channels)
         self.last = normalize(CausalConv1d(config.channels, 1, config.kernel_size), config.norm)
 
-    def forward(self, quantized: Tensor, state: StreamState | None = None) -> Tensor:
-        """Quantized latents [B, D, T] -> wav [B, 1, T * hop_length]; `state=None` is offline.
+    def forward(
+        self,
+        quantized: Tensor,
+        state: StreamState | None = None,
+        num_quantizers: NumQuantizers = None,
+        renderings: int = 1,
+    ) -> Tensor:
+        """Quantized latents [B, D, T] -> wav [renderings * B, 1, T * hop_length]; `state=None` is offline.
+
+        As nothing is random here, all renderings are equal and `num_quantizers` makes no difference.
 
         Raises:
             InputError: `state` is of another stream.
         """
+        del num_quantizers
         x = self.first(quantized, state)
         if self.lstm is not None:
             x = self.lstm(x, state)
         for block in self.blocks:
             x = block(x, state)
-        return self.last(self.activation(x), state)
+        wav = self.last(self.activation(x), state)
+        return wav if renderings == 1 else torch.cat([wav] * renderings)

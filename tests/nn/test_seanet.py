@@ -108,6 +108,13 @@ def test_frames_that_are_not_whole_are_refused():
         SEANetEncoder(SMALL)(torch.zeros(1, 1, 13))
 
 
+@torch.no_grad()
+def test_decoder_renders_the_same_for_every_number_of_quantizers():
+    decoder, latents = SEANetDecoder(SMALL), torch.randn(2, 6, 5)
+    wav = decoder(latents)
+    assert torch.equal(decoder(latents, None, 3, 2), torch.cat([wav, wav]))
+
+
 def test_decoder_runs_the_strides_backwards():
     assert [block.upsample.stride for block in SEANetDecoder(SMALL).blocks] == [(3,), (2,)]
 

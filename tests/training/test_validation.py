@@ -107,7 +107,7 @@ class Frames(nn.Module):
 class Late(nn.Module):
     """A perfect decoder that is 40 samples late."""
 
-    def forward(self, latents, state=None):
+    def forward(self, latents, state=None, num_quantizers=None, renderings=1):
         wav = latents.transpose(1, 2).reshape(latents.shape[0], 1, -1)
         return functional.pad(wav, (40, 0))[..., : wav.shape[-1]]
 
