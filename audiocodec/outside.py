@@ -1,4 +1,4 @@
-"""Files from outside: read in bounded memory, and refused in our own words where they are something else."""
+"""Reads files from outside in bounded memory, and refuses other content with our own exceptions."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ MALFORMED: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What Python and the packages that read files raise for content they did not expect."""
+"""Exceptions of Python and of packages that read files, for content they do not expect."""
 MAX_DIGITS = 300
-"""Of a whole number in JSON, so that it can be made a float."""
+"""Longest whole number in JSON, so that it fits a float."""
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int, kind: type[AudioCodecError] = InputError) -> bytes:

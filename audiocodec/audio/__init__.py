@@ -1,4 +1,4 @@
-"""Sound files in and out, in blocks of bounded size, and resampling; `[C, L]` float32 arrays everywhere."""
+"""Reads, writes and resamples sound files in blocks of bounded size; all samples are float32 [C, L]."""
 
 from audiocodec.audio.files import AUDIO_SUFFIXES, as_file, find_audio, stamp
 from audiocodec.audio.reading import MPEG, AudioInfo, blocks, blocks_of_bytes, info, read

@@ -1,7 +1,7 @@
-"""Filling a loss with sound that goes on as it was, and fades: pitch repetition as in ITU-T G.711 Appendix I.
+"""Packet loss concealment: repeats the last pitch period and fades it out, as ITU-T G.711 Appendix I.
 
-It works on decoded samples because repeating codes does not: they hold phases too, and neighboring frames
-with equal phases cancel each other.
+It works on decoded samples: repeated codes would repeat phases, and neighboring frames with equal phases
+cancel each other.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 FADE_SECONDS = 0.1
-"""A loss is filled for this long, ever more quietly; then there is silence."""
+"""A loss is filled for this long, with a falling level; silence follows."""
 RISE_SECONDS = 0.02
-"""The sound after a loss takes over in this time."""
+"""Length of the cross-fade to the sound after a loss."""
 TEMPLATE_SECONDS = 0.02
-"""How much of the end is looked for in what came before it, to find the period."""
+"""Length of the last samples that are compared with earlier ones to find the period."""
 SHORTEST_PERIOD, LONGEST_PERIOD = 0.005, 0.02
 """Seconds; a shorter period would be heard as a tone."""
 SETTLE_SAMPLES = 8.0
-"""A jump where the filling starts dies away by a factor e in this many samples."""
+"""A jump at the start of a filled loss decays by a factor e in this many samples."""
 
 Samples = NDArray[np.float32]
 
 
 class Concealer:
-    """Passes a stream of samples [C, L] and fills its gaps."""
+    """Fills gaps in a stream of samples [C, L]."""
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         """Start with silence before the first sample."""
         self._rate = sample_rate
         self._past = np.zeros((channels, self._samples(TEMPLATE_SECONDS + LONGEST_PERIOD)), np.float32)
-        self._filling: Samples = self._past[:, :0]  # what a loss goes on to sound like, from its start
+        self._filling: Samples = self._past[:, :0]  # the sound that fills a loss, from its start
         self._lost = 0  # samples filled since the last good one
 
     def good(self, wav: Samples) -> Samples:
-        """Take the next samples [C, L]; those after a loss take over gradually."""
+        """Take the next samples [C, L]; the first ones after a loss are cross-faded."""
         if self._lost:
             count = min(wav.shape[1], self._samples(RISE_SECONDS))
             rise = np.linspace(0.0, 1.0, count, endpoint=False, dtype=np.float32)
@@ -59,11 +59,11 @@ class Concealer:
         return np.pad(part, ((0, 0), (0, length - part.shape[1])))
 
     def _go_on(self, past: Samples) -> Samples:
-        """Continue one channel [L] by repeating its last period, ever more quietly."""
+        """Continue one channel [L] by its last period, with a falling level."""
         period = self._period(past)
         count = self._samples(FADE_SECONDS)
         cycle = past[-period:].copy()
-        # Its end is drawn towards what came before its start, so that repetitions join smoothly.
+        # Its end is blended with the samples before its start, so that repetitions join smoothly.
         blend = np.linspace(0.0, 1.0, period // 4, dtype=np.float32)
         cycle[-len(blend) :] += blend * (past[-period - len(blend) : -period] - cycle[-len(blend) :])
         sound = np.tile(cycle, math.ceil(count / period))[:count]
@@ -72,7 +72,7 @@ class Concealer:
         return (sound * np.linspace(1.0, 0.0, count, endpoint=False)).astype(np.float32)
 
     def _period(self, past: Samples) -> int:
-        """The lag in samples at which the end of `past` [L] is most like what came before it."""
+        """The lag in samples with the highest correlation of the end of `past` [L] with earlier samples."""
         size = self._samples(TEMPLATE_SECONDS)
         template = past[-size:].astype(np.float64)
         lags = range(self._samples(SHORTEST_PERIOD), self._samples(LONGEST_PERIOD) - 1)

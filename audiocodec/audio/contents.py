@@ -1,8 +1,9 @@
-"""What a sound file holds, whatever its header says of it.
+"""What a sound file really holds, which its header may not tell.
 
 libsndfile trusts headers: it stops an MP3 at the length that its Xing frame claims, or that it estimates
-without one, and a chained Ogg file at the end of its first stream. It also does not mention that a file ends
-before the length in its header. Here the frames and pages of a file are walked, a few bytes of each.
+without one, and a chained Ogg file at the end of its first stream. It also does not report that a file ends
+before the length in its header. This module goes through the frames or pages of a file and reads a few bytes
+of each.
 
 MP3 frames: ISO/IEC 11172-3, 2.4.2.3; Ogg pages: https://www.rfc-editor.org/rfc/rfc3533; RIFF, Wave64, AIFF
 and AU headers as their makers describe them; ID3 tags: https://id3.org/id3v2.3.0, 3.1.
@@ -28,7 +29,7 @@ _KBITS = {
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _ANY_LENGTH = 0x7FFF0000
-"""Programs that write to a pipe claim so many bytes, or more, as they do not know the length."""
+"""Programs that write to a pipe do not know the length, and write this number of bytes or more."""
 _W64 = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 """What follows the four letters of a chunk's name in a Wave64 file."""
 
@@ -46,12 +47,12 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Contents:
-    """What to give to libsndfile.
+    """What libsndfile is given to read.
 
     Attributes:
         parts: sound files one after the other in this file, each a start of its own and stretches of the
             file; empty where libsndfile may have the file as it is.
-        problem: what is wrong with the file, for people; empty when nothing is known.
+        problem: what is wrong with the file, as a text; empty if nothing is known to be wrong.
     """
 
     parts: tuple[tuple[bytes, tuple[Stretch, ...]], ...] = ()
@@ -59,7 +60,7 @@ class Contents:
 
 
 def look(path: Path) -> Contents:
-    """Say what a file holds, as `look_at`.
+    """What a file holds; as `look_at`.
 
     Raises:
         InputError: as `look_at`.
@@ -70,7 +71,7 @@ def look(path: Path) -> Contents:
 
 
 def look_at(data: Data, name: Path) -> Contents:
-    """Walk the frames, pages or chunks of a file called `name`; of kinds not known nothing is said.
+    """Go through the frames, pages or chunks of a file called `name`; other kinds of files are not examined.
 
     Raises:
         InputError: an MP3 file changes its sample rate, a FLAC file holds a second stream.
@@ -89,7 +90,7 @@ def look_at(data: Data, name: Path) -> Contents:
 
 
 class PartFile(io.RawIOBase):
-    """A start and stretches of a file as one file that can be read and searched."""
+    """Joins a start and stretches of a file to one file that can be read and can seek."""
 
     def __init__(self, file: BinaryIO, start: bytes, stretches: tuple[Stretch, ...]) -> None:
         """Of `file`, which is closed with this one."""

@@ -1,4 +1,4 @@
-"""Finding sound files, and making a file of what comes through a pipe."""
+"""Finds sound files, and copies what comes through a pipe to a file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ AUDIO_SUFFIXES = frozenset(
 OTHER_SUFFIXES = frozenset(
     {".m4a", ".m4b", ".mp4", ".mka", ".mkv", ".mov", ".webm", ".aac", ".ac3", ".amr", ".ape", ".wma", ".wv"}
 )
-"""Of sound that cannot be read; in a folder such files are named, others are no sound."""
+"""Suffixes of sound files that cannot be read: in a folder they are reported, other files are ignored."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,10 @@ def find_audio(
     recursive: bool = True,
     suffixes: Collection[str] = AUDIO_SUFFIXES,
 ) -> list[Path]:
-    """List files as given and, in order of name, those in folders whose ending is in `suffixes`; each once.
+    """List the given files, and the files in given folders whose suffix is in `suffixes`; each once.
 
-    Files given by name are not looked at: whoever opens them says what is wrong. Hidden files are left out;
-    sound of other formats and links to nothing are counted in a warning.
+    Files in folders are in order of name. Files given by name are not checked. Hidden files are left out;
+    sound of other formats and broken links are counted in a warning.
 
     Raises:
         InputError: a folder holds no such file.
@@ -71,9 +71,9 @@ def find_audio(
 def list_audio(
     folder: Path, recursive: bool = True, suffixes: Collection[str] = AUDIO_SUFFIXES
 ) -> tuple[list[Path], list[Path]]:
-    """Files of a folder whose ending is in `suffixes`, and those that are sound but cannot be read.
+    """Files of a folder whose suffix is in `suffixes`, and sound files that cannot be read.
 
-    Both in order of name. Links to nothing are among the latter. Hidden files are left out.
+    Both are in order of name. Broken links are among the latter. Hidden files are left out.
     """
     inside, skipped = list[Path](), list[Path]()
     others = OTHER_SUFFIXES if ".wav" in suffixes else frozenset[str]()
@@ -89,12 +89,12 @@ def list_audio(
 
 
 def no_audio(folder: Path, suffixes: Collection[str]) -> InputError:
-    """Why nothing can be done with a folder."""
+    """The error for a folder without sound files."""
     return InputError(f"{folder}: the folder has no file ending in {', '.join(sorted(suffixes))}")
 
 
 def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Size in bytes and time of change in ns, by which caches tell what was written anew; else zeros."""
+    """Size in bytes and time of change in ns, for caches to notice changed files; zeros if it is missing."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # ValueError: names that no file can have
@@ -103,19 +103,19 @@ def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def unreadable(file: Path) -> InputError:
-    """Why a file that `list_audio` skipped cannot be read."""
+    """The error for a file that `list_audio` skipped."""
     if is_dead_link(file):
-        return InputError(f"{file}: is a link to nothing; remove it, or bring back what it named")
+        return InputError(f"{file}: is a link to nothing; remove it, or restore its target")
     return InputError(f"{file}: sound of the kind {file.suffix} cannot be read; convert it to WAV or FLAC")
 
 
 def name_for_libsndfile(path: Path) -> Any:
-    """Text, or the bytes of a name that is no text, which soundfile would fail to make UTF-8."""
+    """The name as bytes: soundfile cannot encode names that are not valid text."""
     return os.fspath(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def is_dead_link(path: Path) -> bool:
-    """Whether a path is a link to nothing."""
+    """Whether a path is a broken link."""
     return path.is_symlink() and not os.path.exists(path)
 
 

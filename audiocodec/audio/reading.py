@@ -1,4 +1,4 @@
-"""Reading sound files in bounded memory: libsndfile knows WAV, FLAC, Ogg, Opus, MP3, AIFF and more."""
+"""Reads sound files in bounded memory through libsndfile: WAV, FLAC, Ogg, Opus, MP3, AIFF and more."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from audiocodec.audio.samples import MAX_CHANNELS, check_sample_rate, check_samp
 from audiocodec.errors import InputError, SampleRateError
 
 MPEG = ("MP3", "MPEG")
-"""What libsndfile calls files of MPEG audio."""
+"""Formats that libsndfile reports for MPEG audio."""
 _READ_LENGTH = 1 << 18  # samples read at once inside `read`, so that the check for NaN needs no second array
-_STEP = 1 << 12  # samples read at once from libsndfile: damage is told as exactly as this
+_STEP = 1 << 12  # samples read at once from libsndfile: the precision of positions of damage
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile's number for a FLAC file that came through a pipe is larger
 _MEND_DAMAGE = "get a whole copy, or repair it with another program"
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 class AudioInfo:
     """What a sound file holds; `length` counts samples of one channel.
 
-    `problem` says, for people, that the file is cut off; what is there can be read.
+    `problem` is a text that says that the file is cut off; the samples it has can be read.
     """
 
     sample_rate: int
@@ -53,7 +53,7 @@ class AudioInfo:
 
 
 def info(path: str | os.PathLike[str]) -> AudioInfo:
-    """Describe a sound file by its header.
+    """Facts about a sound file.
 
     Raises:
         InputError: the file is missing, no sound file, empty, or outside what is supported.
@@ -94,7 +94,7 @@ def blocks(
 def blocks_of_bytes(
     data: bytes, name: str, block_length: int
 ) -> tuple[AudioInfo, Iterator[NDArray[np.float32]]]:
-    """What `info` and `blocks` say of a file called `name` that is in memory.
+    """As `info` and `blocks`, for a file called `name` that is in memory.
 
     Raises:
         InputError: as `info` and `blocks`.

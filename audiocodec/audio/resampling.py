@@ -1,4 +1,4 @@
-"""Resampling by soxr at its highest quality, whole or in blocks, with the same samples either way."""
+"""Resampling by soxr at its highest quality; whole recordings and blocks give the same samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples as callers hold them, checked and as float32 [C, L] in [-1, 1]; knows tensors without torch."""
+"""Checks and converts samples of callers to float32 [C, L] in [-1, 1]; accepts tensors without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing sound files."""
+"""Writes sound files."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def write(
 ) -> None:
     """Write samples [C, L] to a new file, PCM_16 unless another `subtype` such as PCM_24 or FLOAT is chosen.
 
-    Samples that are clipped are told to the log.
+    Clipped samples are counted in a warning of the log.
 
     Raises:
         InputError: the file exists and `overwrite` is False, or it cannot be written as asked.
@@ -140,7 +140,7 @@ def write(
 
 
 def clipping(count: int, peak: float) -> str:
-    """What is said of `count` samples that were clipped, the largest of which was `peak`."""
+    """The message about `count` clipped samples, the largest of which was `peak`."""
     return f"{count} samples beyond full scale were clipped, the largest is {peak:.2f}"
 
 

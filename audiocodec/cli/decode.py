@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,14 +12,12 @@ import typer
 from audiocodec.audio.writing import clipping
 from audiocodec.bitstream import open_container
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.batch import Item, convert, open_item, plan
+from audiocodec.cli.parts.batch import CodecChoice, Item, convert, open_item, plan
 from audiocodec.cli.parts.early import check_named
-from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
 from audiocodec.work import Backend
 
 if TYPE_CHECKING:
-    from audiocodec.codec import Codec
     from audiocodec.files import Decoded
 
 Start = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Start of the part to decode.")]
@@ -51,9 +48,7 @@ class DecodeTask:
     """One file to decode; `arguments` are those of `Codec.decompress_file`."""
 
     item: Item
-    model: str | None
-    device: str
-    store: Path | None
+    codec: CodecChoice
     arguments: dict[str, Any]
 
 
@@ -98,9 +93,10 @@ def decode(
     )
 
     def load() -> Callable[[Item], DecodeTask]:
+        codec = CodecChoice(model, device, None, store)
         if model is not None:
-            codec_for(model, device, None, store)  # one error instead of one a file
-        return lambda item: DecodeTask(item, model, device, store, arguments)
+            codec.load()  # one error instead of one a file
+        return lambda item: DecodeTask(item, codec, arguments)
 
     convert(decode_file, load, items, Backend("local", jobs), Output(json, quiet), _line)
 
@@ -108,7 +104,8 @@ def decode(
 def decode_file(task: DecodeTask, progress: Callable[[float], None]) -> dict[str, Any]:
     """Decode one file; returns what is printed about it."""
     with open_item(task.item, ".wav") as (source, target):
-        codec = _codec(source, task)
+        with open_container(source) as reader:
+            codec = task.codec.load_for(reader.header)
         result = codec.decompress_file(source, target, progress=progress, **task.arguments)
     return {
         "file": str(task.item.source),
@@ -131,16 +128,6 @@ def _clipped(result: Decoded) -> list[str]:
         return []
     mend = "to keep them, lower the level with --rescale, or write --subtype FLOAT"
     return [f"{clipping(result.clipped, result.peak)}; {mend}"]
-
-
-def _codec(source: Path, task: DecodeTask) -> Codec:
-    """The model of the option --model, or the installed one that the file names."""
-    if task.model is not None:
-        return codec_for(task.model, task.device, None, task.store)
-    from audiocodec.pretrained import name_for
-
-    with open_container(source) as reader:
-        return codec_for(name_for(reader.header), task.device, None, task.store)
 
 
 def _line(record: dict[str, Any]) -> str:

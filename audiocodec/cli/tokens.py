@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiocodec import audio, pretrained
+from audiocodec import audio
 from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.batch import CodecChoice, Item, choose_codec, convert, open_item, plan
@@ -105,8 +105,7 @@ def to_sound(task: TokensTask, progress: Callable[[float], None]) -> dict[str, A
     """Decode the tokens of one file; returns what is printed about it."""
     with open_item(task.item, ".wav") as (source, target):
         encoded = load_tokens(source)
-        model = task.codec.model or pretrained.name_for(encoded.header)
-        wav, sample_rate = replace(task.codec, model=model, codebook_id=None).load().decode(encoded)
+        wav, sample_rate = task.codec.load_for(encoded.header).decode(encoded)
         audio.write(target, wav, sample_rate, overwrite=task.force)
     return _about(task, encoded)
 

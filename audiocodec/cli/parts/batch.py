@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from audiocodec import audio
+from audiocodec import audio, pretrained
 from audiocodec.audio.files import as_file, list_audio, no_audio, unreadable
 from audiocodec.cli.parts.jobs import Work, codec_for, run
 from audiocodec.cli.parts.output import Failure, Output, failure, send
@@ -27,6 +27,7 @@ from audiocodec.storage import already_there, real
 from audiocodec.work import Backend
 
 if TYPE_CHECKING:
+    from audiocodec.bitstream import Header
     from audiocodec.codec import Codec
 
 PIPE = Path("-")
@@ -161,6 +162,11 @@ class CodecChoice:
     def load(self) -> Codec:
         """The codec, loaded at the first call in this process."""
         return codec_for(self.model, self.device, self.codebook_id, self.store)
+
+    def load_for(self, header: Header) -> Codec:
+        """The codec that decodes a file: that of `model` if it is given, else the installed one it names."""
+        model = self.model or pretrained.name_for(header)
+        return codec_for(model, self.device, None, self.store)
 
 
 def choose_codec(model: str | None, device: str, codebook_id: str | None, store: Path | None) -> CodecChoice:
