@@ -10,7 +10,6 @@ import typer
 
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.early import check_named, check_there
-from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output, failure
 from audiocodec.cli.parts.stores import open_store
 from audiocodec.cli.refresh import (
@@ -29,24 +28,36 @@ from audiocodec.cli.refresh import (
     report,
 )
 from audiocodec.errors import AudioCodecError, InputError
+from audiocodec.process import compute_in_one_thread
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.refresh.service import Service
 
-Watch = Annotated[Path, typer.Option(metavar="DIR", help="Where recordings arrive; they are only read.")]
-Once = Annotated[bool, typer.Option("--once", help="Look once, then end.")]
-CoolDown = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Between two refreshes.")]
-Window = Annotated[
-    float, typer.Option(min=60, metavar="SECONDS", help="Of the newest sound that is looked at.")
+WatchedFolder = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder where recordings arrive; files in it are only read.")
 ]
-Every = Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Between two looks at the folder.")]
+Once = Annotated[bool, typer.Option("--once", help="Scan the folder once, then end.")]
+CoolDown = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="Shortest time between two refreshes.")
+]
+Window = Annotated[
+    float, typer.Option(min=60, metavar="SECONDS", help="Seconds of the newest recordings that are examined.")
+]
+Every = Annotated[
+    float, typer.Option(min=0.1, metavar="SECONDS", help="Seconds between scans of the folder.")
+]
 Threshold = Annotated[
-    float, typer.Option(min=1, metavar="RATIO", help="Of the latents' error to that of clean speech: drift.")
+    float,
+    typer.Option(
+        min=1,
+        metavar="RATIO",
+        help="Refresh when the quantization error exceeds that of clean speech by this ratio.",
+    ),
 ]
 
 
 def adapt(
-    watch: Watch,
+    watch: WatchedFolder,
     store: Store,
     once: Once = False,
     dry_run: DryRun = False,
@@ -68,16 +79,16 @@ def adapt(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Watch a folder; when its sound drifts from what the codebooks code well, refresh, judge, and activate.
+    """Watch a folder; when its sound drifts, refresh the codebooks, compare, and activate what is better.
 
-    All it knows stands in the log of the store: it may be killed at any moment and started again. With --once
-    the exit status is 1 when something went wrong; a refused candidate is no failure.
+    The command keeps its state in the log of the store only: it may be killed at any moment and started
+    again. With --once the exit status is 1 when something went wrong; a refused candidate is no failure.
 
     Example: audiocodec adapt --watch incoming --store books --cool-down 3600
     """
     from audiocodec.adaptation.refresh.service import ErrorMonitor, Service
-    from audiocodec.adaptation.refresh.sound import clean_reservoir, clean_speech
-    from audiocodec.adaptation.registry import is_store
+    from audiocodec.adaptation.refresh.sound import clean_speech
+    from audiocodec.codec import load
 
     output = Output(json, quiet)
     fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}
@@ -87,39 +98,38 @@ def adapt(
     check_there([clean] if clean else [])
     if once and not watch.is_dir():
         raise InputError(f"{watch}: no such folder; name the one where recordings arrive")
+    compute_in_one_thread()
+    codec = load(model, device, registry)
     if not dry_run:
-        own = codec_for(model, device)
-        registry.baseline(own.model_id, own.model.quantizer.codebooks(), model=own.name)
-    codec = codec_for(model, device, None, store if is_store(store) else None)
-    speech = clean_speech(codec.sample_rate, None if clean is None else [clean])
-    known = None if clean is not None else clean_reservoir(model, codec.model_id)
+        registry.baseline(codec.model_id, codec.model.quantizer.codebooks(), model=codec.name)
+    speech, latents = clean_speech(codec.model_id, codec.sample_rate, model, clean)
     service = Service(
-        registry, codec, watch, speech, ErrorMonitor(threshold, bitrate), plan, window, cool_down, known
+        registry, codec, watch, speech, ErrorMonitor(threshold, bitrate), plan, window, cool_down, latents
     )
     _run(service, output, once, every)
 
 
 def _run(service: Service, output: Output, once: bool, every: float) -> None:
-    """Look until stopped. Errors are told and survived, as the next look may find things mended."""
-    last, told = "", set[tuple[str, str]]()
+    """Scan until stopped. After an error it goes on, as the cause may be gone at the next scan."""
+    last_state, warned = "", set[tuple[str, str]]()
     while True:
         try:
             with output.progress("refresh", 1.0) as show:
-                found = service.step(show)
+                scan = service.step(show)
         except AudioCodecError as error:
             if once:
                 raise
             output.error(service.folder, failure(error, service.folder))
         else:
-            line = f"{found.state}: {found.text}"
-            if found.outcome is not None:
-                report(output, found.outcome)
-            elif once or found.state != last:
-                output.result({"state": found.state, "text": found.text}, line)
-            last = found.state
+            line = f"{scan.state}: {scan.text}"
+            if scan.outcome is not None:
+                report(output, scan.outcome)
+            elif once or scan.state != last_state:
+                output.result({"state": scan.state, "text": scan.text}, line)
+            last_state = scan.state
         for name, why in service.skipped.items():
-            if (name, why) not in told:
-                told.add((name, why))
+            if (name, why) not in warned:
+                warned.add((name, why))
                 output.warn(name, f"{why}; left out")
         if once:
             return

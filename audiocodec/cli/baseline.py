@@ -14,18 +14,17 @@ from audiocodec.cli.parts.early import check_named, check_new, check_there
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output
 
-Target = Annotated[
-    Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it (.safetensors).")
-]
+Target = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write (.safetensors).")]
 HeldOut = Annotated[
     list[Path] | None,
     typer.Option(
-        metavar="DIR|FILE", help="Audio of the same kind that was not trained on; chance is measured on it."
+        metavar="DIR|FILE",
+        help="Other audio of the same kind, to measure how much windows differ by chance.",
     ),
 ]
-Name = Annotated[str, typer.Option(metavar="NAME", help="Of the environment.")]
-Windows = Annotated[int, typer.Option(min=50, metavar="N", help="Windows drawn for each length.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Of what is drawn.")]
+Name = Annotated[str, typer.Option(metavar="NAME", help="Name of the environment.")]
+Windows = Annotated[int, typer.Option(min=50, metavar="N", help="Number of random windows of each length.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the random generator.")]
 
 
 def baseline(
@@ -80,5 +79,7 @@ def baseline(
         "window_seconds": lengths,
         "bytes": out.stat().st_size,
     }
-    output.result(record, f"{out}: {seconds:.0f} s; windows of {lengths[0]:.0f} to {lengths[-1]:.0f} s")
+    output.result(
+        record, f"{out}: {seconds:.0f} s of audio; windows of {lengths[0]:.0f} to {lengths[-1]:.0f} s"
+    )
     output.finish()

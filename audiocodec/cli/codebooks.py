@@ -18,25 +18,43 @@ SHOWN_DIGITS = 12
 
 Store = Annotated[
     Path,
-    typer.Option(metavar="DIR", envvar="AUDIOCODEC_STORE", help="The store, a folder; or $AUDIOCODEC_STORE."),
+    typer.Option(
+        metavar="DIR",
+        envvar="AUDIOCODEC_STORE",
+        help="Folder that holds revisions of codebooks (a store); or $AUDIOCODEC_STORE.",
+    ),
 ]
-Identity = Annotated[str, typer.Argument(metavar="ID", help="Identity of codebooks; its first digits do.")]
-Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the log.")]
+CodebookId = Annotated[
+    str, typer.Argument(metavar="ID", help="Identity of the codebooks; the first digits are enough.")
+]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Reason, written to the log.")]
 Head = Annotated[
-    str | None, typer.Option(metavar="HASH", help="Hash of an event that the log must still have.")
+    str | None, typer.Option(metavar="HASH", help="Hash of an event; verify fails if the log lacks it.")
 ]
-Full = Annotated[bool, typer.Option("--full", help="Whole codebooks, not changes to the model's own.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Write whole codebooks, not only the changes to the model's own.")
+]
 Since = Annotated[
-    str | None, typer.Option(metavar="ID", help="Only changes since this one, which the receiver has.")
+    str | None,
+    typer.Option(metavar="ID", help="Write only the changes since this revision, which the receiver has."),
 ]
 Sign = Annotated[Path | None, typer.Option(metavar="KEY.pem", help="Sign with this Ed25519 private key.")]
 Trust = Annotated[
-    list[Path] | None, typer.Option(metavar="PUBLIC.pem", help="Take only what this key signed; repeatable.")
+    list[Path] | None,
+    typer.Option(metavar="PUBLIC.pem", help="Accept only files signed with this key; may be repeated."),
 ]
 Activate = Annotated[bool, typer.Option("--activate", help="Encode with it from now on.")]
-ForceActivate = Annotated[bool, typer.Option("--force", help="Also what was refused by its acceptance test.")]
+ForceActivate = Annotated[
+    bool, typer.Option("--force", help="Activate even if the acceptance test refused it.")
+]
 OutFile = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: the identity, .nacbook.")
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="File to write; default: first digits of the identity, .nacbook.",
+    ),
 ]
 
 
@@ -56,20 +74,22 @@ def list_(store: Store, json: options.Json = False, quiet: options.Quiet = False
         output.say(f"{store}: no revisions yet")
 
 
-def show(store: Store, identity: Identity, json: options.Json = False, quiet: options.Quiet = False) -> None:
+def show(
+    store: Store, codebook_id: CodebookId, json: options.Json = False, quiet: options.Quiet = False
+) -> None:
     """Show everything known of one revision: origin, data, statistics, verdict, file.
 
     Example: audiocodec codebooks show 3f2a --store books
     """
     output = Output(json, quiet)
-    revision = open_store(store).revision(identity)
+    revision = open_store(store).revision(codebook_id)
     output.result(revision.as_json())
     output.table(("", ""), _facts("", revision.as_json()))
 
 
 def activate(
     store: Store,
-    identity: Identity,
+    codebook_id: CodebookId,
     reason: Reason = "",
     force: ForceActivate = False,
     json: options.Json = False,
@@ -79,7 +99,7 @@ def activate(
 
     Example: audiocodec codebooks activate 3f2a --store books --reason "new hall"
     """
-    _say_active(Output(json, quiet), open_store(store).activate(identity, reason=reason, force=force))
+    _say_active(Output(json, quiet), open_store(store).activate(codebook_id, reason=reason, force=force))
 
 
 def rollback(
@@ -89,7 +109,7 @@ def rollback(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make those codebooks active that were so before.
+    """Activate the codebooks that were active before.
 
     Example: audiocodec codebooks rollback --store books --reason "complaints"
     """
@@ -116,10 +136,10 @@ def log(store: Store, json: options.Json = False, quiet: options.Quiet = False) 
 
 
 def verify(store: Store, head: Head = None, json: options.Json = False, quiet: options.Quiet = False) -> None:
-    """Read and check everything: the chain of the log, every revision against its name and the log.
+    """Check the whole store: the chain of the log, and every revision against its name and the log.
 
-    Exit status 1 when something is lost or was changed. The last line names the newest event; kept
-    elsewhere and given as --head later, it shows whether the end of the log was cut off since.
+    The exit status is 1 when something is lost or was changed. The last line shows the hash of the newest
+    event. Keep it elsewhere: given as --head later, it shows whether the end of the log was cut off.
 
     Example: audiocodec codebooks verify --store books
     """
@@ -145,7 +165,7 @@ def verify(store: Store, head: Head = None, json: options.Json = False, quiet: o
 
 def export(
     store: Store,
-    identity: Identity,
+    codebook_id: CodebookId,
     out: OutFile = None,
     full: Full = False,
     since: Since = None,
@@ -154,18 +174,20 @@ def export(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a revision to a .nacbook file, for those who are to decode what it encodes.
+    """Write a revision to a .nacbook file, which others need to decode files encoded with it.
 
-    A key pair comes from `openssl genpkey -algorithm ed25519 -out key.pem` and
+    Make a key pair with `openssl genpkey -algorithm ed25519 -out key.pem` and
     `openssl pkey -in key.pem -pubout -out public.pem`.
 
     Example: audiocodec codebooks export 3f2a --store books -o hall.nacbook
     """
     registry = open_store(store)
-    target = out or Path(f"{registry.revision(identity).codebook_id[:SHOWN_DIGITS]}.nacbook")
+    target = out or Path(f"{registry.revision(codebook_id).codebook_id[:SHOWN_DIGITS]}.nacbook")
     from audiocodec.adaptation.registry import export_revision
 
-    revision = export_revision(registry, identity, target, full=full, since=since, sign=sign, overwrite=force)
+    revision = export_revision(
+        registry, codebook_id, target, full=full, since=since, sign=sign, overwrite=force
+    )
     record = {
         "file": str(target),
         "bytes": target.stat().st_size,
@@ -187,41 +209,24 @@ def import_(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Take revisions out of .nacbook files, after checking every byte.
+    """Add the revisions in .nacbook files to a store, after checking every byte.
 
-    The model they are for must be installed, or named with --model. With --trust, or public keys in the
-    folder `trust` of the store, files must be signed by one of them.
+    Their model must be installed, or named with --model. With --trust, or with public keys in the folder
+    `trust` of the store, files must be signed with one of these keys.
 
     Example: audiocodec codebooks import hall.nacbook --store books
     """
-    from audiocodec.adaptation.registry import import_bundle
+    from audiocodec.adaptation.registry import add_model_of, import_bundle
 
     output, registry = Output(json, quiet), open_store(store, new=True)
     for file in files:
-        _take_in_model(registry, file, model)
+        add_model_of(registry, file, model)
         revision = import_bundle(registry, file, trust=trust or ())[-1]
         if activate:
             revision = registry.activate(revision.codebook_id, reason=f"import of {file.name}")
         state = ", now active" if revision.active else ""
         line = f"{file}: codebook {revision.codebook_id[:SHOWN_DIGITS]} of {revision.created}{state}"
         output.result({"file": str(file), **revision.as_json()}, line)
-
-
-def _take_in_model(registry: Registry, file: Path, model: str | None) -> None:
-    """Put the model's own codebooks into a store that has none of this model, and may have."""
-    from audiocodec import pretrained
-    from audiocodec.adaptation.registry.bundle import read_bundle
-    from audiocodec.cli.parts.jobs import codec_for
-
-    bundle, known = read_bundle(file), registry.histories()
-    if bundle.model_id in known or (known and model is None):
-        return
-    name = model or pretrained.find_by_id(bundle.model_id)
-    if name is None:
-        return
-    codec = codec_for(name, "cpu")
-    if codec.model_id == bundle.model_id:
-        registry.baseline(codec.model_id, codec.model.quantizer.codebooks(), model=codec.name)
 
 
 def _model_in(registry: Registry, model: str | None) -> str:

@@ -13,7 +13,6 @@ from audiocodec import audio
 from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.bitstream import open_container
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.automatic import AUTO, recognize_file
 from audiocodec.cli.parts.batch import (
     CodecChoice,
     Item,
@@ -85,7 +84,7 @@ def encode(
     if engine == "ray":
         items = [fit_for_cluster(item, force) for item in items]
         model, store, force = whole_path(model), store and store.resolve(), True
-    automatic = codebook == AUTO
+    automatic = codebook == "auto"
 
     def load() -> Callable[[Item], EncodeTask]:
         named = None if automatic else codebook
@@ -117,6 +116,8 @@ def encode_file(task: EncodeTask, progress: Callable[[float], None]) -> dict[str
 def _for_environment(task: EncodeTask, source: Path) -> tuple[Codec, dict[str, Any]]:
     """The codec with the codebooks of a file's environment, or with those of the task if it is unknown."""
     choice, codec = task.codec, task.codec.load()
+    from audiocodec.adaptation.watch import recognize_file
+
     own = replace(choice, codebook_id=None).load()
     try:
         recognition = recognize_file(own, choice.model, choice.store, source)

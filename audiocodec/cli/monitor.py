@@ -13,7 +13,7 @@ from audiocodec.cli.parts.batch import expand
 from audiocodec.cli.parts.early import check_named, end_if_none
 from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Output, failure
-from audiocodec.cli.parts.stores import chosen_codebook, environment_book, find_named_baseline
+from audiocodec.cli.parts.stores import chosen_codebook
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.watch import Monitor, WatchLog, WindowReport
@@ -25,20 +25,38 @@ BaselineName = Annotated[
     typer.Option(
         "--baseline",
         metavar="NAME|ID|FILE",
-        help="What to compare with: a file, an environment of the store, or its codebooks.",
+        help="Baseline to compare with: a file, the name of an environment in the store, or an identity"
+        " of codebooks; default: that of the codebooks in use, or of the model.",
     ),
 ]
-Window = Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Audio that is judged together.")]
-Rate = Annotated[float, typer.Option(metavar="SHARE", help="Alerts a window on audio like the baseline's.")]
+Window = Annotated[
+    float, typer.Option(min=1, metavar="SECONDS", help="Length of the windows of audio that are judged.")
+]
+Rate = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of windows that may raise an alert though the audio is like the baseline's.",
+    ),
+]
 Measures = Annotated[
-    str | None, typer.Option(metavar="A,B,...", help="Measures that decide; default: those known to matter.")
+    str | None,
+    typer.Option(
+        metavar="A,B,...",
+        help="Measures that decide about an alert, such as js,w2; default: relative_error,js,w2.",
+    ),
 ]
 Sequential = Annotated[
-    str, typer.Option(metavar="TEST", help="Over many windows: page_hinkley, adwin or none.")
+    str,
+    typer.Option(
+        metavar="TEST", help="Test over many windows, which sees small drift: page_hinkley, adwin or none."
+    ),
 ]
 Log = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Add all reports to it; default: monitor.jsonl in the store."),
+    typer.Option(
+        metavar="FILE", help="File to which all reports are added; default: monitor.jsonl in the store."
+    ),
 ]
 
 
@@ -62,7 +80,7 @@ def monitor(
 
     Example: audiocodec monitor recordings/ --window 30
     """
-    from audiocodec.adaptation.watch import Monitor, MonitorOptions
+    from audiocodec.adaptation.watch import Monitor, MonitorOptions, environment_book, find_baseline_for
 
     output = Output(json, quiet)
     found = expand(inputs, AUDIO_SUFFIXES | {".nac"})
@@ -78,7 +96,7 @@ def monitor(
         decisive=tuple(part.strip() for part in measures.split(",")) if measures else (),
         sequential=sequential,  # type: ignore[arg-type]  # checked where it is used
     )
-    known = find_named_baseline(baseline, codec, model, store)
+    known = find_baseline_for(codec, baseline, model, store)
     watch = Monitor(codec, known, bitrate, settings, environment_book(codec, known, store))
     journal = _journal(log, store)
     if journal is not None:
@@ -145,17 +163,17 @@ def _tell(report: WindowReport, output: Output, journal: WatchLog | None) -> Non
 def _line(report: WindowReport) -> str:
     start = f"{report.start_seconds:7.1f} s  {report.state:7}"
     if report.silent or report.measures is None:
-        return f"{start}  silence, not judged"
-    told = [f"{name} {report.measures[name]:.3g}" for name in _shown(report.measures)]
+        return f"{start}  silent, not judged"
+    values = [f"{name} {report.measures[name]:.3g}" for name in _shown(report.measures)]
     line = (
         f"{start}  score {report.score:.1f} (alert above {report.alert_threshold:.1f}, {report.decisive})  "
     )
-    line += ", ".join(told)
+    line += ", ".join(values)
     if report.environment is not None:
         name = report.environment["name"]
         nearest = f"unknown (nearest {report.environment['nearest']})"
         line += f"  environment {name or nearest}"
-    return line + ("  change" if report.change else "")
+    return line + ("  sequential test: drift" if report.change else "")
 
 
 def _shown(measures: Any) -> list[str]:
@@ -173,6 +191,4 @@ def _journal(log: Path | None, store: Path | None) -> WatchLog | None:
 def _check_one_kind(sources: list[Path]) -> None:
     kinds = {source.suffix.lower() == ".nac" for source in sources}
     if len(kinds) > 1:
-        raise typer.BadParameter(
-            "sound files and .nac files cannot share windows, as only sound has latents; watch them apart"
-        )
+        raise typer.BadParameter("sound files and .nac files cannot be monitored together; use two commands")

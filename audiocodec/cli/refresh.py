@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiocodec.audio import find_audio
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.early import check_named, check_there
-from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.stores import open_store
 from audiocodec.errors import InputError
+from audiocodec.process import compute_in_one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,24 +25,27 @@ if TYPE_CHECKING:
 DIGITS = 12
 PESQ_RANGE = 5.0
 """No loss is larger."""
-COLUMNS = ("sound", "score", "pieces", "before", "after", "change", "95 % interval", "p")
+COLUMNS = ("sound", "score", "clips", "before", "after", "mean change", "95 % interval", "p-value")
 
 Inputs = Annotated[
     list[Path],
-    typer.Argument(metavar="DIR|FILE", help="Recordings of the environment: ten minutes are good."),
+    typer.Argument(metavar="DIR|FILE", help="Recordings of the environment, at best ten minutes or more."),
 ]
 Store = Annotated[
     Path,
-    typer.Option(metavar="DIR", envvar="AUDIOCODEC_STORE", help="Where revisions are kept; made if new."),
+    typer.Option(
+        metavar="DIR",
+        envvar="AUDIOCODEC_STORE",
+        help="Folder that keeps revisions of codebooks (a store); made if it does not exist.",
+    ),
 ]
 Stages = Annotated[
-    str | None, typer.Option(metavar="FIRST-LAST", help="Stages to fit, counted from 1; default: all.")
+    str | None,
+    typer.Option(metavar="FIRST-LAST", help="Stages to fit, such as 1-4, counted from 1; default: all."),
 ]
 Fraction = Annotated[
     float,
-    typer.Option(
-        metavar="SHARE", help="Of the entries of a stage that may move; 1 fits them all to the sound."
-    ),
+    typer.Option(metavar="SHARE", help="Share of the entries of each stage that may move, above 0 to 1."),
 ]
 Method = Annotated[
     str,
@@ -53,26 +57,42 @@ Method = Annotated[
     ),
 ]
 Adapter = Annotated[
-    bool, typer.Option("--adapter", help="The decoder's gains and offsets follow, too: 0.14 MB more to send.")
+    bool,
+    typer.Option(
+        "--adapter", help="Also fit gains and offsets of the decoder; adds 0.14 MB to the revision."
+    ),
 ]
-Activate = Annotated[bool, typer.Option("--activate", help="Encode with them from now on, if accepted.")]
-Environment = Annotated[str | None, typer.Option(metavar="NAME", help="Label of the environment.")]
+Activate = Annotated[
+    bool, typer.Option("--activate", help="If accepted, encode with these codebooks from now on.")
+]
+Environment = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Name of the environment, kept with the revision.")
+]
 Clean = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Clean speech that must not lose; default: LibriSpeech of the package."),
+    typer.Option(
+        metavar="DIR",
+        help="Folder of clean speech that must not get worse; default: LibriSpeech in the package.",
+    ),
 ]
 Bitrate = Annotated[
-    float | None, typer.Option(metavar="BIT/S", help="At which both are judged; default: the highest.")
+    float | None,
+    typer.Option(
+        metavar="BIT/S", help="Bitrate at which old and new codebooks are compared; default: the highest."
+    ),
 ]
-Tolerance = Annotated[float, typer.Option(metavar="PESQ", help="That clean speech may lose in the mean.")]
+Tolerance = Annotated[
+    float, typer.Option(metavar="PESQ", help="Largest mean loss of PESQ that is accepted for clean speech.")
+]
 EnvironmentOnly = Annotated[
     bool,
     typer.Option(
-        "--environment-only", help="Clean speech may lose: for encode --codebook auto, not for --activate."
+        "--environment-only",
+        help="Accept any loss for clean speech; for encode --codebook auto, not with --activate.",
     ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Of everything that is drawn.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Fit and judge, but write nothing.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the random generator.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Fit and compare, but write nothing.")]
 
 
 def refresh(
@@ -103,8 +123,8 @@ def refresh(
     Example: audiocodec refresh hall/ --store books --environment hall --activate
     """
     from audiocodec.adaptation.refresh.proposal import propose
-    from audiocodec.adaptation.refresh.sound import clean_reservoir, clean_speech, find_recordings, read_sound
-    from audiocodec.adaptation.registry import is_store
+    from audiocodec.adaptation.refresh.sound import clean_speech, read_sound
+    from audiocodec.codec import load
 
     output = Output(json, quiet)
     if environment_only and activate:
@@ -118,18 +138,15 @@ def refresh(
     registry = open_store(store, new=True)
     check_named(model, bitrate)
     check_there([*inputs, *([clean] if clean else [])])
-    codec = codec_for(model, device, None, store if is_store(store) else None)
-    if not is_store(store) and not dry_run:
-        registry.baseline(codec.model_id, codec.model.quantizer.codebooks(), model=codec.name)
-        codec = codec_for(model, device, None, store)
+    compute_in_one_thread()
+    codec = load(model, device, registry)
     codec.model.num_quantizers_for(bitrate)
     with output.progress("refresh", 1.0) as show:
-        sound = read_sound(find_recordings(inputs), codec.sample_rate)
+        sound = read_sound(find_audio(inputs), codec.sample_rate)
         for name, why in sound.skipped.items():
             output.error(name, Failure("InputError", why))
-        speech = clean_speech(codec.sample_rate, None if clean is None else [clean])
-        known = None if clean is not None else clean_reservoir(model, codec.model_id)
-        outcome = propose(registry, codec, sound, speech, plan, clean_latents=known, progress=show)
+        speech, latents = clean_speech(codec.model_id, codec.sample_rate, model, clean)
+        outcome = propose(registry, codec, sound, speech, plan, clean_latents=latents, progress=show)
     report(output, outcome)
     if not outcome.verdict.accepted:
         raise typer.Exit(1)
@@ -161,7 +178,7 @@ def plan_of(
 
 
 def report(output: Output, outcome: Outcome) -> None:
-    """Print what came of it."""
+    """Print the verdict and its scores."""
     verdict, revision = outcome.verdict, outcome.revision
     record = {
         "accepted": verdict.accepted,
@@ -175,25 +192,34 @@ def report(output: Output, outcome: Outcome) -> None:
     }
     output.result(record)
     sides = {"environment": verdict.environment, "clean": verdict.clean}
-    rows = [_row(side, name, found) for side, table in sides.items() for name, found in table.items()]
+    rows = [_row(side, score, one) for side, table in sides.items() for score, one in table.items()]
     output.table(COLUMNS, rows)
     word = "accepted" if verdict.accepted else "refused"
-    kept = "nothing written" if revision is None else f"codebook {revision.codebook_id[:DIGITS]}"
+    kept = "nothing was written" if revision is None else f"codebook {revision.codebook_id[:DIGITS]}"
     active = ", now active" if revision is not None and revision.active else ""
     output.say(f"{word}: {verdict.reason}; {kept}{active}")
 
 
-def _row(side: str, name: str, found: Comparison) -> tuple[Any, ...]:
-    interval = None if found.low is None else f"{found.low:+.4f} to {found.high:+.4f}"
-    change = None if found.change is None else f"{found.change:+.4f}"
-    return (side, name, found.pairs, found.before, found.after, change, interval, found.p_value)
+def _row(side: str, score: str, comparison: Comparison) -> tuple[Any, ...]:
+    interval = None if comparison.low is None else f"{comparison.low:+.4f} to {comparison.high:+.4f}"
+    change = None if comparison.change is None else f"{comparison.change:+.4f}"
+    return (
+        side,
+        score,
+        comparison.pairs,
+        comparison.before,
+        comparison.after,
+        change,
+        interval,
+        comparison.p_value,
+    )
 
 
 def _stages(given: str | None) -> tuple[int, int] | None:
     if given is None:
         return None
-    found = re.fullmatch(r"(\d+)(?:-(\d+))?", given.strip())
-    if found is None:
+    numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", given.strip())
+    if numbers is None:
         raise typer.BadParameter(f"--stages {given!r}: give one number or two, such as 1-4")
-    first = int(found[1])
-    return first, int(found[2] or first)
+    first = int(numbers[1])
+    return first, int(numbers[2] or first)

@@ -141,15 +141,6 @@ def divide(sound: SoundClips, seed: int = 0, share: float = JUDGED_SHARE) -> tup
     )
 
 
-def find_recordings(paths: Iterable[Path]) -> list[Path]:
-    """Sound files as given, and those in folders.
-
-    Raises:
-        InputError: a folder has none.
-    """
-    return audio.find_audio(paths)
-
-
 def _clips_of(file: str, sample_rate: int) -> list[SoundClip]:
     samples, rate = audio.read(file)
     samples = audio.resample(samples, rate, sample_rate)
@@ -186,24 +177,26 @@ FOLDER = "reference-speech"
 SAMPLE_RATE = 16000
 
 
-def clean_speech(sample_rate: int, paths: Iterable[Path] | None = None) -> SoundClips:
-    """Clean speech at `sample_rate`: recordings that were given, or those of the package.
+def clean_speech(
+    model_id: str, sample_rate: int, model: str | None, folder: Path | None = None
+) -> tuple[SoundClips, Tensor | None]:
+    """Clean speech at `sample_rate` that a refresh must not make worse, and latents [M, D] of more of it.
+
+    The speech is that in `folder`, or the package's own with the latents of `clean_reservoir`.
 
     Raises:
-        InputError: none can be used, or those of the package hold only half the band of this model.
+        InputError: none can be used, or the speech of the package has only half the band of this model.
     """
-    if paths is None:
-        if sample_rate > SAMPLE_RATE:
-            raise InputError(
-                f"the clean speech of the package is at {SAMPLE_RATE} Hz, this model is at {sample_rate} Hz;"
-                " name recordings of your own with --clean"
-            )
-        paths = [pretrained.data_folder() / FOLDER]
-    found = read_sound(audio.find_audio(paths), sample_rate)
-    if not found.clips:
-        why = "; ".join(f"{name}: {reason}" for name, reason in found.skipped.items())
+    if folder is None and sample_rate > SAMPLE_RATE:
+        raise InputError(
+            f"the clean speech of the package is at {SAMPLE_RATE} Hz, this model is at {sample_rate} Hz;"
+            " name recordings of your own with --clean"
+        )
+    speech = read_sound(audio.find_audio([folder or pretrained.data_folder() / FOLDER]), sample_rate)
+    if not speech.clips:
+        why = "; ".join(f"{name}: {reason}" for name, reason in speech.skipped.items())
         raise InputError(f"no clean speech that can be used ({why}); name recordings with --clean")
-    return found
+    return speech, clean_reservoir(model, model_id) if folder is None else None
 
 
 def clean_reservoir(model: str | None, model_id: str) -> Tensor | None:

@@ -4,7 +4,7 @@ from audiocodec.adaptation.registry.audit import Event
 from audiocodec.adaptation.registry.delta import round_changes
 from audiocodec.adaptation.registry.registry import Finding, Registry, is_store, open_registry
 from audiocodec.adaptation.registry.revision import Provenance, Revision
-from audiocodec.adaptation.registry.transfer import export_revision, import_bundle
+from audiocodec.adaptation.registry.transfer import add_model_of, export_revision, import_bundle
 
 __all__ = [
     "Event",
@@ -12,6 +12,7 @@ __all__ = [
     "Provenance",
     "Registry",
     "Revision",
+    "add_model_of",
     "export_revision",
     "import_bundle",
     "is_store",

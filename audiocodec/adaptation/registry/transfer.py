@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from audiocodec import pretrained
 from audiocodec.adaptation.registry.bundle import (
     Bundle,
     BundleEntry,
@@ -19,6 +20,7 @@ from audiocodec.adaptation.registry.bundle import (
 from audiocodec.adaptation.registry.registry import TRUST_NAME, Registry
 from audiocodec.adaptation.registry.revision import Revision
 from audiocodec.adaptation.registry.revision_files import RevisionFolder, pack, read_facts, sha256
+from audiocodec.codec import load
 from audiocodec.errors import InputError, RegistryError
 from audiocodec.revisions import ID_DIGITS
 from audiocodec.storage import new_file
@@ -83,6 +85,24 @@ def import_bundle(
             return _add(registry, bundle, bundle.signer if trusted else None)
     except RegistryError as error:
         raise RegistryError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+
+
+def add_model_of(registry: Registry, path: str | os.PathLike[str], model: str | None = None) -> None:
+    """Add the own codebooks of the model of a `.nacbook` file, which holds changes to them.
+
+    The model is `model` (a name or path) or an installed one. Nothing is added where neither is the model of
+    the file, or where the store knows it or, without `model`, another one.
+
+    Raises:
+        RegistryError: the file is damaged, or `model` does not exist.
+    """
+    bundle, known = read_bundle(path), registry.histories()
+    if bundle.model_id in known or (known and model is None):
+        return
+    name = model or pretrained.find_by_id(bundle.model_id)
+    codec = None if name is None else load(name, "cpu")
+    if codec is not None and codec.model_id == bundle.model_id:
+        registry.baseline(codec.model_id, codec.model.quantizer.codebooks(), model=codec.name)
 
 
 def trusted_keys(store: Path) -> list[bytes]:

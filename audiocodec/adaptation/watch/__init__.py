@@ -1,7 +1,14 @@
 """Watching what a codec is given: windows, states, a log, known environments, pages and metrics of it."""
 
 from audiocodec.adaptation.watch.alarm import STATES, Scorer, StateMachine
-from audiocodec.adaptation.watch.environments import Environment, EnvironmentBook, Recognition
+from audiocodec.adaptation.watch.environments import (
+    Environment,
+    EnvironmentBook,
+    Recognition,
+    environment_book,
+    find_baseline_for,
+    recognize_file,
+)
 from audiocodec.adaptation.watch.log import WatchLog, read_log
 from audiocodec.adaptation.watch.monitor import Monitor, MonitorOptions, WindowReport
 from audiocodec.adaptation.watch.stream import MonitoredStream, monitor_file
@@ -18,6 +25,9 @@ __all__ = [
     "StateMachine",
     "WatchLog",
     "WindowReport",
+    "environment_book",
+    "find_baseline_for",
     "monitor_file",
     "read_log",
+    "recognize_file",
 ]

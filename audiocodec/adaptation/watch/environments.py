@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiocodec.adaptation.drift.baseline import load_baseline, save_baseline
+from audiocodec import audio
+from audiocodec.adaptation.drift.baseline import find_baseline, load_baseline, save_baseline
 from audiocodec.adaptation.drift.measures import gaussian_w2
 from audiocodec.adaptation.drift.null import tail
+from audiocodec.adaptation.registry.registry import ENVIRONMENTS_NAME
+from audiocodec.adaptation.statistics import collect
 from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.drift import Baseline
     from audiocodec.adaptation.statistics import Statistics
+    from audiocodec.codec import Codec
 
 SUFFIX = ".safetensors"
 UNKNOWN_BELOW = 0.01
 """A window farther from an environment than all but this share of that environment's own is not of it."""
 MAX_ENVIRONMENTS = 256
+RECOGNITION_SECONDS = 30.0
+"""Length of the start of a file by which its environment is recognized."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -170,3 +176,45 @@ class EnvironmentBook:
             codebook_id=known.codebook_id if same else None,
             distances=distances,
         )
+
+
+def environment_book(codec: Codec, baseline: Baseline, store: Path | None) -> EnvironmentBook:
+    """The environments of a store, and `baseline` unless one of them has its name.
+
+    Raises:
+        InputError: a file of an environment is damaged.
+    """
+    book = EnvironmentBook(codec.model_id, None if store is None else store / ENVIRONMENTS_NAME)
+    return book if baseline.name in book else EnvironmentBook(codec.model_id, book.folder, [baseline])
+
+
+def find_baseline_for(codec: Codec, name: str | None, model: str | None, store: Path | None) -> Baseline:
+    """The baseline with a `name`: a file, an environment of the store, or the identity of codebooks.
+
+    Without a name it is that of the codebooks in use, or the one that comes with `model`.
+
+    Raises:
+        InputError: there is none; lists the environments there are.
+    """
+    if name is not None and Path(name).is_file():
+        return load_baseline(name)
+    book = EnvironmentBook(codec.model_id, None if store is None else store / ENVIRONMENTS_NAME)
+    wanted = codec.codebook_id if name is None else name
+    for environment in book.environments:
+        if environment.name == wanted or (len(wanted) >= 4 and environment.codebook_id.startswith(wanted)):
+            return environment.baseline
+    return find_baseline(model) if name is None else book.get(name).baseline
+
+
+def recognize_file(codec: Codec, model: str | None, store: Path | None, path: Path) -> Recognition:
+    """Which known environment the start of a sound file belongs to.
+
+    Raises:
+        InputError: there is no store, no baseline, or too little audio.
+    """
+    if store is None:
+        raise InputError("--codebook auto looks for environments in a store; name it with --store")
+    book = environment_book(codec, find_baseline_for(codec, None, model, store), store)
+    sample_rate = audio.info(path).sample_rate
+    wav = next(audio.blocks(path, round(RECOGNITION_SECONDS * sample_rate)))
+    return book.recognize(collect(codec, [(wav, sample_rate)], rng=np.random.default_rng(0)))
