@@ -8,8 +8,11 @@ from audiocodec.adaptation.refresh.candidate import RefreshOptions, refresh, sec
 from audiocodec.adaptation.refresh.refine import Refining, encode_clips, refine_entries
 from audiocodec.adaptation.refresh.refit import Fit
 from audiocodec.adaptation.refresh.stack import Stack
+from audiocodec.codec import Codec
 from audiocodec.errors import InputError
 from audiocodec.losses.reconstruction import RefreshLoss
+from audiocodec.model import ModelConfig, build_model
+from audiocodec.nn.seanet import SEANetConfig
 from audiocodec.quantizers import QuantizerConfig, build_quantizer
 from audiocodec.quantizers.latent_map import LatentMap
 from audiocodec.revisions import adapter_parameters
@@ -69,6 +72,16 @@ def test_an_adapter_lets_the_decoder_follow(codec, make_sound, method):
     # A refresh without one keeps what is in use.
     again = refresh(refreshed, here, make_sound(6, seed=3), RefreshOptions("kmeans"))
     assert all(torch.equal(again.extras[name], tensor) for name, tensor in found.extras.items())
+
+
+def test_waveform_nets_are_refreshed_by_gradient_too(make_sound):
+    torch.manual_seed(0)
+    net = SEANetConfig(channels=4, dim=8, strides=(4, 5, 8), lstm_layers=0)
+    config = ModelConfig(net=net, quantizer=QuantizerConfig(num_quantizers=2, codebook_size=16))
+    codec = Codec(build_model(config).eval(), config, {})
+    options = RefreshOptions("gradient", adapter=True, refining=replace(QUICK, steps=2))
+    found = refresh(codec, make_sound(12, changed=True, seed=1), make_sound(6, seed=3), options)
+    assert found.extras.keys() == adapter_parameters(codec.model.decoder).keys()
 
 
 def test_a_gradient_step_moves_movable_entries_only(codec, make_sound):
