@@ -8,18 +8,19 @@ PYTEST_ARGS ?=
 # As many tests at a time as there are cores, each on one thread; "-n 0" in PYTEST_ARGS: one after the other.
 PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help venv demo test test-all lint format wheel constraints clean
+.PHONY: help venv demo test test-all lint format reference wheel constraints clean
 
 help:
-	@echo "make demo     compress and decode a speech file, print scores, write sounds and a picture to demo/"
-	@echo "make test     run the tests, but for the slow ones; PYTEST_ARGS='tests/nn -x' goes to pytest"
-	@echo "make test-all the slow ones as well"
-	@echo "make lint     ruff and pyright"
-	@echo "make format   let ruff format the code"
-	@echo "make wheel    build dist/*.whl, pretrained models inside"
-	@echo "make constraints   write the versions in $(VENV) to constraints.txt"
-	@echo "make venv     make the virtual environment $(VENV) (PYTHON=python3.12 chooses the Python)"
-	@echo "make clean    remove what these made, except the virtual environment"
+	@echo "make demo         code a speech file, print scores, write sounds and a picture to demo/"
+	@echo "make test         run the tests except the slow ones; PYTEST_ARGS='tests/nn -x' goes to pytest"
+	@echo "make test-all     run all tests"
+	@echo "make lint         check with ruff and pyright"
+	@echo "make format       format the code with ruff"
+	@echo "make reference    write the generated pages of docs/reference"
+	@echo "make wheel        build dist/*.whl with the pretrained models inside"
+	@echo "make constraints  write the versions in $(VENV) to constraints.txt"
+	@echo "make venv         make the virtual environment $(VENV); PYTHON=python3.12 chooses the Python"
+	@echo "make clean        remove what these targets made, except the virtual environment"
 
 venv: $(VENV)/.ready
 
@@ -46,6 +47,9 @@ lint: venv
 format: venv
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+reference: venv
+	$(BIN)/python tools/release/reference.py
 
 wheel: venv
 	$(BIN)/python -m build --wheel

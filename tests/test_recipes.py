@@ -105,7 +105,7 @@ def test_the_table_lists_every_recipe():
     assert [path.stem for path in RECIPES if f"| `{path.stem}`" not in table] == []
 
 
-@pytest.mark.parametrize("page", ["docs/training.md", "docs/data.md", "recipes/README.md"])
+@pytest.mark.parametrize("page", ["docs/guide/train.md", "docs/reference/data.md", "recipes/README.md"])
 def test_commands_in_the_documentation_are_understood(page):
     """Recipe found, every key known; paths in them are the reader's."""
     text = (FOLDER.parent / page).read_text()
@@ -116,7 +116,7 @@ def test_commands_in_the_documentation_are_understood(page):
 
 
 def test_changes_in_the_documentation_are_understood():
-    text = (FOLDER.parent / "docs" / "training.md").read_text()
+    text = (FOLDER.parent / "docs" / "guide" / "train.md").read_text()
     changes = [change for change in re.findall(r"`([a-z_.]+=[^`]+)`", text) if change != "key=value"]
     assert len(changes) >= 5
     for change in changes:
@@ -125,7 +125,7 @@ def test_changes_in_the_documentation_are_understood():
 
 def test_the_recipe_in_the_documentation_is_understood(tmp_path):
     (block,) = re.findall(
-        r"```yaml\n(.*?)```", (FOLDER.parent / "docs" / "training.md").read_text(), re.DOTALL
+        r"```yaml\n(.*?)```", (FOLDER.parent / "docs" / "guide" / "train.md").read_text(), re.DOTALL
     )
     (tmp_path / "mine.yaml").write_text(block)
     config = load_recipe(tmp_path / "mine.yaml")

@@ -181,7 +181,7 @@ def test_accelerate_is_missing(monkeypatch):
 
 DOCUMENTED = re.findall(
     r"^((?:torchrun|accelerate launch --multi_gpu) .*) -m audiocodec train ",
-    (Path(__file__).parents[2] / "docs" / "training.md").read_text(),
+    (Path(__file__).parents[2] / "docs" / "guide" / "train.md").read_text(),
     re.MULTILINE,
 )
 MODULES = {"torchrun": "torch.distributed.run", "accelerate": "accelerate.commands.launch"}

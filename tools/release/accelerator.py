@@ -12,7 +12,7 @@ There is no validation, which is done elsewhere. With --data, it learns from wha
 far: every `FOLDER/data*/manifest*.csv` is joined to `FOLDER/manifest.csv`, and decoded to `FOLDER/cache`.
 --parts exports at the end. `export` writes the averaged weights of the newest checkpoint in half precision,
 split into files of at most 15 MB, beside `config.yaml`, the log and `SHA256SUMS`. `join` checks them and
-makes a model folder of them. docs/accelerator.md is the plan that this is for.
+makes a model folder of them. docs/studies/accelerator.md says how it was used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A `.nacbook` file: revisions for another store, byte by byte in docs/codebooks.md, signed if wanted.
+"""A `.nacbook` file: revisions for another store, byte by byte in docs/reference/store.md, signed if wanted.
 
 Signatures are Ed25519 (RFC 8032), with keys as OpenSSL writes them.
 """

@@ -52,7 +52,7 @@ def round_changes(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> dict[
 
 
 def difference(old: Mapping[str, Array], new: Mapping[str, Array]) -> Named:
-    """Arrays from which `apply` makes `new` out of `old`; names follow FORMAT in docs/codebooks.md."""
+    """Arrays from which `apply` makes `new` out of `old`; names follow FORMAT in docs/reference/store.md."""
     arrays: Named = {}
     for name, after in new.items():
         before = old.get(name)
