@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 from audiocodec.errors import InputError
 from audiocodec.outside import MALFORMED, lines, parse_json
@@ -192,6 +193,17 @@ class Journal(Generic[T]):
             except MALFORMED as error:
                 logger.warning("%s, line %d: left out (%s)", self.path, number, error)
         self._cut_off = line is None or not line.endswith(b"\n")
+
+
+def plain(value: Any) -> Any:
+    """The same value as strict JSON can hold it: NaN and infinity become None, numpy numbers plain ones."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("list[Any]", value)]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return plain(value.item()) if hasattr(value, "dtype") else value
 
 
 def already_there(path: Path) -> InputError:

@@ -1,12 +1,14 @@
 import ast
 import errno
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from audiocodec.errors import InputError
-from audiocodec.storage import Journal, hidden_beside, new_file, replacing
+from audiocodec.storage import Journal, hidden_beside, new_file, plain, replacing
 
 PACKAGE = Path(__file__).parents[1] / "audiocodec"
 
@@ -137,3 +139,9 @@ def test_a_journal_that_cannot_be_used_is_said(tmp_path):
         Journal(tmp_path, int)
     with pytest.raises(InputError, match="cannot be written"):
         Journal(tmp_path / "none" / "j.jsonl", int).append(1)
+
+
+def test_values_become_strict_json():
+    value = {"a": [float("nan"), np.float64("inf"), np.int64(3), (1.5, None)], 4: {"b": True}}
+    assert plain(value) == {"a": [None, None, 3, [1.5, None]], "4": {"b": True}}
+    assert json.loads(json.dumps(plain(np.float32(0.5)), allow_nan=False)) == 0.5

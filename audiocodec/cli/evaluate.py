@@ -17,6 +17,7 @@ from audiocodec.cli.parts.jobs import codec_for
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.process import available_cpus
+from audiocodec.storage import plain
 from audiocodec.work import Backend
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ def _with_recognizer(config: EvaluationConfig, named: str | None, language: str 
 
 def _print(results: Results, folder: Path, output: Output) -> None:
     """Print every row as JSON, or means as a table; the exit status is 1 when a row failed."""
-    from audiocodec.evaluation.results import plain, tally
+    from audiocodec.evaluation.results import tally
 
     rows, frame, about = results
     failed: dict[tuple[str, str], int] = {}

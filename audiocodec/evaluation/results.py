@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from audiocodec.errors import InputError
 from audiocodec.evaluation.coders import ModelCoder
 from audiocodec.evaluation.report.examples import examples, recoder
@@ -21,7 +19,7 @@ from audiocodec.evaluation.report.markdown import write_markdown
 from audiocodec.evaluation.rows import ROWS_NAME, write_rows
 from audiocodec.evaluation.summary import summarize
 from audiocodec.process import available_cpus
-from audiocodec.storage import replacing
+from audiocodec.storage import plain, replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,19 +108,6 @@ def environment() -> dict[str, Any]:
         "cores": available_cpus(),
         "packages": versions,
     }
-
-
-def plain(value: Any) -> Any:
-    """The same value as strict JSON can hold it: NaN and infinity become None."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, float) and not -float("inf") < value < float("inf"):
-        return None
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    return value
 
 
 def tally(frame: pd.DataFrame, by_condition: bool = True) -> list[tuple[Any, ...]]:

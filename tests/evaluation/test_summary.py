@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from audiocodec.evaluation.results import plain
 from audiocodec.evaluation.summary import summarize
+from audiocodec.storage import plain
 
 
 def find(entries, **wanted):

@@ -36,7 +36,6 @@ from audiocodec.adaptation.registry.bundle import read_bundle, read_public_key
 from audiocodec.adaptation.statistics import collect
 from audiocodec.adaptation.statistics.statistics import load_statistics, save_statistics
 from audiocodec.adaptation.watch import EnvironmentBook, Monitor, MonitorOptions, monitor_file
-from audiocodec.adaptation.watch.log import finite
 from audiocodec.bitstream import open_container
 from audiocodec.checkpoint import load_model
 from audiocodec.cli import codebooks
@@ -46,6 +45,7 @@ from audiocodec.evaluation.recordings import read_recordings as read_judged
 from audiocodec.evaluation.rows import ROWS_NAME, open_rows, to_frame
 from audiocodec.model import ModelConfig, QuantizerConfig
 from audiocodec.nn.spectral import SpectralConfig
+from audiocodec.storage import plain
 from audiocodec.tokens import load_tokens, save_tokens
 from audiocodec.training.api import load_recipe
 from audiocodec.training.config import DataConfig, TrainConfig
@@ -363,7 +363,7 @@ def read_environments(path: Path, models: Models) -> None:
     if book.environments:
         monitor = Monitor(models.codec, baseline, None, MonitorOptions(window_seconds=2.0), book)
         for report in (*monitor_file(models.codec, monitor, path.with_name("talk.wav")), *monitor.flush()):
-            json.dumps(finite(report.as_json()), allow_nan=False)
+            json.dumps(plain(report.as_json()), allow_nan=False)
 
 
 MODEL = "ab" * 32

@@ -23,6 +23,7 @@ from rich.table import Table
 from audiocodec.losses.loudness import LoudnessLoss
 from audiocodec.losses.reconstruction import ReconstructionLoss, weighted_sum
 from audiocodec.model import build_model
+from audiocodec.process import compute_in_one_thread
 from audiocodec.training.adversarial import AdversarialConfig, Adversary, crop
 from audiocodec.training.api import load_recipe
 from audiocodec.training.config import TrainConfig
@@ -111,8 +112,7 @@ def main() -> None:
         "--crop", type=float, default=0.5, help="seconds that the recipe or a row `cropped` judges"
     )
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_in_one_thread()
     torch.manual_seed(0)
     config = load_recipe(arguments.recipe)
     rate, hop = config.model.sample_rate, config.model.net.hop_length

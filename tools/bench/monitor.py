@@ -15,13 +15,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 import audiocodec
 from audiocodec import audio
 from audiocodec.adaptation.drift import find_baseline
 from audiocodec.adaptation.drift.baseline import load_baseline
 from audiocodec.adaptation.watch import Monitor, MonitoredStream, MonitorOptions
+from audiocodec.process import compute_in_one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,8 +87,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_in_one_thread()
     codec = audiocodec.load(options.model, device="cpu")
     baseline = load_baseline(options.baseline) if options.baseline else find_baseline(options.model)
     parts = [audio.resample(*audio.read(path)[:2], codec.sample_rate) for path in options.audio]

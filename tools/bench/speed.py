@@ -26,6 +26,7 @@ from rich.table import Table
 
 from audiocodec import audio
 from audiocodec.codec import Codec, load
+from audiocodec.process import compute_in_one_thread
 
 SHIPPED = Path(__file__).parents[2] / "tests" / "data" / "ls_2033_001.flac"
 REPEATS = 3
@@ -100,8 +101,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=1.0, help="0 leaves the long file out")
     parser.add_argument("--audio", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_in_one_thread()
     console = Console()
     wav, sample_rate = audio.read(arguments.audio)
     codec = load(arguments.model, device="cpu")

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from refresh import RATE, ROOM, TELEPHONE, Corpus
 from scipy.stats import pearsonr, spearmanr
@@ -30,6 +29,7 @@ from audiocodec.adaptation.refresh.sound import SoundClips
 from audiocodec.adaptation.statistics.recordings import Frames, encode_frames, statistics_of
 from audiocodec.adaptation.watch import Monitor, MonitorOptions
 from audiocodec.codec import Codec
+from audiocodec.process import compute_in_one_thread
 
 
 def _noise(kind: str, snr_db: float) -> dict[str, Any]:
@@ -79,8 +79,7 @@ def main() -> None:
     parser.add_argument("--bitrate", type=float, default=6000.0)
     parser.add_argument("--pieces", type=int, default=8)
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_in_one_thread()
     if not given.output.is_file():
         given.output.parent.mkdir(parents=True, exist_ok=True)
         given.output.write_text(json.dumps(study(given)), encoding="utf-8")

@@ -15,6 +15,7 @@ from audiocodec.config import load_config
 from audiocodec.errors import MetricError
 from audiocodec.metrics import mel_distance, pesq_wb, si_sdr, stoi
 from audiocodec.model import CodecModel
+from audiocodec.process import compute_in_one_thread
 from audiocodec.quantizers import Quantizer
 from audiocodec.training import starting
 from audiocodec.training.config import TrainConfig
@@ -69,8 +70,7 @@ def open_store(config: TrainConfig, split: str) -> SampleStore:
 
 def run_codec(name: str, folder: Path, changes: Sequence[str] = ()) -> Row:
     """Train the recipe of that name in `folder` (or go on with it), and give its row."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_in_one_thread()
     path = RECIPES / f"{name}.yaml"
     config = load_config(TrainConfig, path, [f"data.cache={folder / 'cache'}", *changes])
     trainer = Trainer(config, folder / name)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from audiocodec.codec import load
 from audiocodec.model import CodecModel
+from audiocodec.process import compute_in_one_thread
 from audiocodec.quantizers import QUANTIZERS, Quantizer, build_method
 from audiocodec.quantizers.codebook import kmeans, nearest, sample_rows
 from audiocodec.quantizers.wasserstein import FeatureQueue
@@ -58,8 +59,7 @@ class Latents:
 
 def read_latents(config: TrainConfig, folder: Path) -> Latents:
     """Latents of mean 0 and mean variance 1; kept in `folder`, as encoding takes longer than a run."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_in_one_thread()
     path = folder / "latents.npz"
     if not path.exists():
         model = load(MODEL, device="cpu").model.eval()

@@ -9,6 +9,7 @@ import torch
 from quantizers_rows import Row
 from torch import Tensor
 
+from audiocodec.process import compute_in_one_thread
 from audiocodec.quantizers import QUANTIZERS, Quantizer, QuantizerConfig, build_quantizer
 
 BATCH, DIM = 8, 128
@@ -78,8 +79,7 @@ def speed_names() -> list[str]:
 
 def run_speed(name: str) -> Row:
     """A step of every stack in turn: the least processor time of each, its ratio to EMA's, and memory."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_in_one_thread()
     size, frames = (int(number) for number in name.split("/"))
     steppers = {case: Stepper(case, size, frames) for case in CASES}
     best = dict.fromkeys(CASES, float("inf"))

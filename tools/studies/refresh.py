@@ -44,6 +44,7 @@ from audiocodec.effects import Sources, build_chain
 from audiocodec.effects.clips import SoundClip as Recording
 from audiocodec.errors import InputError
 from audiocodec.losses.reconstruction import RefreshLoss
+from audiocodec.process import compute_in_one_thread
 
 RATE = 16000
 PIECE_SECONDS = 6.0
@@ -96,8 +97,7 @@ def main() -> None:
         unknown = set(name.split(",")) - set(known)
         if unknown:
             parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(known)}")
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_in_one_thread()
     study(given)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audiocodec.process import compute_in_one_thread
 from audiocodec.quantizers import Quantizer, build_method
 
 DIM = 8
@@ -98,8 +99,7 @@ def main() -> None:
     parser.add_argument("--methods", default=";".join(METHODS), help="separated by semicolons")
     parser.add_argument("--out", type=Path, help="also append a JSON line a run")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_in_one_thread()
     draws = {f"mean {m}": gaussian(float(m)) for m in arguments.means.split(",")} | {"bimodal": bimodal}
     print(
         f"{arguments.entries} entries, {arguments.samples} samples a step, {arguments.steps} steps, d = {DIM}"

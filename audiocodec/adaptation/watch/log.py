@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any, cast
 from audiocodec.adaptation.watch.monitor import WindowReport
 from audiocodec.errors import InputError
 from audiocodec.outside import MALFORMED, lines, parse_json, parse_time
+from audiocodec.storage import plain
 
 LOG_NAME = "monitor.jsonl"
 """Inside a store of codebooks."""
@@ -51,7 +51,7 @@ class WatchLog:
 
     def _event(self, kind: str, facts: Mapping[str, Any]) -> None:
         moment = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": moment, "event": kind, **finite(facts)}, sort_keys=True, allow_nan=False)
+        line = json.dumps({"time": moment, "event": kind, **plain(facts)}, sort_keys=True, allow_nan=False)
         self._write(line.encode() + b"\n")
 
     def _write(self, data: bytes) -> None:
@@ -113,17 +113,6 @@ def read_new(path: str | os.PathLike[str], position: int) -> Iterator[tuple[dict
                 yield event if isinstance(event, dict) else None, position
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from error
-
-
-def finite(value: Any) -> Any:
-    """The same with None in place of numbers that JSON does not know."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in cast("list[Any]", value)]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
 
 
 def _parse(line: bytes | None) -> dict[str, Any] | str:

@@ -5,8 +5,8 @@ import pytest
 
 from audiocodec.evaluation.report import curves
 from audiocodec.evaluation.report.facts import Facts
-from audiocodec.evaluation.results import plain
 from audiocodec.evaluation.summary import summarize
+from audiocodec.storage import plain
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from audiocodec.evaluation.report.examples import Example, Sound, WorstRow
 from audiocodec.evaluation.report.html import render, write_report
-from audiocodec.evaluation.results import plain
 from audiocodec.evaluation.summary import summarize
+from audiocodec.storage import plain
 
 VOID = {"meta", "img", "br"}
 META = {

@@ -3,8 +3,8 @@ import pytest
 
 from audiocodec.evaluation.report.markdown import render, write_markdown
 from audiocodec.evaluation.report.text import THIN
-from audiocodec.evaluation.results import plain
 from audiocodec.evaluation.summary import summarize
+from audiocodec.storage import plain
 
 META = {"command": ["audiocodec", "evaluate", "--data", "a b"], "data": "a b", "created": "2026-11-21T10:00"}
 NOISES = (("hum_20db", 20.0), ("hum_0db", 0.0))
