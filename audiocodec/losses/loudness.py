@@ -1,10 +1,10 @@
-"""A perceptual loss of the PESQ family: differences in loudness over time and pitch, as listeners mind them.
+"""A perceptual loss of the PESQ family: differences in loudness over time and pitch, weighted by annoyance.
 
-Written from ITU-T P.862 (02/2001), section 10.2, and P.862.2 (wideband input filter). Left out is what
-training does not need: signals are taken as aligned in time, all frames count alike, and no bad intervals are
-searched again. The upper limit of a frame's disturbance is soft, for the worst frames to keep a gradient.
-Bands follow a formula instead of the table, so the loss works at any sample rate from 8 kHz; nothing above
-8 kHz is judged.
+Written from ITU-T P.862 (02/2001), section 10.2, and P.862.2 (wideband input filter), without the parts that
+training does not need: signals are assumed to be aligned in time, all frames count alike, and bad intervals
+are not aligned again. The upper limit of a frame's disturbance is soft, so that the worst frames keep a
+gradient. Bands follow a formula instead of the table, so the loss works at any sample rate from 8 kHz;
+frequencies above 8 kHz do not count.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from audiocodec.losses.spectra import spectrum
 WINDOW_SECONDS = 0.032
 """Hann windows, overlapping by half."""
 GAIN = 10**0.9
-"""Of the input filter, as a power."""
+"""Gain of the input filter, as a power."""
 LEVEL = 1.13e7 * GAIN
-"""Power to which signals are brought between 300 and 3000 Hz, P.862 10.2.1, behind the input filter."""
+"""Power between 300 and 3000 Hz to which signals are scaled after the input filter, P.862 10.2.1."""
 QUIET = 1e-7
-"""Power, -70 dB of full scale, below which they are not: the gradient grows as signals get quieter."""
+"""Power added before scaling, -70 dB of full scale: without it the gradient in silence has no bound."""
 BAND_GROWTH = 1.0132
 """Ratio of the widths, in Bark, of two neighboring bands: 49 bands up to 8 kHz, 42 up to 4 kHz."""
 FIRST_BAND = 0.318
@@ -32,7 +32,7 @@ ZWICKER_POWER = 0.23
 SONE = 0.19
 """Sone for each unit of Zwicker's law, so that a tone of 1 kHz and 40 dB SPL has 1 sone."""
 TONE = (29.54, 1e4, 0.5)
-"""Amplitude of that tone, the power density it must have, and the Bark over which Hann windows spread it."""
+"""Amplitude of that tone, its power density, and the width in Bark to which Hann windows spread it."""
 THRESHOLD_DB = (
     (0.1, 80.0), (0.3, 67.0), (0.6, 52.0), (1.0, 37.0), (1.3, 31.0), (1.6, 26.0), (2.0, 20.0), (2.7, 12.5),
     (3.4, 7.0), (4.1, 3.0), (4.8, 0.0), (6.0, -3.5), (7.2, -5.5), (8.5, -6.0), (9.8, -6.0), (11.6, -4.5),
@@ -40,9 +40,9 @@ THRESHOLD_DB = (
 )  # fmt: skip
 """Threshold of hearing: (Bark, dB SPL)."""
 LIMIT = 45.0
-"""Disturbance of a frame in which nothing is right any more, P.862 10.2.11."""
+"""Largest disturbance of a frame, P.862 10.2.11."""
 SPLIT, SPLIT_HOP = 20, 10
-"""Frames of an interval whose loudest disturbances count, about a syllable, and frames between two such."""
+"""Frames of an interval, about a syllable, in which the largest disturbances count most; and its hop."""
 
 
 class LoudnessLoss(nn.Module):
@@ -92,16 +92,16 @@ class LoudnessLoss(nn.Module):
         return (0.1 * symmetric + 0.0309 * asymmetric).mean()
 
     def disturbances(self, estimate: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, L], [B, L] -> [B], [B]: all that differs, and what was added, which listeners mind more."""
+        """[B, L], [B, L] -> [B], [B]: all differences, and additions only, which annoy listeners more."""
         degraded = self._pitch_powers(estimate.float())
         with torch.no_grad():
             original = self._pitch_powers(reference.float())
         original = self._compensate_filtering(degraded, original)
         degraded = self._compensate_gain(degraded, original)
-        heard, expected = self._loudness(degraded), self._loudness(original)
-        # Small differences are masked by what is there: a dead zone of a quarter of the softer loudness.
-        difference = heard - expected
-        masked = 0.25 * torch.minimum(heard, expected)
+        actual, expected = self._loudness(degraded), self._loudness(original)
+        # Small differences are masked: a dead zone of a quarter of the softer loudness.
+        difference = actual - expected
+        masked = 0.25 * torch.minimum(actual, expected)
         disturbance = difference.sign() * F.relu(difference.abs() - masked)
         asymmetry = ((degraded + 50) / (original + 50)) ** 1.2
         asymmetry = asymmetry.clamp(max=12.0) * (asymmetry >= 3)
@@ -121,7 +121,7 @@ class LoudnessLoss(nn.Module):
         return (power * gain[:, None, None]) @ self.bank
 
     def _input_filter(self, wavs: Tensor) -> Tensor:
-        """[B, L] -> [B, L]. Before the windows, for a hum far below speech would leak through them."""
+        """[B, L] -> [B, L]. Before the windows, as a hum far below speech would leak through them."""
         size = (
             -(-(wavs.shape[-1] + self.length) // self.length) * self.length
         )  # silence between end and start
@@ -131,7 +131,7 @@ class LoudnessLoss(nn.Module):
         ]
 
     def _compensate_filtering(self, degraded: Tensor, original: Tensor) -> Tensor:
-        """The original with the degraded's long-term spectrum, within 20 dB: color is minded little."""
+        """The original with the long-term spectrum of the degraded, within 20 dB, as color annoys little."""
         audible = 100 * self.threshold
         loud = (original * (original > audible)).sum(dim=-1, keepdim=True) > 1e7
         means = [(power * (power > audible) * loud).mean(dim=1) for power in (degraded, original)]
@@ -139,7 +139,7 @@ class LoudnessLoss(nn.Module):
         return original * ratio[:, None]
 
     def _compensate_gain(self, degraded: Tensor, original: Tensor) -> Tensor:
-        """The degraded with the original's power in each frame: slow changes of gain are minded little."""
+        """The degraded with the power of the original in each frame: slow gain changes annoy little."""
         totals = [(power * (power > self.threshold)).sum(dim=-1) for power in (original, degraded)]
         gain = (totals[0] + 5e3) / (totals[1] + 5e3)
         smooth = torch.cat([gain[:, :1], 0.8 * gain[:, 1:] + 0.2 * gain[:, :-1]], dim=1).clamp(3e-4, 5.0)
@@ -153,12 +153,12 @@ class LoudnessLoss(nn.Module):
 
 
 def _soft_limit(disturbance: Tensor) -> Tensor:
-    """Nearly LIMIT at most; the gradient falls but never vanishes at once."""
+    """Limit to about LIMIT; the gradient falls gradually."""
     return disturbance * (1 + (disturbance / LIMIT).square()).rsqrt()
 
 
 def _over_time(disturbance: Tensor) -> Tensor:
-    """[B, T] -> [B]: within a syllable the sixth power (the worst counts), the square over syllables."""
+    """[B, T] -> [B]: 6-norm within a syllable, so that the worst frame dominates; 2-norm over syllables."""
     frames = disturbance.shape[-1]
     missing = max(0, SPLIT - frames) or -(frames - SPLIT) % SPLIT_HOP
     intervals = F.pad(disturbance, (0, missing)).unfold(1, SPLIT, SPLIT_HOP)
@@ -173,7 +173,7 @@ def to_bark(hz: Tensor) -> Tensor:
 
 
 def to_hz(bark: Tensor) -> Tensor:
-    """Undo `to_bark`, by a table fine enough not to matter."""
+    """Inverse of `to_bark`, by interpolation in a fine table."""
     hz = torch.linspace(0, 20000, 40001, dtype=bark.dtype)
     above = torch.searchsorted(to_bark(hz), bark).clamp(1, len(hz) - 1)
     low, high = to_bark(hz[above - 1]), to_bark(hz[above])
@@ -181,7 +181,7 @@ def to_hz(bark: Tensor) -> Tensor:
 
 
 def band_edges(highest_hz: float) -> Tensor:
-    """Edges in Bark of bands up to `highest_hz`: half a band, then each a little wider."""
+    """Edges in Bark of bands up to `highest_hz`: half a band, then each a little wider than the last."""
     edges, width, top = [0.0, FIRST_BAND / 2], FIRST_BAND, float(to_bark(torch.tensor(highest_hz)))
     while edges[-1] + width < top:
         edges.append(edges[-1] + width)
@@ -203,7 +203,7 @@ def band_bank(frequencies: Tensor, edges: Tensor, sample_rate: int) -> Tensor:
 
 
 def hearing_threshold_db(bark: Tensor) -> Tensor:
-    """Threshold of hearing in dB SPL, by P.862's table, thinned out to a dB: linear between the points."""
+    """Threshold of hearing in dB SPL, by linear interpolation in a shortened form of P.862's table."""
     points, values = (torch.tensor(column, dtype=bark.dtype) for column in zip(*THRESHOLD_DB, strict=True))
     above = torch.searchsorted(points, bark).clamp(1, len(points) - 1)
     share = ((bark - points[above - 1]) / (points[above] - points[above - 1])).clamp(0, 1)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+EPSILON = 1e-12
+"""Added to norms before dividing by them."""
+
+
 @dataclass(frozen=True)
 class BalancerConfig:
     """EnCodec's loss balancer: `loss.weights` and `adversarial.weights` become shares of the gradient.
@@ -52,10 +56,8 @@ class Balancer:
         weights: Mapping[str, float],
         total_norm: float = 1.0,
         ema_decay: float = 0.999,
-        per_example: bool = True,
-        epsilon: float = 1e-12,
     ) -> None:
-        """`total_norm` is R; `per_example` takes the mean norm of the examples instead of the batch's norm.
+        """`total_norm` is R; the norm of a batch is the mean of the norms of its examples.
 
         Raises:
             ConfigError: a weight is negative, or all are 0.
@@ -63,7 +65,6 @@ class Balancer:
         if not any(weights.values()) or min(weights.values()) < 0:
             raise ConfigError(f"weights of the balancer are {dict(weights)}; give 0 or more, one above 0")
         self.weights, self.total_norm, self.ema_decay = dict(weights), total_norm, ema_decay
-        self.per_example, self.epsilon = per_example, epsilon
         self._averages: dict[str, Tensor] = {}  # decayed sum of norms and of ones, [2] in double precision
 
     def gradient(
@@ -72,7 +73,7 @@ class Balancer:
         """Balanced gradient of `losses` with respect to `output` [B, ...], and the norm of each loss's own.
 
         Continue with `output.backward(gradient)`. `weights` replaces those of the constructor in this step;
-        a loss without a weight counts nothing.
+        a loss without a weight does not count.
 
         Raises:
             ConfigError: no loss has a weight.
@@ -89,7 +90,7 @@ class Balancer:
         balanced = torch.zeros_like(output)
         for name, gradient in gradients.items():
             share = self.total_norm * weights[name] / total
-            balanced += gradient * (share / (self.epsilon + self._follow(name, norms[name])))
+            balanced += gradient * (share / (EPSILON + self._follow(name, norms[name])))
         return balanced, norms
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -115,9 +116,9 @@ class Balancer:
         return float(new[0] / new[1])
 
     def _norms(self, gradients: Mapping[str, Tensor]) -> dict[str, float]:
-        """Norm of each gradient; every process gets the mean over all of them, weighted by batch size."""
+        """Norm of each gradient: the mean over the examples of all processes."""
         flat = torch.stack([gradient.float().flatten(1) for gradient in gradients.values()])
-        norms = flat.norm(dim=2).mean(dim=1) if self.per_example else flat.flatten(1).norm(dim=1)
+        norms = flat.norm(dim=2).mean(dim=1)
         if distributed.is_available() and distributed.is_initialized():
             count = float(flat.shape[1])
             sums = torch.cat([norms * count, norms.new_full((1,), count)])

@@ -1,4 +1,4 @@
-"""The processes of one training, behind one interface: one alone, or all that torchrun or Accelerate started.
+"""The processes of one training, behind one interface: a single one, or those of torchrun or Accelerate.
 
 Gradients are averaged here, once a step, rather than by DistributedDataParallel: a step has several backward
 passes (the balancer, discriminators), and quantizer dropout leaves stages without a gradient on some ranks.
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
 PATIENCE = timedelta(hours=12)
-"""How long ranks wait for each other: the first one may be decoding a corpus."""
+"""Longest time that ranks wait for each other: the first one may be decoding a corpus."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Who takes part in a training, as seen by one of them; all must call its methods in the same order.
+    """The processes of a training, as seen by one of them; all must call the methods in the same order.
 
     Attributes:
         rank: number of this process; 0 is the one that writes files.
-        world_size: how many there are.
+        world_size: number of processes.
         local_rank: number of this process on its machine.
-        device: where this process computes.
+        device: device of this process.
     """
 
     rank: int = 0
@@ -51,7 +51,8 @@ class Processes:
     def in_turn(self) -> Generator[None]:
         """Let rank 0 through first, then the first of each machine, then all others.
 
-        What the first writes (decoded recordings) the others find, on a shared file system and on local ones.
+        The others find the files that the first one writes, such as decoded recordings, also if each machine
+        has its own disk.
         """
         turn = 0 if self.first else 1 if self.local_rank == 0 else 2
         for _ in range(turn):
@@ -65,7 +66,7 @@ class Processes:
         return flag if self.world_size == 1 else bool(self.sum(torch.tensor(float(flag))) > 0)
 
     def differ(self, number: float) -> bool:
-        """Whether `number` is not the same on all processes."""
+        """Whether `number` differs between processes."""
         return self.world_size > 1 and self.any(number != float(self.mean(torch.tensor(number).double())))
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -81,14 +82,14 @@ class Processes:
         return self.sum(tensor) / self.world_size if self.world_size > 1 else tensor
 
     def mean_scalars(self, scalars: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-        """`scalars` with those of `names`, which every process must have, replaced by their means."""
+        """`scalars` with their means over the processes for `names`, which every process must have."""
         if self.world_size == 1 or not names:
             return dict(scalars)
         means = self.mean(torch.tensor([scalars[name] for name in names], dtype=torch.float64)).tolist()
         return {**scalars, **dict(zip(names, means, strict=True))}
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Give every process the mean gradient; one that a process does not have counts as zero there.
+        """Give every process the mean gradient; a missing gradient counts as zero.
 
         A parameter that has no gradient on any process is left without one: its optimizer must not move it.
         """
@@ -109,22 +110,22 @@ class Processes:
                 dist.broadcast(tensor.detach(), src=0)
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait until all processes have called this."""
         if self.world_size > 1:
             dist.barrier()
 
 
 def join(device: str, environment: Mapping[str, str] = os.environ) -> Processes:
-    """Join the training that torchrun or `accelerate launch` started, or be its only process.
+    """Join the processes that torchrun or `accelerate launch` started, or be the only one.
 
     Raises:
-        InputError: `device` is not known or not here.
+        InputError: `device` is unknown or not available.
         MissingPackageError: there are other processes, and Accelerate is not installed.
     """
     if int(environment.get("WORLD_SIZE", "1")) == 1:
         return Processes(device=resolve_device(device))
     accelerate = require("accelerate", "training in several processes", "'audiocodec[train]'")
-    found = resolve_device(device)
-    state = accelerate.PartialState(cpu=found.type == "cpu", timeout=PATIENCE)
+    cpu = resolve_device(device).type == "cpu"
+    state = accelerate.PartialState(cpu=cpu, timeout=PATIENCE)
     assert state.device is not None, "Accelerate chooses one"
     return Processes(state.process_index, state.num_processes, state.local_process_index, state.device)

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from audiocodec.errors import ConfigError
+import audiocodec
+from audiocodec.config import dump_yaml
+from audiocodec.errors import ConfigError, InputError
 from audiocodec.training.api import find_recipe, load_recipe
 
 
@@ -35,3 +37,26 @@ def test_a_recipe_of_ones_own_extends_what_lies_beside_it_or_comes_along(tmp_pat
     (tmp_path / "mine.yaml").write_text("extends: tinny.yaml\n")
     with pytest.raises(ConfigError, match=r"tinny\.yaml: cannot be read \(No such file"):
         load_recipe(tmp_path / "mine.yaml")
+
+
+def test_a_program_trains_resumes_and_replaces_a_run(recipe, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("audiocodec.training.api.prepare_for_training", lambda: None)
+    (tmp_path / "mine.yaml").write_text(dump_yaml(recipe))
+    folder, steps = tmp_path / "run", []
+    result = audiocodec.train(
+        tmp_path / "mine.yaml", "steps=2", "log_every=1", output=folder, report=lambda n, _: steps.append(n)
+    )
+    assert (result.step, result.steps, result.processes, result.skipped) == (2, 2, 1, {})
+    assert (result.model, result.best, steps) == (folder / "model", None, [1, 2])
+    assert audiocodec.load(result.model).model.sample_rate == 16000
+    longer = replace(recipe, steps=3)
+    for options, words in (({}, "holds a run already"), ({"resume": True, "force": True}, "one of them")):
+        with pytest.raises(InputError, match=words):
+            audiocodec.train(longer, output=folder, **options)
+    with pytest.raises(InputError, match=r"another experiment: seed: 0 -> 1"):
+        audiocodec.train(replace(longer, seed=1), output=folder, resume=True)
+    result = audiocodec.train(longer, output=folder, resume=True, stop=lambda: True)
+    assert (result.step, result.steps) == (2, 3)
+    assert "config.yaml: steps: 2 -> 3" in caplog.text
+    assert audiocodec.train(replace(longer, steps=1), output=folder, force=True).step == 1
+    assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-000000001.safetensors"]
