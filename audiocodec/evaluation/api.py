@@ -28,6 +28,7 @@ from audiocodec.evaluation.results import check_folder, describe_run, prepare_fo
 from audiocodec.evaluation.rows import Row, require_pandas, to_frame
 from audiocodec.evaluation.tasks import Setup
 from audiocodec.metrics import choose_metrics
+from audiocodec.report.page import check_installed
 from audiocodec.work import Backend
 
 if TYPE_CHECKING:
@@ -190,9 +191,11 @@ def evaluate_to_folder(
         warn: takes a name, and what is to be said about it.
 
     Raises:
-        AudioCodecError: something asked for is not there, or the folder has results.
+        AudioCodecError: something asked for is not there, a package is missing, or the folder has results.
     """
     check_folder(folder, resume=resume, force=force)
+    if "html" in formats:
+        check_installed()
     started, busy = time.monotonic(), _processor_seconds()
     benchmark = prepare(coders, config, progress)
     benchmark = replace(benchmark, skipped={**benchmark.skipped, **(skipped or {})})
@@ -213,9 +216,7 @@ def evaluate_to_folder(
         "data": str(config.files),
         "reused_rows": reused[0],
         "elapsed_seconds": time.monotonic() - started,
-        "processor_seconds": None
-        if busy is None or backend.kind == "ray"
-        else (_processor_seconds() or 0.0) - busy,
+        "processor_seconds": None if backend.kind == "ray" else _processor_seconds(busy),
         "workers": backend.jobs,
         **describe_run(benchmark, rows),
     }
@@ -257,8 +258,8 @@ def _with_simulated_rooms(
         return sources, {"simulated rooms": str(error)}
 
 
-def _processor_seconds() -> float | None:
-    """Processor seconds of this process and its children, but not of a cluster; None where unknown."""
+def _processor_seconds(before: float | None = 0.0) -> float | None:
+    """Processor seconds of this process and its children less those `before`; None where unknown."""
     times = os.times()
     spent = times.user + times.system + times.children_user + times.children_system
-    return spent if os.name == "posix" else None
+    return spent - before if os.name == "posix" and before is not None else None

@@ -21,6 +21,16 @@ def render(template: str, **content: Any) -> str:
     return _environment().get_template(template).render(**content)
 
 
+def check_installed() -> None:
+    """Import what a page with charts and pictures needs, before long work whose result it shows.
+
+    Raises:
+        MissingPackageError: one of the packages is not installed.
+    """
+    for module in ("jinja2", "matplotlib", "PIL"):
+        require(module, "a page", PACKAGES)
+
+
 @cache
 def _environment() -> Any:
     jinja2 = require("jinja2", "a page", PACKAGES)

@@ -60,6 +60,12 @@ def read(page):
 
 
 @pytest.fixture
+def no_charts(monkeypatch):
+    """Drawing takes most of the time of a page."""
+    monkeypatch.setattr("audiocodec.evaluation.report.curves.draw_curves", lambda *_, **__: "")
+
+
+@pytest.fixture
 def example():
     wav = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
     row = WorstRow("s1_0.wav", "hum_0db", "model", 2000.0, 1990.0, "pesq_wb_input", 1.1, 1.4)
@@ -85,7 +91,7 @@ def test_a_page_says_what_was_found_and_how(made_rows, example):
     assert (found.tags.count("audio"), found.tags.count("img")) == (2, 2)
 
 
-def test_the_table_holds_the_means(made_rows):
+def test_the_table_holds_the_means(made_rows, no_charts):
     summary = plain(summarize(made_rows(), resamples=50))
     page = render(summary, META)
     lines = re.findall(r"<i class=\"key\"></i>model</td><td[^>]*>4\.0</td>.*?</tr>", page)
@@ -97,7 +103,7 @@ def test_the_table_holds_the_means(made_rows):
     assert [float(number) for (number,) in numbers] == pytest.approx(expected, abs=0.005)
 
 
-def test_bitrates_that_were_not_measured_are_marked(made_rows):
+def test_bitrates_that_were_not_measured_are_marked(made_rows, no_charts):
     def assume(row):
         row["nominal_bits"] = row["codec"] == "late"
 
@@ -162,7 +168,7 @@ def test_the_same_rows_give_the_same_page(made_rows, example):
     )  # over the bitrate in two scopes, and two scores at three bitrates
 
 
-def test_a_page_does_not_grow_without_end(made_rows, example, monkeypatch):
+def test_a_page_does_not_grow_without_end(made_rows, example, monkeypatch, no_charts):
     summary = plain(summarize(made_rows(), resamples=10))
     one = len(render(summary, META, [example])) - len(render(summary, META))
     monkeypatch.setattr("audiocodec.evaluation.report.html.MAX_BYTES", round(2.5 * one))
@@ -170,7 +176,7 @@ def test_a_page_does_not_grow_without_end(made_rows, example, monkeypatch):
     assert found.tags.count("audio") == 4
 
 
-def test_a_page_is_written_whole_or_not_at_all(made_rows, tmp_path):
+def test_a_page_is_written_whole_or_not_at_all(made_rows, tmp_path, no_charts):
     summary = plain(summarize(made_rows(), resamples=10))
 
     def break_off():
@@ -194,7 +200,7 @@ def flattered(row):
 FLATTERY = {**META, "codecs": [{**META["codecs"][0], "imitates": ["pesq_wb", "stoi"]}]}
 
 
-def test_a_score_that_a_loss_imitates_is_marked_and_does_not_lead(made_rows):
+def test_a_score_that_a_loss_imitates_is_marked_and_does_not_lead(made_rows, no_charts):
     summary = plain(summarize(made_rows(flattered, metrics=("distillmos",)), resamples=50))
     text, _ = read(render(summary, FLATTERY))
     assert "On clean speech, model reaches Distill-MOS 1.50" in text
@@ -210,7 +216,7 @@ def test_a_score_that_a_loss_imitates_is_marked_and_does_not_lead(made_rows):
     assert not re.search(r"[0-9]\*", text)
 
 
-def test_an_imitated_score_leads_where_there_is_no_other(made_rows):
+def test_an_imitated_score_leads_where_there_is_no_other(made_rows, no_charts):
     text, _ = read(render(plain(summarize(made_rows(), resamples=20)), FLATTERY))
     assert "On clean speech, model reaches PESQ-WB" in text
     assert "* The training losses of model imitate PESQ-WB" in text
