@@ -1,21 +1,24 @@
-"""The recordings that a recipe means, whatever form they are named in, looked over before training starts."""
+"""The recordings that a recipe names, in any form, checked before training starts."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audiocodec.corpus.cuts import is_cuts, read_cuts
+from audiocodec.corpus.layouts import find_corpus, read_corpus
+from audiocodec.corpus.manifest import Recording, read_folder, read_manifest
+from audiocodec.corpus.splits import complete_splits, speakers_across
 from audiocodec.errors import InputError
 from audiocodec.storage import new_file
-from audiocodec.training.data.corpora import find_corpus, read_corpus
-from audiocodec.training.data.cuts import is_cuts, read_cuts
-from audiocodec.training.data.manifest import Recording, read_folder, read_recordings
-from audiocodec.training.data.splits import speakers_across
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+FOLDER_SHARE = 0.02
+"""Of the files of a folder without splits, held out for validation."""
 NAMED = 20
 """Missing files, speakers and the like that a message names; a file lists all that are missing."""
 MISSING_NAME = "missing-recordings.txt"
@@ -26,8 +29,10 @@ logger = logging.getLogger(__name__)
 def find_recordings(manifest: str, corpus: str = "", hold_out: bool = True) -> list[Recording]:
     """List the recordings of a manifest, a folder, a folder in the layout of `corpus`, or of Lhotse's cuts.
 
-    A file or part of one that is named twice counts once; a speaker in several splits is a warning.
-    `hold_out`: whether some files of a plain folder become split valid.
+    Every recording has a split: train where nothing says another one. In a plain folder, the first folder
+    below gives the source, and about one file in fifty becomes split valid, unless a folder is named so or
+    `hold_out` is False. A file, or a part of one, that is named twice counts once; speakers in several splits
+    are named in a warning.
 
     Raises:
         InputError: it is missing or cannot be understood.
@@ -35,20 +40,23 @@ def find_recordings(manifest: str, corpus: str = "", hold_out: bool = True) -> l
     """
     path = Path(manifest)
     if corpus:
-        found = read_corpus(path, find_corpus(corpus))
+        recordings = read_corpus(path, find_corpus(corpus))
     elif path.is_dir():
-        found = read_folder(path, hold_out)
+        recordings = [replace(one, source=one.speaker, speaker="") for one in read_folder(path)]
+        if hold_out and not any(one.split == "valid" for one in recordings):
+            unnamed = [one if one.split == "test" else replace(one, split="") for one in recordings]
+            recordings = complete_splits(unnamed, FOLDER_SHARE, 0.0)
     else:
-        found = read_cuts(path) if is_cuts(path) else read_recordings(path)
-    found = _once(path, found)
-    crossing = speakers_across((one.source, one.speaker, one.split) for one in found if one.kind == "speech")
+        recordings = read_cuts(path) if is_cuts(path) else read_manifest(path)
+    recordings = _once(path, [one if one.split else replace(one, split="train") for one in recordings])
+    crossing = speakers_across([one for one in recordings if one.kind == "speech"])
     if crossing:
         named = ", ".join(f"{name} ({'+'.join(splits)})" for name, splits in list(crossing.items())[:NAMED])
         logger.warning(
             "%s: %d speakers are in several splits, which makes scores too good: %s",
             path, len(crossing), named,
         )  # fmt: skip
-    return found
+    return recordings
 
 
 def check_present(manifest: str, recordings: Sequence[Recording], folder: Path) -> None:
@@ -72,15 +80,15 @@ def check_present(manifest: str, recordings: Sequence[Recording], folder: Path) 
 
 
 def _once(manifest: Path, recordings: list[Recording]) -> list[Recording]:
-    found: dict[tuple[Path, tuple[float, float] | None], Recording] = {}
+    kept: dict[tuple[Path, tuple[float, float] | None], Recording] = {}
     for one in recordings:
-        first = found.setdefault((one.path, one.part), one)
+        first = kept.setdefault((one.path, one.part), one)
         if first.split != one.split:
             raise InputError(
                 f"{manifest}: {one.path} is in {first.split} and in {one.split}; keep one of the two lines"
             )
-    if len(found) < len(recordings):
+    if len(kept) < len(recordings):
         logger.warning(
-            "%s: %d lines name a file again, and do not count", manifest, len(recordings) - len(found)
+            "%s: %d lines name a file again, and do not count", manifest, len(recordings) - len(kept)
         )
-    return list(found.values())
+    return list(kept.values())

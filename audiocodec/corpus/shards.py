@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, cast
 from audiocodec.audio import AUDIO_SUFFIXES, Resampler, blocks_of_bytes, mono
 from audiocodec.errors import InputError, require
 from audiocodec.outside import MALFORMED, parse_json
-from audiocodec.training.data.decoding import BLOCK_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+BLOCK_LENGTH = 1 << 18
+"""Samples that are decoded at a time."""
 MAX_SHARDS = 1_000_000
 MAX_MEMBER_BYTES = 256 << 20
 MAX_JSON_BYTES = 1 << 20

@@ -1,4 +1,4 @@
-"""What a manifest amounts to: hours, speakers, rates, and what should make one listen again."""
+"""What a corpus amounts to: hours, speakers, sample rates, and what looks wrong in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiocodec.training.data.splits import SPLITS, speakers_across
+from audiocodec.corpus.manifest import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,9 +34,9 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is odd about the recordings and their splits, in sentences."""
-    found: list[str] = []
+def find_problems(rows: Sequence[Mapping[str, Any]], crossing: Mapping[str, Sequence[str]]) -> list[str]:
+    """What looks wrong with the recordings and their splits, in sentences; `crossing`: see `speakers_across`."""
+    problems: list[str] = []
     for text, odd in (
         (
             f"clipped: more than {100 * CLIPPED_SHARE:g} % of the samples are in runs at full scale",
@@ -49,20 +49,19 @@ def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ),
     ):
         if odd:
-            found.append(f"{len(odd)} of {len(rows)} files are {text}, such as {odd[0]['path']}")
+            problems.append(f"{len(odd)} of {len(rows)} files are {text}, such as {odd[0]['path']}")
     unknown = sum(row["kind"] == "speech" and not row["speaker"] for row in rows)
     if unknown:
-        found.append(
+        problems.append(
             f"no speaker is known for {unknown} files, so they were split by file: one speaker may be in"
             " train and valid, and scores too good; give --speaker-pattern"
         )
-    crossing = speakers_across((row["source"], row["speaker"], row["split"]) for row in rows)
     if crossing:
         named = ", ".join(f"{name} ({'+'.join(splits)})" for name, splits in list(crossing.items())[:5])
-        found.append(f"{len(crossing)} speakers are in several splits, as the folders say: {named}")
+        problems.append(f"{len(crossing)} speakers are in several splits, as the folders say: {named}")
     present = {row["split"] for row in rows}
-    found += [f"split {split} is empty" for split in ("train", "valid") if split not in present]
-    return found
+    problems += [f"split {split} is empty" for split in ("train", "valid") if split not in present]
+    return problems
 
 
 def _part(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,308 @@
+"""Scan a corpus into a manifest: measure every file, hold out whole speakers, name what cannot be used."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from audiocodec.audio import AUDIO_SUFFIXES, find_audio, stamp
+from audiocodec.corpus.layouts import Layout, find_corpus, layout_of, path_pattern
+from audiocodec.corpus.manifest import Recording
+from audiocodec.corpus.measuring import Measured, measure
+from audiocodec.corpus.overview import find_problems, summarize
+from audiocodec.corpus.splits import TEST_SHARE, VALID_SHARE, check_shares, complete_splits, speakers_across
+from audiocodec.errors import InputError, explain
+from audiocodec.storage import Journal, already_there, make_folder, new_file, real
+from audiocodec.work import Pool, WorkerLost, available_cpus, spread
+
+CHUNK = 16
+"""Files that a process takes at once."""
+DIGITS = {"seconds": 4, "level_db": 2, "peak_db": 2, "clipped": 6, "silence": 4}
+MEASURED = {field.name for field in fields(Measured)} | {"bytes"}
+"""What is measured of a file; journals of another version have other names."""
+ORDER = (
+    "path", "split", "kind", "source", "speaker", "language", "seconds", "sample_rate", "channels",
+    "level_db", "peak_db", "clipped", "silence", "bytes",
+)  # fmt: skip
+"""Fields of a line of the manifest."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A file that is left out.
+
+    Attributes:
+        path: the file.
+        kind: name of the exception.
+        problem: one line, without the name of the file.
+    """
+
+    path: Path
+    kind: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a scan found.
+
+    Attributes:
+        manifest: the file that was written.
+        recordings: as they are in it.
+        unusable: files that were left out.
+        unusable_list: a JSONL file that names them; None when there are none.
+        scanned_before: how many files an interrupted scan had measured.
+        summary: files, hours, speakers, sample rates and levels (see `summarize`).
+        warnings: what looks wrong, in sentences.
+    """
+
+    manifest: Path
+    recordings: list[Recording]
+    unusable: list[Unusable]
+    unusable_list: Path | None
+    scanned_before: int
+    summary: dict[str, Any]
+    warnings: list[str]
+
+
+def prepare(
+    folders: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    manifest: str | os.PathLike[str],
+    *,
+    pattern: str | None = None,
+    corpus: str | None = None,
+    source: str = "",
+    language: str = "",
+    kind: str = "speech",
+    valid: float = VALID_SHARE,
+    test: float = TEST_SHARE,
+    min_seconds: float = 0.3,
+    jobs: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[float], None] = lambda share: None,
+    on_unusable: Callable[[Unusable], None] = lambda unusable: None,
+) -> Prepared:
+    """Measure the sound files in `folders` and write a JSONL manifest, with splits that no speaker crosses.
+
+    Files that cannot be used are left out and listed in `NAME.bad.jsonl`. A scan that was interrupted goes on
+    where it stopped when it is started again.
+
+    Args:
+        folders: one folder or several.
+        manifest: the file to write.
+        pattern: what paths say, as `path_pattern` takes it: a template such as `{speaker}/*.wav`.
+        corpus: the folders hold this corpus of `recipes/corpora`; it has a pattern of its own.
+        source: of recordings whose path does not say it; empty for the name of the folder.
+        language: of recordings whose path does not say it.
+        kind: the same: speech, noise, music or rir.
+        valid: share of the speakers held out for validation.
+        test: share of the speakers held out for tests.
+        min_seconds: shorter files are left out.
+        jobs: processes; None for one a core.
+        overwrite: whether to replace a manifest that exists.
+        progress: called with the share of files that are done.
+        on_unusable: called with each file that is left out.
+
+    Raises:
+        InputError: a folder or an option is wrong, no file can be used, or the manifest cannot be written.
+    """
+    out = Path(manifest)
+    check_name(out)
+    check_shares(valid, test)
+    if corpus is not None and pattern is not None:
+        raise InputError("a corpus brings its own pattern; give a corpus or a pattern")
+    layout = Layout(path_pattern(pattern) if pattern else None, {}, source, language, kind)
+    layout = layout if corpus is None else layout_of(find_corpus(corpus))
+    if out.exists() and not overwrite:
+        raise already_there(out)
+    try:
+        make_folder(out.parent)
+    except OSError as error:
+        raise InputError(f"{out.parent}: cannot be made ({error.strerror}); choose another place") from error
+    files = find_files([folders] if isinstance(folders, str | os.PathLike) else folders, layout)
+    scan = _Scan(out)
+    known = scan.known(files)
+    before = len(known)
+    unusable = scan.measure([one.path for one in files if one.path not in known], known, jobs, progress)
+    for path, measured in known.items():
+        if measured["seconds"] < min_seconds:
+            text = f"lasts {measured['seconds']:.3f} s, less than {min_seconds:g} s"
+            unusable[path] = Unusable(path, "InputError", text)
+    left_out = [unusable[one.path] for one in files if one.path in unusable]
+    for one in left_out:
+        on_unusable(one)
+    listing = _write_unusable(out.with_name(f"{out.stem}.bad.jsonl"), left_out, out)
+    usable = [one for one in files if one.path not in unusable]
+    if not usable:
+        scan.forget()
+        raise InputError(f"none of {len(files)} files can be used; the reasons are in {listing}")
+    recordings = [
+        replace(one, seconds=known[one.path]["seconds"]) for one in complete_splits(usable, valid, test)
+    ]
+    rows = [manifest_row(one, known[one.path]) for one in recordings]
+    write_rows(out, rows, overwrite)
+    scan.forget()
+    warnings = find_problems(rows, speakers_across(recordings))
+    return Prepared(out, recordings, left_out, listing, before, summarize(rows), warnings)
+
+
+def check_name(manifest: Path) -> None:
+    """Refuse to write a manifest under the name of another format.
+
+    Raises:
+        InputError: says which name would do.
+    """
+    if manifest.suffix.lower() in {".csv", *AUDIO_SUFFIXES}:
+        other = manifest.with_suffix(".jsonl")
+        raise InputError(f"{manifest}: a manifest is written as JSONL; name it {other}")
+
+
+def find_files(folders: Sequence[str | os.PathLike[str]], layout: Layout) -> list[Recording]:
+    """List every sound file of the corpus once.
+
+    Raises:
+        InputError: a folder is missing, or none of its files belongs to the corpus.
+    """
+    recordings: dict[Path, Recording] = {}
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; name folders of recordings")
+        files, pattern = find_audio([folder]), layout.pattern
+        if pattern is not None and not any(pattern.fields(file.relative_to(folder)) for file in files):
+            raise InputError(
+                f"{folder}: the pattern {pattern.text!r} fits none of {len(files)} files, such as"
+                f" {files[0].relative_to(folder)}; it is matched to the end of such paths"
+            )
+        for file in files:
+            recording = layout.recording(folder, file)
+            if recording is not None:
+                source = recording.source or real(folder).name
+                recordings.setdefault(real(file), replace(recording, path=file.absolute(), source=source))
+    return list(recordings.values())
+
+
+class _Scan:
+    """Measures files and keeps the results in a journal beside the manifest, until that is written.
+
+    A result counts as long as size and time of change of its file are what they were before it was read.
+    """
+
+    def __init__(self, manifest: Path) -> None:
+        self.path = manifest.with_name(f".{manifest.name}.journal")
+        self.journal = Journal(self.path, _parse_entry)
+        self._stamps: dict[Path, list[int]] = {}
+
+    def known(self, files: Sequence[Recording]) -> dict[Path, Row]:
+        """Results of an earlier scan, of files that have not changed since."""
+        results = {entry["file"]: entry for entry in self.journal.entries}
+        self._stamps = {one.path: [*stamp(one.path)] for one in files}
+        return {
+            path: results[str(path)]["result"]
+            for path, now in self._stamps.items()
+            if any(now) and results.get(str(path), {}).get("stamp") == now
+        }
+
+    def measure(
+        self, paths: Sequence[Path], results: dict[Path, Row], jobs: int | None, progress: Callable[[float], None]
+    ) -> dict[Path, Unusable]:
+        """Measure files; adds to `results`, and gives those that cannot be used."""
+        tasks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
+        unusable: dict[Path, Unusable] = {}
+        for done, (number, measured) in enumerate(_run(tasks, jobs or available_cpus()), 1):
+            if isinstance(measured, WorkerLost):  # the process took all files of its task with it
+                text = f"its process ended early ({measured.reason}); try fewer --jobs"
+                measured = [Unusable(path, "WorkerLost", text) for path in tasks[number]]
+            for path, result in zip(tasks[number], measured, strict=True):
+                if isinstance(result, Unusable):
+                    unusable[path] = result
+                else:
+                    results[path] = result
+                    self.journal.append({"file": str(path), "stamp": self._stamps[path], "result": result})
+            progress(done / len(tasks))
+        return unusable
+
+    def forget(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def _run(
+    tasks: Sequence[Sequence[Path]], jobs: int
+) -> Iterator[tuple[int, list[Row | Unusable] | WorkerLost]]:
+    if jobs == 1 or len(tasks) < 2:
+        yield from ((number, measure_files(task)) for number, task in enumerate(tasks))
+        return
+    pool: Pool[int] = Pool(min(jobs, len(tasks)))
+    with pool:
+        yield from spread(pool, measure_files, [(task,) for task in tasks])
+
+
+def measure_files(paths: Sequence[Path]) -> list[Row | Unusable]:
+    """What is measured of each file, or why it cannot be."""
+    results: list[Row | Unusable] = []
+    for path in paths:
+        try:
+            results.append(measure_file(path))
+        except Exception as error:
+            results.append(Unusable(path, type(error).__name__, explain(error).removeprefix(f"{path}: ")))
+    return results
+
+
+def measure_file(path: Path) -> Row:
+    """Measure a file, with its size in bytes.
+
+    Raises:
+        InputError: it cannot be read, or is silent.
+    """
+    measured = asdict(measure(path))
+    rounded = {name: round(value, DIGITS.get(name, 0)) for name, value in measured.items()}
+    return {**rounded, "bytes": path.stat().st_size}
+
+
+def manifest_row(recording: Recording, measured: Mapping[str, Any]) -> Row:
+    """A line of a manifest: what is known of a recording, and what was measured."""
+    named = {name: getattr(recording, name) for name in ("split", "kind", "source", "speaker", "language")}
+    return {**measured, **named, "path": str(recording.path)}
+
+
+def write_rows(manifest: Path, rows: Sequence[Row], overwrite: bool) -> None:
+    """Write a JSONL manifest; paths of files below its folder become relative to it.
+
+    Raises:
+        InputError: it exists and is not to be overwritten, or cannot be written.
+    """
+    with new_file(manifest, overwrite) as part, part.open("w", encoding="utf-8") as file:
+        for row in rows:
+            ordered = {name: row[name] for name in ORDER if row.get(name) not in (None, "")}
+            file.write(json.dumps({**ordered, "path": relative(Path(row["path"]), manifest)}) + "\n")
+
+
+def relative(path: Path, manifest: Path) -> str:
+    """The path as a manifest has it: relative when it is below the folder of the manifest, else absolute."""
+    folder = manifest.absolute().parent
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def _write_unusable(listing: Path, unusable: Sequence[Unusable], manifest: Path) -> Path | None:
+    if not unusable:
+        listing.unlink(missing_ok=True)
+        return None
+    with new_file(listing, overwrite=True) as part, part.open("w", encoding="utf-8") as file:
+        for one in unusable:
+            row = {"path": relative(one.path, manifest), "problem": one.problem, "kind": one.kind}
+            file.write(json.dumps(row) + "\n")
+    return listing
+
+
+def _parse_entry(entry: Any) -> Row:
+    name, result = entry["file"], entry["result"]
+    if not isinstance(name, str) or set(result) != MEASURED:
+        raise ValueError("written by another version")
+    if not all(type(value) in (int, float) for value in result.values()):
+        raise ValueError("a result is no number")
+    return {"file": name, "stamp": entry.get("stamp"), "result": result}
