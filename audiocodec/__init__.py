@@ -9,6 +9,7 @@ from audiocodec.errors import AudioCodecError, BitstreamError, CheckpointError, 
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec, EncodedAudio, load
+    from audiocodec.corpus.prepare import prepare
     from audiocodec.evaluation.api import evaluate
     from audiocodec.training.api import train
 
@@ -23,6 +24,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "load",
+    "prepare",
     "train",
 ]
 
@@ -37,6 +39,7 @@ _LAZY = {
     "EncodedAudio": "audiocodec.codec",
     "evaluate": "audiocodec.evaluation.api",
     "load": "audiocodec.codec",
+    "prepare": "audiocodec.corpus.prepare",
     "train": "audiocodec.training.api",
 }
 

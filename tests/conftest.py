@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
+import tarfile
 
 # Before torch and numpy start theirs: tests are small, and several of them run at a time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -133,3 +137,53 @@ def denoising(denoising_folder: Path) -> Codec:
     from audiocodec.codec import load
 
     return load(denoising_folder, device="cpu")
+
+
+def _ramp(number: int, seconds: float) -> NDArray[np.float32]:
+    """Sample i of recording `number` is (number * 32 + i // 1600) * 16 in 16 bits: which one, and where."""
+    length = round(seconds * 16000)
+    return ((number * 32 + np.arange(length) // 1600) * 16 / 32768).astype(np.float32)
+
+
+def _encoded(wav: NDArray[np.float32], rate: int = 16000, kind: str = "FLAC") -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, wav, rate, format=kind, subtype="PCM_16")
+    return file.getvalue()
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[Path]:
+    """Four shards with 3, 4, 5 and 6 recordings of 0.35 to 2.05 s: number n has a length of its own."""
+    import webdataset
+
+    number, paths = 0, []
+    for shard in range(4):
+        paths.append(tmp_path / f"train-{shard:03}.tar")
+        with webdataset.TarWriter(str(paths[-1])) as writer:
+            for _ in range(shard + 3):
+                wav = _ramp(number, 0.35 + 0.1 * number)
+                about = {"speaker": f"s{number}", "source": "ab"[number % 2]}
+                writer.write({"__key__": f"rec{number:03}", "flac": _encoded(wav), "json": about})
+                number += 1
+    return paths
+
+
+@pytest.fixture
+def tar(tmp_path: Path) -> Callable[[Iterable[tuple[str, bytes]]], Path]:
+    """Writes a tar file of members as given."""
+
+    def write(members: Iterable[tuple[str, bytes]]) -> Path:
+        path = tmp_path / "made.tar"
+        with tarfile.open(path, "w") as file:
+            for name, content in members:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                file.addfile(info, io.BytesIO(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def about() -> Callable[..., bytes]:
+    return lambda **fields: json.dumps(fields).encode()

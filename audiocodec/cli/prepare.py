@@ -12,7 +12,7 @@ from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.corpus import prepare as preparing
 from audiocodec.corpus.splits import TEST_SHARE, VALID_SHARE
 from audiocodec.errors import INTERNAL, InputError
-from audiocodec.work import available_cpus
+from audiocodec.process import available_cpus
 
 CPUS = available_cpus()
 
@@ -40,7 +40,8 @@ Source = Annotated[
 ]
 Language = Annotated[str, typer.Option(metavar="NAME", help="Language, unless paths say it.")]
 Kind = Annotated[
-    str, typer.Option(metavar="NAME", help="speech, noise, music or rir (room responses), unless paths say it.")
+    str,
+    typer.Option(metavar="NAME", help="speech, noise, music or rir (room responses), unless paths say it."),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What the paths of a corpus say of its recordings: patterns, and published corpora (`recipes/corpora/*.yaml`)."""
+"""What the paths of a corpus say of its recordings: patterns, and the corpora of `recipes/corpora`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiocodec.audio import find_audio
-from audiocodec.config import load_config
+from audiocodec.config import find_shipped, load_config, recipes_folder
 from audiocodec.corpus.manifest import SPLITS, Recording
 from audiocodec.corpus.splits import complete_splits, split_named
 from audiocodec.errors import ConfigError, InputError
-from audiocodec.shipped import find_shipped, recipes_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

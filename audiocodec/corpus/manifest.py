@@ -94,13 +94,22 @@ def read_manifest(path: Path) -> list[Recording]:
 
 def _recording(manifest: Path, columns: dict[str, Any]) -> Recording:
     names = ("split", "kind", "type", "source", "speaker", "language")
-    text = {name: str(columns.get(name) or "") for name in names}
+    split, kind, type_, source, speaker, language = (str(columns.get(name) or "") for name in names)
     try:
         seconds = float(columns.get("seconds") or columns.get("duration") or 0.0)
     except (TypeError, ValueError, OverflowError):
         seconds = 0.0
-    kind = text.pop("kind") or "speech"
-    return Recording(columns["path"], manifest.parent / columns["path"], kind=kind, seconds=seconds, **text)
+    return Recording(
+        columns["path"],
+        manifest.parent / columns["path"],
+        split=split,
+        kind=kind or "speech",
+        type=type_,
+        source=source,
+        speaker=speaker,
+        language=language,
+        seconds=seconds,
+    )
 
 
 def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:

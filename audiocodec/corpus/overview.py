@@ -35,7 +35,10 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def find_problems(rows: Sequence[Mapping[str, Any]], crossing: Mapping[str, Sequence[str]]) -> list[str]:
-    """What looks wrong with the recordings and their splits, in sentences; `crossing`: see `speakers_across`."""
+    """What looks wrong with the recordings and their splits, in sentences.
+
+    `crossing` are speakers in several splits, as `speakers_across` gives them.
+    """
     problems: list[str] = []
     for text, odd in (
         (

@@ -16,8 +16,9 @@ from audiocodec.corpus.measuring import Measured, measure
 from audiocodec.corpus.overview import find_problems, summarize
 from audiocodec.corpus.splits import TEST_SHARE, VALID_SHARE, check_shares, complete_splits, speakers_across
 from audiocodec.errors import InputError, explain
+from audiocodec.process import available_cpus
 from audiocodec.storage import Journal, already_there, make_folder, new_file, real
-from audiocodec.work import Pool, WorkerLost, available_cpus, spread
+from audiocodec.work import Backend, WorkerLost, spread
 
 CHUNK = 16
 """Files that a process takes at once."""
@@ -209,7 +210,11 @@ class _Scan:
         }
 
     def measure(
-        self, paths: Sequence[Path], results: dict[Path, Row], jobs: int | None, progress: Callable[[float], None]
+        self,
+        paths: Sequence[Path],
+        results: dict[Path, Row],
+        jobs: int | None,
+        progress: Callable[[float], None],
     ) -> dict[Path, Unusable]:
         """Measure files; adds to `results`, and gives those that cannot be used."""
         tasks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
@@ -234,12 +239,10 @@ class _Scan:
 def _run(
     tasks: Sequence[Sequence[Path]], jobs: int
 ) -> Iterator[tuple[int, list[Row | Unusable] | WorkerLost]]:
-    if jobs == 1 or len(tasks) < 2:
-        yield from ((number, measure_files(task)) for number, task in enumerate(tasks))
-        return
-    pool: Pool[int] = Pool(min(jobs, len(tasks)))
-    with pool:
-        yield from spread(pool, measure_files, [(task,) for task in tasks])
+    here = jobs == 1 or len(tasks) < 2
+    with Backend("here" if here else "local", jobs).workers(len(tasks)) as workers:
+        numbered = iter([(number, (task,)) for number, task in enumerate(tasks)])
+        yield from spread(workers, measure_files, lambda: next(numbered, None))
 
 
 def measure_files(paths: Sequence[Path]) -> list[Row | Unusable]:

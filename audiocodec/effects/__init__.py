@@ -2,7 +2,6 @@
 
 from audiocodec.effects.base import Drawn, Effect, Range
 from audiocodec.effects.build import Chain, build_chain, build_effect
-from audiocodec.effects.clips import Clip
 from audiocodec.effects.environments import (
     Environment,
     Scene,
@@ -16,7 +15,6 @@ from audiocodec.effects.sources import Sources
 __all__ = [
     "EFFECTS",
     "Chain",
-    "Clip",
     "Drawn",
     "Effect",
     "Environment",

@@ -15,7 +15,7 @@ from audiocodec.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from audiocodec.effects.clips import Clip
+    from audiocodec.corpus import Recording
     from audiocodec.effects.sources import Sources
 
 MAX_TALKERS = 100
@@ -82,9 +82,9 @@ class Babble(Effect):
         return add_at_snr(wav, babble, drawn["snr_db"], sample_rate)
 
 
-def _by_speaker(clips: list[Clip], speaker: str | None) -> dict[str, list[Clip]]:
+def _by_speaker(clips: list[Recording], speaker: str | None) -> dict[str, list[Recording]]:
     """Recordings of each speaker but `speaker`; one whose speaker is not known stands for itself."""
-    found: dict[str, list[Clip]] = {}
+    found: dict[str, list[Recording]] = {}
     for clip in clips:
         if not speaker or clip.speaker != speaker:
             found.setdefault(clip.speaker or f"file {clip.name}", []).append(clip)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiocodec.effects.clips import Clip
+    from audiocodec.corpus import Recording
     from audiocodec.effects.sources import Sources
 
 SILENCE_DB = -60.0
@@ -47,7 +47,7 @@ def add_at_snr(
 
 
 def draw_excerpt(
-    rng: np.random.Generator, clips: Sequence[Clip], sources: Sources, sample_rate: int, length: int
+    rng: np.random.Generator, clips: Sequence[Recording], sources: Sources, sample_rate: int, length: int
 ) -> tuple[str, int]:
     """Draw name and first sample of an excerpt [length] that is not silent.
 

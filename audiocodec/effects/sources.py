@@ -1,11 +1,12 @@
-"""Where noise, speech for babble, music and room responses come from: pools of recordings, decoded lazily."""
+"""Where effects take noise, speech for babble, music and room responses from: recordings, decoded lazily."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -13,7 +14,8 @@ from zlib import crc32
 import numpy as np
 
 from audiocodec import audio
-from audiocodec.effects.clips import Clip, find_clips, read_clips, read_types
+from audiocodec.config import load_config, recipes_folder
+from audiocodec.corpus import SPLITS, Recording, read_folder, read_manifest
 from audiocodec.errors import AudioCodecError, InputError
 from audiocodec.storage import real
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+KINDS = ("noise", "speech", "music", "rir")
+"""Of recordings that effects take from; rir are room impulse responses."""
 FULL_SCALE = 32767
 DEFAULT_MAX_BYTES = 1 << 29
 """Of decoded samples kept in memory: 4.6 hours at 16 kHz."""
@@ -36,34 +40,109 @@ CROSS_FADE_SECONDS = 0.05
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class TypeMap:
+    """Types of recordings that do not say theirs, by patterns such as `*street*`, tried in order.
+
+    A pattern is compared, in lower case, with each folder in the name of the recording (except train, valid
+    and test), with its file name, and with its speaker: manifests of room responses name the room there.
+
+    Attributes:
+        noise: patterns of each type of noise.
+        rir: patterns of each type of room response.
+    """
+
+    noise: dict[str, tuple[str, ...]]
+    rir: dict[str, tuple[str, ...]]
+
+    def type_of(self, recording: Recording) -> str | None:
+        """The first type with a pattern that fits; None without."""
+        types = {"noise": self.noise, "rir": self.rir}.get(recording.kind, {})
+        parts = (part for part in recording.name.lower().split("/") if part not in SPLITS)
+        texts = (*parts, recording.speaker.lower())
+        for name, patterns in types.items():
+            if any(fnmatchcase(text, pattern.lower()) for pattern in patterns for text in texts):
+                return name
+        return None
+
+
+def read_types(path: Path | None = None) -> TypeMap:
+    """Read a type map; the one that comes with the package where none is named.
+
+    Raises:
+        ConfigError: it is missing or cannot be understood.
+    """
+    return load_config(TypeMap, path or recipes_folder() / "environments" / "types.yaml")
+
+
+def read_sources(manifest: Path, split: str | None = None, types: TypeMap | None = None) -> list[Recording]:
+    """List the recordings of a manifest that belong to `split` (None: all), with their types.
+
+    A recording that names no split is in all of them. One that names no type gets it from `types`, else its
+    source. Recordings of a kind that is not in KINDS are left out.
+
+    Raises:
+        InputError: the file cannot be read, or a line, which is named, has no path.
+    """
+    return [
+        _with_type(one, types, one.source)
+        for one in read_manifest(manifest)
+        if one.kind in KINDS and (split is None or one.split in ("", split))
+    ]
+
+
+def find_sources(folder: Path, kind: str, types: TypeMap | None = None) -> list[Recording]:
+    """List the sound files of a folder tree as recordings of one kind.
+
+    The type comes from `types`, else from the first folder below (except train, valid and test), else from
+    the name without its number: street_03.wav is of type street. In a folder of speech, the first folder
+    names the speaker.
+
+    Raises:
+        InputError: there is no sound file.
+    """
+    recordings: list[Recording] = []
+    for one in read_folder(folder):
+        group = one.speaker or re.sub(r"[-_. ]*\d*$", "", one.path.stem)
+        speaker = one.speaker if kind == "speech" else ""
+        recording = replace(one, kind=kind, speaker=speaker, source=folder.name)
+        recordings.append(_with_type(recording, types, group))
+    return recordings
+
+
+def _with_type(recording: Recording, types: TypeMap | None, otherwise: str) -> Recording:
+    known = recording.type or (types.type_of(recording) if types else None) or otherwise
+    return replace(recording, type=known or recording.kind)
+
+
 class Sources:
     """Pools of recordings by kind; samples are decoded at first use and kept as 16 bit up to `max_bytes`.
 
-    Equal clips give equal draws on every machine: they are sorted by name, and names are what is drawn.
+    Equal lists give equal draws on every machine: they are sorted by name, and names are what is drawn.
     Pickles without the decoded samples, so that each worker process decodes what it needs.
 
     Attributes:
-        clips: sorted by kind and name.
+        recordings: sorted by kind and name.
         max_bytes: of decoded samples in memory.
         used_bytes: of decoded samples in memory now.
         unreadable: why a recording is left out, by its path.
     """
 
-    def __init__(self, clips: Iterable[Clip] = (), max_bytes: int = DEFAULT_MAX_BYTES) -> None:
-        """Hold these clips; the least recently used samples are dropped beyond `max_bytes`.
+    def __init__(self, recordings: Iterable[Recording] = (), max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        """Hold these recordings; the least recently used samples are dropped beyond `max_bytes`.
 
         Raises:
             InputError: two recordings of a kind have the same name.
         """
-        self.clips = sorted(clips, key=lambda clip: (clip.kind, clip.name))
+        self.recordings = sorted(recordings, key=lambda recording: (recording.kind, recording.name))
         self.max_bytes = max_bytes
         self.unreadable: dict[str, str] = {}
-        self._by_name = {(clip.kind, clip.name): clip for clip in self.clips}
-        if len(self._by_name) != len(self.clips):
+        self._by_name = {(recording.kind, recording.name): recording for recording in self.recordings}
+        if len(self._by_name) != len(self.recordings):
             seen: set[tuple[str, str]] = set()
-            twice = next(c for c in self.clips if (c.kind, c.name) in seen or seen.add((c.kind, c.name)))
+            twice = next(r for r in self.recordings if (r.kind, r.name) in seen or seen.add((r.kind, r.name)))
             raise InputError(f"{twice.kind} {twice.name} is listed twice; give each recording once")
-        self._found: dict[tuple[Any, ...], list[Clip]] = {}
+        self._found: dict[tuple[Any, ...], list[Recording]] = {}
         self._decoded: OrderedDict[tuple[str, str, int], NDArray[np.int16]] = OrderedDict()
         self.used_bytes = 0
 
@@ -72,11 +151,11 @@ class Sources:
         cls,
         manifests: Sequence[Path] = (),
         folders: Mapping[str, Sequence[Path]] | None = None,
-        splits: Sequence[str] = ("train",),
+        split: str | None = "train",
         types: Path | None = None,
         max_bytes: int = DEFAULT_MAX_BYTES,
     ) -> Sources:
-        """List the recordings of manifests (of these splits; none: all) and of folders by kind.
+        """List the recordings of manifests, of `split` (None: all), and those of folders by kind.
 
         `types` is a YAML file of patterns that say the type of recordings which do not say it themselves.
 
@@ -85,21 +164,25 @@ class Sources:
             ConfigError: `types` cannot be understood.
         """
         patterns = read_types(types)
-        clips = [clip for path in manifests for clip in read_clips(path, splits, patterns)]
+        recordings = [recording for path in manifests for recording in read_sources(path, split, patterns)]
         for kind, paths in (folders or {}).items():
             for path in paths:
-                found = find_clips(path, kind, patterns)
+                found = find_sources(path, kind, patterns)
                 prefix = f"{real(path).name}/" if len(paths) > 1 else ""
-                clips += [replace(clip, name=prefix + clip.name) for clip in found]
-        speech = limit_seconds([clip for clip in clips if clip.kind == "speech"], MAX_SPEECH_SECONDS)
-        return cls([*(clip for clip in clips if clip.kind != "speech"), *speech], max_bytes)
+                recordings += [replace(recording, name=prefix + recording.name) for recording in found]
+        speech = limit_seconds(
+            [recording for recording in recordings if recording.kind == "speech"], MAX_SPEECH_SECONDS
+        )
+        return cls(
+            [*(recording for recording in recordings if recording.kind != "speech"), *speech], max_bytes
+        )
 
     def types(self, kind: str) -> list[str]:
         """The types there are of a kind, sorted."""
-        return sorted({clip.type for clip in self.clips if clip.kind == kind})
+        return sorted({recording.type for recording in self.recordings if recording.kind == kind})
 
-    def find(self, kind: str, types: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[Clip]:
-        """Clips of a kind, in order of name, whose type and name fit one of these patterns each (none: all).
+    def find(self, kind: str, types: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[Recording]:
+        """Recordings of a kind, sorted by name, whose type and name fit one of these patterns (none: all).
 
         Recordings that turned out unreadable are left out.
 
@@ -109,13 +192,13 @@ class Sources:
         key = (kind, types, names)
         if key not in self._found:
             self._found[key] = [
-                clip
-                for clip in self.clips
-                if clip.kind == kind
-                and (not types or any(fnmatchcase(clip.type, pattern) for pattern in types))
-                and (not names or any(fnmatchcase(clip.name, pattern) for pattern in names))
+                recording
+                for recording in self.recordings
+                if recording.kind == kind
+                and (not types or any(fnmatchcase(recording.type, pattern) for pattern in types))
+                and (not names or any(fnmatchcase(recording.name, pattern) for pattern in names))
             ]
-        found = [clip for clip in self._found[key] if str(clip.path) not in self.unreadable]
+        found = [recording for recording in self._found[key] if str(recording.path) not in self.unreadable]
         if not found:
             asked = f" of type {', '.join(types)}" * bool(types) + f" named {', '.join(names)}" * bool(names)
             known = ", ".join(self.types(kind))
@@ -143,20 +226,20 @@ class Sources:
         return samples
 
     def draw(
-        self, rng: np.random.Generator, clips: Sequence[Clip], sample_rate: int
-    ) -> tuple[Clip, NDArray[np.int16]]:
-        """Draw one of `clips` that can be read; others are logged once, and left out from then on.
+        self, rng: np.random.Generator, recordings: Sequence[Recording], sample_rate: int
+    ) -> tuple[Recording, NDArray[np.int16]]:
+        """Draw one of `recordings` that can be read; others are logged once, and left out from then on.
 
         Raises:
             InputError: none can be read.
         """
-        left = [clip for clip in clips if str(clip.path) not in self.unreadable]
+        left = [recording for recording in recordings if str(recording.path) not in self.unreadable]
         while left:
-            clip = left[int(rng.integers(len(left)))]
-            if self._readable(clip, sample_rate):
-                return clip, self.samples(clip.kind, clip.name, sample_rate)
-            left.remove(clip)
-        raise InputError(f"none of {len(clips)} recordings can be read; the first: {clips[0].path}")
+            recording = left[int(rng.integers(len(left)))]
+            if self._readable(recording, sample_rate):
+                return recording, self.samples(recording.kind, recording.name, sample_rate)
+            left.remove(recording)
+        raise InputError(f"none of {len(recordings)} recordings can be read; the first: {recordings[0].path}")
 
     def preload(
         self,
@@ -168,16 +251,16 @@ class Sources:
 
         Unreadable ones are logged and left out. `progress` is told the share that is done.
         """
-        clips = [clip for clip in self.clips if clip.kind in kinds]
-        for number, clip in enumerate(clips, 1):
+        recordings = [recording for recording in self.recordings if recording.kind in kinds]
+        for number, recording in enumerate(recordings, 1):
             if self.used_bytes >= self.max_bytes:
                 logger.info(
-                    "sources: %d of %d recordings fill the memory they may take", number - 1, len(clips)
+                    "sources: %d of %d recordings fill the memory they may take", number - 1, len(recordings)
                 )
                 return
-            self._readable(clip, sample_rate)
+            self._readable(recording, sample_rate)
             if progress is not None:
-                progress(number / len(clips))
+                progress(number / len(recordings))
 
     def excerpt(self, kind: str, name: str, sample_rate: int, start: int, length: int) -> NDArray[np.float32]:
         """Samples [length] from `start` on; after its end a recording starts again, cross-faded.
@@ -191,33 +274,34 @@ class Sources:
             part = loop(samples, start, length, round(CROSS_FADE_SECONDS * sample_rate))
         return part.astype(np.float32) * np.float32(1 / FULL_SCALE)
 
-    def _readable(self, clip: Clip, sample_rate: int) -> bool:
+    def _readable(self, recording: Recording, sample_rate: int) -> bool:
         """Decode it; one that cannot be decoded is logged and noted in `unreadable`."""
         try:
-            self.samples(clip.kind, clip.name, sample_rate)
+            self.samples(recording.kind, recording.name, sample_rate)
         except AudioCodecError as error:
-            self.unreadable[str(clip.path)] = str(error)
+            self.unreadable[str(recording.path)] = str(error)
             logger.warning("left out: %s", error)
             return False
         return True
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"clips": self.clips, "max_bytes": self.max_bytes, "unreadable": self.unreadable}
+        return {"recordings": self.recordings, "max_bytes": self.max_bytes, "unreadable": self.unreadable}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["clips"], state["max_bytes"])
+        self.__init__(state["recordings"], state["max_bytes"])
         self.unreadable = state["unreadable"]
 
 
-def limit_seconds(clips: Iterable[Clip], seconds: float) -> list[Clip]:
+def limit_seconds(recordings: Iterable[Recording], seconds: float) -> list[Recording]:
     """As many recordings as `seconds` hold, drawn by a checksum of their names: the same on every machine."""
-    kept: list[Clip] = []
-    for clip in sorted(
-        clips, key=lambda clip: (crc32(clip.name.encode("utf-8", "surrogateescape")), clip.name)
+    kept: list[Recording] = []
+    for recording in sorted(
+        recordings,
+        key=lambda recording: (crc32(recording.name.encode("utf-8", "surrogateescape")), recording.name),
     ):
-        length = clip.seconds or audio.info(clip.path).seconds
+        length = recording.seconds or audio.info(recording.path).seconds
         if length <= seconds:
-            kept.append(clip)
+            kept.append(recording)
             seconds -= length
     return kept
 
@@ -232,12 +316,12 @@ def loop(samples: NDArray[np.int16], start: int, length: int, fade: int) -> NDAr
     return cycle[(start - fade + np.arange(length)) % len(cycle)]
 
 
-def _decode(clip: Clip, sample_rate: int) -> NDArray[np.int16]:
-    found = audio.info(clip.path)
-    wav, rate = audio.read(clip.path, 0, min(found.length, int(MAX_CLIP_SECONDS * found.sample_rate)))
+def _decode(recording: Recording, sample_rate: int) -> NDArray[np.int16]:
+    found = audio.info(recording.path)
+    wav, rate = audio.read(recording.path, 0, min(found.length, int(MAX_CLIP_SECONDS * found.sample_rate)))
     # Channels of a room response have different delays: their mean would be a comb filter.
-    mono = wav[:1] if clip.kind == "rir" else np.concatenate(list(audio.mono([wav], clip.path)))
+    mono = wav[:1] if recording.kind == "rir" else np.concatenate(list(audio.mono([wav], recording.path)))
     mono = audio.resample(mono, rate, sample_rate)[0]
     if not np.any(mono):
-        raise InputError(f"{clip.path}: silent from start to end; remove it")
+        raise InputError(f"{recording.path}: silent from start to end; remove it")
     return np.rint(np.clip(mono, -1, 1) * FULL_SCALE).astype(np.int16)

@@ -19,7 +19,7 @@ from audiocodec.evaluation.tasks import Setup, Unit
 from audiocodec.work import Backend
 
 if TYPE_CHECKING:
-    from audiocodec.evaluation.recordings import Recording
+    from audiocodec.corpus import Recording
 
 USUAL_BITRATES = (1500.0, 3000.0, 6000.0)
 
@@ -84,7 +84,7 @@ class Benchmark:
             work = tuple(one for one in unit.work if self.keys[number, *one] not in rows)
             if work:
                 left.append(replace(unit, work=work))
-        return sorted(left, key=lambda unit: -unit.recording.stat()[0])
+        return sorted(left, key=lambda unit: -stamp(unit.recording.path)[0])
 
 
 def plan(
@@ -158,7 +158,7 @@ def _work(coders: Sequence[Coder], bitrates: Sequence[float]) -> tuple[tuple[int
 
 def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int, float], str]]:
     clips: dict[str, list[tuple[str | int, ...]]] = {}
-    for clip in setup.sources.clips:
+    for clip in setup.sources.recordings:
         clips.setdefault(clip.kind, []).append((clip.type, clip.name, clip.speaker, *stamp(clip.path)))
     pools = {kind: row_key(stamps) for kind, stamps in clips.items()}
     shared = {
@@ -179,7 +179,7 @@ def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int,
         condition = unit.condition
         facts: dict[str, Any] = {
             **shared,
-            "file": [unit.recording.name, *unit.recording.stat()],
+            "file": [unit.recording.name, *stamp(unit.recording.path)],
             "people": [unit.recording.speaker, unit.recording.language, unit.recording.source],
             "condition": [
                 condition.name,

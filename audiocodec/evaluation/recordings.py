@@ -1,93 +1,47 @@
-"""Which recordings are evaluated, who speaks in them, and where noise, babble and rooms come from."""
+"""Which recordings are evaluated, and where conditions take noise, babble and rooms from."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
-from audiocodec import audio
-from audiocodec.audio.manifest import read_lines
-from audiocodec.effects.clips import Clip, find_clips, read_clips, read_types
+from audiocodec import audio, corpus
+from audiocodec.corpus import Recording
 from audiocodec.effects.rooms import ensure_rooms
-from audiocodec.effects.sources import MAX_SPEECH_SECONDS, Sources, limit_seconds
+from audiocodec.effects.sources import (
+    MAX_SPEECH_SECONDS,
+    Sources,
+    find_sources,
+    limit_seconds,
+    read_sources,
+    read_types,
+)
 from audiocodec.errors import AudioCodecError, InputError
 
-SPLITS = ("train", "valid", "test")
 ROOMS, ROOM_RATE, ROOM_SEED = 24, 16000, 2_000_003
 """Simulated rooms: four near and four far of each size, with another seed than those of training."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One file to evaluate.
-
-    Attributes:
-        name: what rows call it: its path in the manifest or below the folder, with forward slashes.
-        path: where it is.
-        speaker: who speaks; empty when not known.
-        language: empty when not known.
-        source: the corpus it comes from; empty when not known.
-    """
-
-    name: str
-    path: Path
-    speaker: str = ""
-    language: str = ""
-    source: str = ""
-
-    def stat(self) -> tuple[int, int]:
-        """Size in bytes and time of change in ns; zeros for a missing file, as its rows will say."""
-        return audio.stamp(self.path)
 
 
 def read_recordings(data: Path, split: str | None = None) -> list[Recording]:
     """List the speech of a manifest or folder that belongs to `split` (None: all of it).
 
-    In a folder, folders named train, valid or test say the split, and a tree without these has none; the
-    first other folder names the speaker. Columns of a manifest: path, split, kind, speaker, language, source.
+    Where no recording names a split, all of them are used.
 
     Raises:
         InputError: nothing is found; lists the splits there are.
     """
-    found = _in_folder(data) if data.is_dir() else _in_manifest(data)
-    splits = sorted({part for part, _ in found if part})
-    chosen = [recording for part, recording in found if split is None or not splits or part == split]
+    speech = [one for one in corpus.read_recordings(data) if one.kind == "speech"]
+    splits = sorted({one.split for one in speech} - {""})
+    chosen = [one for one in speech if split is None or not splits or one.split == split]
     if not chosen:
         known = f"it has {', '.join(splits)}" if splits else "list some with kind `speech`"
         raise InputError(f"{data}: no speech of split {split!r}; {known}")
     return chosen
-
-
-def _in_folder(folder: Path) -> list[tuple[str, Recording]]:
-    found: list[tuple[str, Recording]] = []
-    for path in audio.find_audio([folder]):
-        below = path.relative_to(folder)
-        split = next((part for part in below.parts[:-1] if part in SPLITS), "")
-        speaker = next((part for part in below.parts[:-1] if part not in SPLITS), "")
-        found.append((split, Recording(below.as_posix(), path, speaker)))
-    return found
-
-
-def _in_manifest(manifest: Path) -> list[tuple[str, Recording]]:
-    found: list[tuple[str, Recording]] = []
-    for _, columns in read_lines(manifest):
-        split, kind, speaker, language, source = (
-            _text(columns, name) for name in ("split", "kind", "speaker", "language", "source")
-        )
-        if kind in ("", "speech"):
-            path = manifest.parent / columns["path"]
-            found.append((split, Recording(columns["path"], path, speaker, language, source)))
-    return found
-
-
-def _text(columns: dict[str, Any], name: str) -> str:
-    return str(columns.get(name) or "")
 
 
 def as_recordings(files: Sequence[str | Path]) -> list[Recording]:
@@ -103,13 +57,13 @@ def choose(recordings: Sequence[Recording], limit: int | None) -> list[Recording
     if limit is None or limit >= len(recordings):
         return list(recordings)
     rounds: list[dict[str, list[Recording]]] = []
-    heard: Counter[tuple[str, str]] = Counter()
+    taken: Counter[tuple[str, str]] = Counter()
     for recording in sorted(recordings, key=lambda recording: sha256(os.fsencode(recording.name)).digest()):
         speaker = recording.source, recording.speaker or recording.name
-        if heard[speaker] == len(rounds):
+        if taken[speaker] == len(rounds):
             rounds.append({})
-        rounds[heard[speaker]].setdefault(recording.source, []).append(recording)
-        heard[speaker] += 1
+        rounds[taken[speaker]].setdefault(recording.source, []).append(recording)
+        taken[speaker] += 1
     order = [one for sources in rounds for one in _round_robin([sources[name] for name in sorted(sources)])]
     kept = set(order[:limit])
     return [recording for recording in recordings if recording in kept]
@@ -139,16 +93,14 @@ def open_sources(
     for kind, folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; name one with sound files of kind {kind}")
-    types = read_types()
     replaced = {kind for kind, _ in folders}
-    clips = [clip for kind, folder in folders for clip in find_clips(folder, kind)]
+    found = [one for kind, folder in folders for one in find_sources(folder, kind)]
     if data is not None and data.is_file():
-        splits = [split] if split and any(columns.get("split") for _, columns in read_lines(data)) else []
-        clips += [clip for clip in read_clips(data, splits, types) if clip.kind not in replaced]
+        found += [one for one in read_sources(data, split, read_types()) if one.kind not in replaced]
     else:
-        clips += [clip for recording in recordings if (clip := _speech_clip(recording)) is not None]
-    speech = limit_seconds([clip for clip in clips if clip.kind == "speech"], MAX_SPEECH_SECONDS)
-    return Sources([*(clip for clip in clips if clip.kind != "speech"), *speech])
+        found += [talker for one in recordings if (talker := _talker(one)) is not None]
+    speech = limit_seconds([one for one in found if one.kind == "speech"], MAX_SPEECH_SECONDS)
+    return Sources([*(one for one in found if one.kind != "speech"), *speech])
 
 
 def with_rooms(sources: Sources, folder: Path, show: Callable[[float], None] = lambda share: None) -> Sources:
@@ -159,13 +111,13 @@ def with_rooms(sources: Sources, folder: Path, show: Callable[[float], None] = l
         InputError: the folder cannot be written.
     """
     manifest = ensure_rooms(folder, ROOMS, ROOM_RATE, ROOM_SEED, show)
-    return Sources([*sources.clips, *read_clips(manifest)], sources.max_bytes)
+    return Sources([*sources.recordings, *read_sources(manifest)], sources.max_bytes)
 
 
-def _speech_clip(recording: Recording) -> Clip | None:
+def _talker(recording: Recording) -> Recording | None:
     """A recording as a talker of babble; None when it cannot be read, which its rows will say."""
-    clip = Clip(recording.name, recording.path, "speech", speaker=recording.speaker or recording.name)
     try:
-        return replace(clip, seconds=audio.info(recording.path).seconds)
+        seconds = audio.info(recording.path).seconds
     except AudioCodecError:
         return None
+    return replace(recording, seconds=seconds, speaker=recording.speaker or recording.name)

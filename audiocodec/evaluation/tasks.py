@@ -20,9 +20,9 @@ from audiocodec.evaluation.rows import Reference, Row, column_name
 from audiocodec.metrics.codebook import quantization_error, stage_perplexity, stage_usage, token_flip_rate
 
 if TYPE_CHECKING:
+    from audiocodec.corpus import Recording
     from audiocodec.effects import Sources
     from audiocodec.evaluation.conditions import Condition
-    from audiocodec.evaluation.recordings import Recording
     from audiocodec.metrics import Metric
 
 SetLimit = Callable[[float], None]

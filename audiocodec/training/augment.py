@@ -223,7 +223,7 @@ def _open_sources(config: AugmentConfig, manifest: str, split: str) -> Sources:
     return Sources.open(
         [Path(named)] if named else [],
         {kind: [Path(folder)] for kind, folder in config.folders.items()},
-        (split,),
+        split,
         Path(config.types) if config.types else None,
     )
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from audiocodec.corpus import Recording
     from audiocodec.effects import Effect, Environment, Range, Sources
-    from audiocodec.effects.clips import Clip
     from audiocodec.training.data.batch import Batch, Sampler
 
 BATCHED = (Noise, Room, Gain)
@@ -215,7 +215,7 @@ class Choice(NamedTuple):
     counts: NDArray[np.int64]
 
     @classmethod
-    def by_type(cls, clips: Sequence[Clip]) -> Choice:
+    def by_type(cls, clips: Sequence[Recording]) -> Choice:
         """Choose among clips."""
         types, numbers = np.unique([clip.type for clip in clips], return_inverse=True)
         counts = np.bincount(numbers, minlength=len(types))
@@ -240,13 +240,13 @@ def _uniform(rng: np.random.Generator, value: Range, count: int) -> NDArray[np.f
     return rng.uniform(low, high, count).astype(np.float32)
 
 
-def _readable(sources: Sources, clips: Sequence[Clip], sample_rate: int) -> list[Clip]:
+def _readable(sources: Sources, clips: Sequence[Recording], sample_rate: int) -> list[Recording]:
     """The clips that can be decoded; `sources` notes the others."""
     sources.preload(sample_rate, kinds=sorted({clip.kind for clip in clips}))
     return [clip for clip in clips if str(clip.path) not in sources.unreadable]
 
 
-def _at_least(length: int, clip: Clip, sources: Sources, sample_rate: int) -> NDArray[np.int16]:
+def _at_least(length: int, clip: Recording, sources: Sources, sample_rate: int) -> NDArray[np.int16]:
     samples = sources.samples(clip.kind, clip.name, sample_rate)
     if len(samples) >= length:
         return samples

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiocodec.cli import prepare as command
-from audiocodec.training.data.manifest import read_manifest
+from audiocodec.corpus import prepare as preparing
+from audiocodec.corpus.manifest import read_manifest
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_corpus(run, corpus, tmp_path):
 
 
 def test_several_processes_write_the_same(run, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "CHUNK", 8)
+    monkeypatch.setattr(preparing, "CHUNK", 8)
     for jobs in (1, 2):
         run("prepare", "corpus", "-o", f"{jobs}.jsonl", "--speaker-pattern", "{speaker}/*", "--jobs", jobs)
     assert (tmp_path / "1.jsonl").read_bytes() == (tmp_path / "2.jsonl").read_bytes()
@@ -91,7 +91,7 @@ def test_nothing_is_overwritten_unless_asked(run, corpus, tmp_path):
 
 def test_an_interrupted_scan_goes_on(run, corpus, tmp_path, monkeypatch):
     scanned = []
-    real = command.scan
+    real = preparing.measure_file
 
     def scan(path):
         scanned.append(path.name)
@@ -99,13 +99,13 @@ def test_an_interrupted_scan_goes_on(run, corpus, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(path)
 
-    monkeypatch.setattr(command, "scan", scan)
-    monkeypatch.setattr(command, "CHUNK", 1)
+    monkeypatch.setattr(preparing, "measure_file", scan)
+    monkeypatch.setattr(preparing, "CHUNK", 1)
     assert run("prepare", "corpus/s1", "corpus/s2", "-o", "m.jsonl", "--jobs", 1).exit_code == 130
     assert not (tmp_path / "m.jsonl").exists()
     result = run("prepare", "corpus/s1", "corpus/s2", "-o", "m.jsonl", "--jobs", 1)
     assert result.exit_code == 0
-    assert "4 of 6 files were scanned before" in result.stdout
+    assert "4 files were already scanned" in result.stdout
     assert len(scanned) == 7
     assert len(read(tmp_path / "m.jsonl")) == 6
 

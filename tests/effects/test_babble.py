@@ -3,7 +3,7 @@ import pytest
 
 from audiocodec.audio.levels import active_level, rms_db
 from audiocodec.effects import Sources, build_effect
-from audiocodec.effects.clips import find_clips
+from audiocodec.effects.sources import find_sources
 from audiocodec.errors import InputError
 
 RATE = 16000
@@ -35,7 +35,7 @@ def test_talkers_are_equally_loud(sources, speech):
 
 
 def test_nobody_else(sound_folder, speech):
-    one = [clip for clip in find_clips(sound_folder / "speech", "speech") if clip.speaker == "s1"]
+    one = [clip for clip in find_sources(sound_folder / "speech", "speech") if clip.speaker == "s1"]
     effect = build_effect({"kind": "babble", "talkers": [2]})
     rng = np.random.default_rng(0)
     assert len(effect.draw(rng, 1000, RATE, Sources(one))["talkers"]) == 2

@@ -6,8 +6,8 @@ import soundfile
 
 from audiocodec.audio.levels import active_level
 from audiocodec.effects import Sources
-from audiocodec.effects.clips import find_clips
 from audiocodec.effects.mixing import add_at_snr, draw_excerpt
+from audiocodec.effects.sources import find_sources
 from audiocodec.errors import InputError
 
 RATE = 16000
@@ -44,7 +44,7 @@ def test_silent_excerpts_are_drawn_again(tmp_path):
     wav = np.zeros(20 * RATE)
     wav[-5 * RATE :] = 0.1 * np.random.default_rng(0).standard_normal(5 * RATE)
     soundfile.write(tmp_path / "mostly_silent.wav", wav, RATE)
-    sources = Sources(find_clips(tmp_path, "noise"))
+    sources = Sources(find_sources(tmp_path, "noise"))
     rng = np.random.default_rng(0)
     clips = sources.find("noise")
     starts = [draw_excerpt(rng, clips, sources, RATE, 4 * RATE)[1] for _ in range(30)]

@@ -3,8 +3,8 @@ import pytest
 import soundfile
 from scipy.signal import fftconvolve
 
+from audiocodec.corpus import Recording
 from audiocodec.effects import Sources, build_effect
-from audiocodec.effects.clips import Clip
 from audiocodec.effects.room import direct_path
 
 RATE = 16000
@@ -49,5 +49,5 @@ def test_only_one_channel_of_a_response_is_used(tmp_path, speech):
     two = np.zeros((800, 2))
     two[10, 0], two[200, 1] = 1.0, 1.0
     soundfile.write(tmp_path / "two.wav", two, RATE)
-    sources = Sources([Clip("two", tmp_path / "two.wav", "rir", "measured")])
+    sources = Sources([Recording("two", tmp_path / "two.wav", kind="rir", type="measured")])
     np.testing.assert_allclose(through(speech, sources)[0], speech, atol=1e-4)

@@ -1,3 +1,4 @@
+import json
 import pickle
 from pathlib import Path
 
@@ -6,9 +7,10 @@ import pytest
 import soundfile
 import soxr
 
-from audiocodec.effects import Clip, Sources
-from audiocodec.effects.sources import limit_seconds, loop
-from audiocodec.errors import InputError
+from audiocodec.corpus import Recording
+from audiocodec.effects import Sources
+from audiocodec.effects.sources import TypeMap, find_sources, limit_seconds, loop, read_sources, read_types
+from audiocodec.errors import ConfigError, InputError
 
 RATE = 16000
 
@@ -22,7 +24,7 @@ def test_excerpts_are_the_file(sources, sound_folder):
 
 
 def test_order_of_the_list_does_not_matter(sources):
-    assert Sources(sources.clips[::-1]).find("noise") == sources.find("noise")
+    assert Sources(sources.recordings[::-1]).find("noise") == sources.find("noise")
 
 
 def test_find(sources):
@@ -38,7 +40,7 @@ def test_find(sources):
 
 def test_a_name_is_given_once(tmp_path):
     with pytest.raises(InputError, match="noise a is listed twice"):
-        Sources([Clip("a", tmp_path / "a", "noise"), Clip("a", tmp_path / "b", "noise")])
+        Sources([Recording("a", tmp_path / "a", kind="noise"), Recording("a", tmp_path / "b", kind="noise")])
 
 
 def test_folders_may_hold_equal_names(tmp_path):
@@ -50,7 +52,7 @@ def test_folders_may_hold_equal_names(tmp_path):
 
 
 def test_memory_is_bounded(sources):
-    bounded = Sources(sources.clips, max_bytes=250_000)  # one recording of 3 s is 96 kB
+    bounded = Sources(sources.recordings, max_bytes=250_000)  # one recording of 3 s is 96 kB
     for clip in bounded.find("speech"):
         bounded.samples("speech", clip.name, RATE)
     assert bounded.used_bytes <= 250_000
@@ -75,14 +77,14 @@ def test_unreadable_recordings_are_left_out(tmp_path, caplog):
     soundfile.write(tmp_path / "silent.wav", np.zeros(100), RATE)
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     names = ("good", "broken", "silent", "missing")
-    sources = Sources([Clip(name, tmp_path / f"{name}.wav", "noise") for name in names])
+    sources = Sources([Recording(name, tmp_path / f"{name}.wav", kind="noise") for name in names])
     rng = np.random.default_rng(0)
     assert {sources.draw(rng, sources.find("noise"), RATE)[0].name for _ in range(40)} == {"good"}
     assert sorted(Path(path).stem for path in sources.unreadable) == ["broken", "missing", "silent"]
     assert len(caplog.records) == 3
     sources.unreadable.clear()  # forgotten, so that the same is drawn as at first
     assert len(sources.find("noise")) == 4
-    bad = Sources([Clip("broken", tmp_path / "broken.wav", "noise")])
+    bad = Sources([Recording("broken", tmp_path / "broken.wav", kind="noise")])
     clips = bad.find("noise")
     with pytest.raises(InputError, match="none of 1 recordings can be read"):
         bad.draw(rng, clips, RATE)
@@ -116,7 +118,7 @@ def test_loop_of_almost_nothing(length):
 
 
 def test_limit_seconds(tmp_path):
-    clips = [Clip(f"{n}", tmp_path / f"{n}", "speech", seconds=10.0) for n in range(50)]
+    clips = [Recording(f"{n}", tmp_path / f"{n}", kind="speech", seconds=10.0) for n in range(50)]
     kept = limit_seconds(clips, 105.0)
     assert len(kept) == 10
     assert limit_seconds(clips[::-1], 105.0) == kept
@@ -128,3 +130,101 @@ def test_noise_whose_channels_cancel_each_other_is_left_out_for_that_reason(tmp_
     soundfile.write(tmp_path / "a.wav", np.stack([noise, -noise], axis=1), RATE)
     with pytest.raises(InputError, match="cancel each other"):
         Sources.open(folders={"noise": [tmp_path]}).samples("noise", "a.wav", RATE)
+
+
+COLUMNS = "path,split,kind,type,source,speaker,seconds\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "speaker", "expected"),
+    [
+        ("noise/train/esc10/noise_rain_rain__3-157615-A_0.opus", "noise", "", "rain"),
+        ("noise/train/esc10/noise_dog_bark_dog_bark__2.opus", "noise", "", "animals"),
+        ("noise/train/x/noise_city_city_0.opus", "noise", "", "street"),
+        ("street/17.wav", "noise", "", "street"),
+        ("train/unheard/17.wav", "noise", "", None),  # the split is no pattern: *rain* is in train
+        ("noise/train/ovos_noise/noise_household_noise-713e_0.opus", "noise", "", "household"),
+        ("rir/train/chromium_ir/02636.flac", "rir", "rir_kitchen-true-stereo", "measured-small"),
+        ("rir/train/any/1.flac", "rir", "", "measured"),
+        ("speech/rain/a.flac", "speech", "", None),
+    ],
+)
+def test_types_that_come_with_the_package(tmp_path, name, kind, speaker, expected):
+    assert read_types().type_of(Recording(name, tmp_path / name, kind=kind, speaker=speaker)) == expected
+
+
+def test_a_manifest(tmp_path):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(
+        COLUMNS
+        + "a/street.wav,train,noise,,made,,2.5\n"
+        + "b.wav,train,noise,hum,made,,\n"
+        + "c.wav,test,noise,,made,,1\n"
+        + "d.wav,,rir,,made,,1\n"
+        + "e.wav,train,speech,,made,anna,nonsense\n"
+        + "f.wav,train,silence,,made,,1\n"
+    )
+    types = TypeMap(noise={"street": ("*street*",)}, rir={})
+    found = read_sources(manifest, "train", types)
+    assert [(clip.name, clip.kind, clip.type, clip.speaker, clip.seconds) for clip in found] == [
+        ("a/street.wav", "noise", "street", "", 2.5),
+        ("b.wav", "noise", "hum", "", 0.0),
+        ("d.wav", "rir", "made", "", 1.0),  # names no split: in all
+        ("e.wav", "speech", "made", "anna", 0.0),
+    ]
+    assert found[0].path == tmp_path / "a" / "street.wav"
+    assert len(read_sources(manifest)) == 5
+
+
+def test_json_lines_say_the_same(tmp_path):
+    rows = [{"path": "a.wav", "kind": "noise", "type": "hum", "split": "train", "duration": 3}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    (clip,) = read_sources(tmp_path / "m.jsonl", "train")
+    assert (clip.type, clip.seconds) == ("hum", 3.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.csv", b"path,kind\n,noise\n", "m.csv, line 2: no `path`"),
+        ("m.jsonl", b'{"path": "a.wav"}\n[1]\n', "line 2: no `path`"),
+        ("m.jsonl", b'{"path": 3}\n', "line 1: no `path`"),
+        ("m.csv", b"path\n\xff\xfe\n", "UTF-8"),
+        ("missing.csv", None, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_sources(tmp_path / name)
+
+
+def test_a_folder(sound_folder, tmp_path):
+    found = {clip.name: clip.type for clip in find_sources(sound_folder / "noise", "noise")}
+    assert found == {
+        "street_01.wav": "street",
+        "street_02.wav": "street",
+        "cafe.wav": "cafe",
+        "short_hum.wav": "short_hum",
+    }
+    assert {clip.speaker for clip in find_sources(sound_folder / "speech", "speech")} == {
+        "s0",
+        "s1",
+        "s2",
+        "s3",
+    }
+    (tmp_path / "metro" / "line 2").mkdir(parents=True)
+    soundfile.write(tmp_path / "metro" / "line 2" / "x.wav", [0.1] * 100, 16000)
+    (clip,) = find_sources(tmp_path, "noise")
+    assert (clip.name, clip.type) == ("metro/line 2/x.wav", "metro")
+    empty = tmp_path / "metro" / "none"
+    empty.mkdir()
+    with pytest.raises(InputError, match="has no file"):
+        find_sources(empty, "noise")
+
+
+def test_a_wrong_type_map(tmp_path):
+    (tmp_path / "types.yaml").write_text("noises: {}\n")
+    with pytest.raises(ConfigError, match="did you mean 'noise'"):
+        read_types(tmp_path / "types.yaml")

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from audiocodec.corpus import Recording
 from audiocodec.errors import InputError
-from audiocodec.evaluation.recordings import Recording, as_recordings, choose, open_sources, read_recordings
+from audiocodec.evaluation.recordings import as_recordings, choose, open_sources, read_recordings
 
 LINES = """path,split,kind,source,speaker,language
 s/a.flac,test,speech,lab,ann,en
@@ -24,7 +25,9 @@ def manifest(tmp_path):
 
 def test_a_manifest_says_who_speaks_what(manifest):
     first, second = read_recordings(manifest, "test")
-    assert first == Recording("s/a.flac", manifest.parent / "s/a.flac", "ann", "en", "lab")
+    assert first == Recording(
+        "s/a.flac", manifest.parent / "s/a.flac", split="test", speaker="ann", language="en", source="lab"
+    )
     assert (second.speaker, second.language) == ("ben", "de")
 
 
@@ -54,7 +57,7 @@ def test_a_folder_names_speakers_and_splits(speech_folder):
 
 def many():
     return [
-        Recording(f"{source}/{speaker}/{number}", Path("x"), f"{source}{speaker}", "", source)
+        Recording(f"{source}/{speaker}/{number}", Path("x"), speaker=f"{source}{speaker}", source=source)
         for source in ("big", "small")
         for speaker in range(3 if source == "big" else 1)
         for number in range(5)
@@ -79,7 +82,7 @@ def test_a_limit_always_takes_the_same_and_keeps_the_order():
 def test_sources_of_a_manifest_are_of_its_split(manifest, monkeypatch):
     monkeypatch.setattr("audiocodec.effects.sources.audio.info", lambda path: Seconds())
     sources = open_sources(manifest, "test")
-    assert [(clip.kind, clip.name) for clip in sources.clips] == [
+    assert [(clip.kind, clip.name) for clip in sources.recordings] == [
         ("noise", "n/d.flac"),
         ("speech", "s/a.flac"),
         ("speech", "s/b.flac"),

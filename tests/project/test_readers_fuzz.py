@@ -39,6 +39,11 @@ from audiocodec.adaptation.watch import EnvironmentBook, Monitor, MonitorOptions
 from audiocodec.bitstream import open_container
 from audiocodec.checkpoint import load_model
 from audiocodec.cli import codebooks
+from audiocodec.corpus.cuts import is_cuts, read_cuts
+from audiocodec.corpus.layouts import find_corpus
+from audiocodec.corpus.manifest import Recording, read_recordings
+from audiocodec.corpus.prepare import MEASURED, _Scan
+from audiocodec.corpus.shards import read_shard
 from audiocodec.errors import AudioCodecError
 from audiocodec.evaluation.conditions import read_conditions
 from audiocodec.evaluation.recordings import read_recordings as read_judged
@@ -49,11 +54,6 @@ from audiocodec.storage import plain
 from audiocodec.tokens import load_tokens, save_tokens
 from audiocodec.training.api import load_recipe
 from audiocodec.training.config import DataConfig, TrainConfig
-from audiocodec.training.data.corpora import find_corpus
-from audiocodec.training.data.cuts import is_cuts, read_cuts
-from audiocodec.training.data.manifest import Recording, read_recordings
-from audiocodec.training.data.scanning import journal as scans
-from audiocodec.training.data.shards.archive import read_shard
 from audiocodec.training.data.shards.sampler import _Places
 from audiocodec.training.data.store import SampleStore
 from audiocodec.training.log import _drop_after
@@ -475,17 +475,19 @@ def read_rows(path: Path, models: Models) -> None:
 
 
 def make_scan(folder: Path, models: Models) -> Path:
-    with scans.Journal(folder / "m.jsonl") as journal:
-        for number in range(3):
-            journal.note(put(folder / f"{number}.wav", "x"), dict.fromkeys(sorted(scans.NAMES), 1.5))
-        return journal.path
+    files = [put(folder / f"{number}.wav", "x") for number in range(3)]
+    scan = _Scan(folder / "m.jsonl")
+    for file in files:
+        result = dict.fromkeys(sorted(MEASURED), 1.5)
+        scan.journal.append({"file": str(file), "stamp": [*audio.stamp(file)], "result": result})
+    return scan.path
 
 
 def read_scan(path: Path, models: Models) -> None:
-    journal = scans.Journal(path.parent / "m.jsonl")
-    for number in range(3):
-        result = journal.find(path.parent / f"{number}.wav")
-        assert result is None or f"{result['seconds']:.3f}"
+    files = [Recording(f"{n}.wav", path.parent / f"{n}.wav") for n in range(3)]
+    for result in _Scan(path.parent / "m.jsonl").known(files).values():
+        assert set(result) == MEASURED
+        assert all(np.isfinite(value) for value in result.values())
 
 
 def make_training_log(folder: Path, models: Models) -> Path:
@@ -597,16 +599,14 @@ def make_places(folder: Path, models: Models) -> Path:
 def make_cache(name: str) -> Callable[[Path, Models], Path]:
     def make(folder: Path, models: Models) -> Path:
         soundfile.write(folder / "a.wav", models.voice(0.1).T, 16000)
-        SampleStore([Recording(folder / "a.wav", "train", "speech", "")], 16000, folder, jobs=1)
+        SampleStore([Recording("a.wav", folder / "a.wav")], 16000, folder, jobs=1)
         return next(folder.glob(f"*.{name}"))
 
     return make
 
 
 def read_cache(path: Path, models: Models) -> None:
-    SampleStore(
-        [Recording(path.parent / "a.wav", "train", "speech", "")], 16000, path.parent, jobs=1
-    ).segment(0, 0, 9)
+    SampleStore([Recording("a.wav", path.parent / "a.wav")], 16000, path.parent, jobs=1).segment(0, 0, 9)
 
 
 def make_nac(folder: Path, models: Models) -> Path:

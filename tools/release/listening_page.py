@@ -30,7 +30,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from audiocodec import audio
-from audiocodec.audio.manifest import read_lines
+from audiocodec.corpus.manifest import read_lines
 from audiocodec.effects.mixing import add_at_snr
 from audiocodec.errors import InputError, MetricError, PeerUnavailable
 from audiocodec.evaluation.coders import Coder, ModelCoder

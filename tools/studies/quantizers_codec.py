@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from quantizers_rows import Indices, Row, code_statistics
 
 from audiocodec.config import load_config
+from audiocodec.corpus.manifest import read_recordings
 from audiocodec.errors import MetricError
 from audiocodec.metrics import mel_distance, pesq_wb, si_sdr, stoi
 from audiocodec.model import CodecModel
@@ -19,7 +20,6 @@ from audiocodec.process import compute_in_one_thread
 from audiocodec.quantizers import Quantizer
 from audiocodec.training import starting
 from audiocodec.training.config import TrainConfig
-from audiocodec.training.data.manifest import read_recordings
 from audiocodec.training.data.store import SampleStore
 from audiocodec.training.loop import Trainer
 

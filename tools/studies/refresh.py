@@ -40,8 +40,8 @@ from audiocodec.adaptation.registry.revision_files import StoredCodebooks, ident
 from audiocodec.adaptation.statistics import collect
 from audiocodec.adaptation.watch import EnvironmentBook
 from audiocodec.codec import Codec
+from audiocodec.corpus import Recording
 from audiocodec.effects import Sources, build_chain
-from audiocodec.effects.clips import SoundClip as Recording
 from audiocodec.errors import InputError
 from audiocodec.losses.reconstruction import RefreshLoss
 from audiocodec.process import compute_in_one_thread
@@ -292,7 +292,9 @@ class Corpus:
         ]
         rooms = [row for row in self.rows if (row["kind"], row["split"]) == ("rir", self.split)]
         chosen = [row for number, row in enumerate(noises) if number % 2 == int(fit)] + rooms
-        return Sources([Recording(r["path"], self.root / r["path"], r["kind"], r["kind"]) for r in chosen])
+        return Sources(
+            [Recording(r["path"], self.root / r["path"], kind=r["kind"], type=r["kind"]) for r in chosen]
+        )
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiocodec.training.data.manifest import Recording
+    from audiocodec.corpus.manifest import Recording
 
 FULL_SCALE = 32767
 BLOCK_LENGTH = 1 << 18

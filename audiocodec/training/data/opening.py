@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from audiocodec.corpus.finding import check_present, find_recordings
+from audiocodec.corpus.shards import decode_packed, find_shards, is_shards, read_shard
 from audiocodec.errors import ConfigError, InputError
 from audiocodec.training.augment import open_environments
 from audiocodec.training.batch_augment import cpu_effects
-from audiocodec.training.data.finding import check_present, find_recordings
 from audiocodec.training.data.resident import ResidentSampler, holds_corpus
 from audiocodec.training.data.sampler import SegmentSampler
-from audiocodec.training.data.shards.archive import decode_packed, find_shards, is_shards, read_shard
 from audiocodec.training.data.shards.sampler import ShardSampler
 from audiocodec.training.data.shards.stream import Cutting, SegmentStream
 from audiocodec.training.data.store import SampleStore
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from audiocodec.corpus.manifest import Recording
     from audiocodec.training.config import TrainConfig
     from audiocodec.training.data.batch import Sampler
-    from audiocodec.training.data.manifest import Recording
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiocodec.training.data.manifest import Recording
+    from audiocodec.corpus.manifest import Recording
 
 NAMED = 20
 MAX_ABOUT_BYTES = 1 << 30

@@ -5,15 +5,15 @@ import pytest
 import soundfile
 
 from audiocodec import audio
+from audiocodec.corpus.manifest import Recording
 from audiocodec.errors import InputError
 from audiocodec.training.data import decoding
 from audiocodec.training.data.decoding import decode, decode_all, in_order, to_float32, to_int16
-from audiocodec.training.data.manifest import Recording
 from audiocodec.training.data.store import SampleStore
 
 
 def recording(path, part=None):
-    return Recording(path, "train", "speech", "", part=part)
+    return Recording(path.name, path, split="train", part=part)
 
 
 @pytest.fixture

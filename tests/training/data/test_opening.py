@@ -57,10 +57,10 @@ def test_a_segment_shorter_than_the_delay(recipe, tmp_path):
 
 
 def test_clips_are_spread_and_skip_what_could_not_be_read(tmp_path, recordings):
-    from audiocodec.training.data.manifest import Recording
+    from audiocodec.corpus.manifest import Recording
 
     paths = [recordings / "gone.wav", *sorted((recordings / "train").rglob("*.wav"))]
-    store = SampleStore([Recording(path, "valid", "speech", "") for path in paths], 16000, tmp_path)
+    store = SampleStore([Recording(path.name, path, split="valid") for path in paths], 16000, tmp_path)
     clips = pick_clips(store, seconds=3.0, clip_seconds=1.0)
     assert [len(clip) for clip in clips] == [16000] * 3
     assert [np.array_equal(clips[n], store.segment(i, 0, 16000)) for n, i in enumerate((1, 3, 4))] == [

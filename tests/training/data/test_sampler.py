@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audiocodec.corpus.manifest import Recording
 from audiocodec.errors import ConfigError
 from audiocodec.training.config import DataConfig
-from audiocodec.training.data.manifest import Recording
 from audiocodec.training.data.sampler import MAX_GAIN, MAX_PEAK, SegmentSampler, set_level
 
 
@@ -21,7 +21,8 @@ class Ramps:
     @property
     def recordings(self):
         return [
-            Recording(Path(f"{i}.wav"), "train", "speech", s, f"s{i}") for i, s in enumerate(self.sources)
+            Recording(f"{i}.wav", Path(f"{i}.wav"), split="train", source=s, speaker=f"s{i}")
+            for i, s in enumerate(self.sources)
         ]
 
     def segment(self, index, start, length):

@@ -6,14 +6,14 @@ import pytest
 import soundfile
 
 from audiocodec import audio
+from audiocodec.corpus.manifest import Recording
 from audiocodec.errors import InputError
 from audiocodec.training.data import decoding
-from audiocodec.training.data.manifest import Recording
 from audiocodec.training.data.store import SampleStore
 
 
 def recording(path, source=""):
-    return Recording(path, "train", "speech", source)
+    return Recording(path.name, path, split="train", source=source)
 
 
 @pytest.fixture

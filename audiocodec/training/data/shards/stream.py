@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from audiocodec.corpus.shards import Packed, decode_packed, read_shard
 from audiocodec.errors import InputError
 from audiocodec.training.data.decoding import in_order, to_int16
 from audiocodec.training.data.sampler import say_without_source
-from audiocodec.training.data.shards.archive import Packed, decode_packed, read_shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

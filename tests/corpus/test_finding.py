@@ -3,9 +3,9 @@ import logging
 import pytest
 import soundfile
 
+from audiocodec.corpus import finding
+from audiocodec.corpus.finding import check_present, find_recordings
 from audiocodec.errors import InputError
-from audiocodec.training.data import finding
-from audiocodec.training.data.finding import check_present, find_recordings
 
 
 def manifest(tmp_path, *lines):
@@ -61,3 +61,32 @@ def test_missing_files_are_listed_once(tmp_path, monkeypatch):
     assert f"{tmp_path}/cache/missing-recordings.txt" in text
     check_present("m.csv", found[:1], tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, [0.0] * 8000, 8000)
+
+
+def test_a_folder_with_splits(tmp_path):
+    make(tmp_path, "train/x/1.wav", "valid/x/2.wav", "test/3.wav", "4.wav")
+    found = {r.path.name: (r.split, r.kind, r.source) for r in find_recordings(str(tmp_path))}
+    assert found == {
+        "1.wav": ("train", "speech", "x"),
+        "2.wav": ("valid", "speech", "x"),
+        "3.wav": ("test", "speech", ""),
+        "4.wav": ("train", "speech", ""),
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 200])
+def test_a_plain_folder_holds_some_out(tmp_path, count):
+    make(tmp_path, *(f"{i // 10}/{i}.wav" for i in range(count)))
+    found = find_recordings(str(tmp_path))
+    held_out = [r.path for r in found if r.split == "valid"]
+    assert len(found) == count
+    assert len(held_out) < count
+    assert held_out == [r.path for r in find_recordings(str(tmp_path)) if r.split == "valid"]
+    assert (len(held_out) >= 1) == (count > 1)
+    assert len(held_out) <= max(1, count // 20)

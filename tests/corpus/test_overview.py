@@ -1,4 +1,4 @@
-from audiocodec.training.data.scanning.summary import summarize, warnings
+from audiocodec.corpus.overview import find_problems, summarize
 
 
 def row(n, split="train", speaker="s", **changes):
@@ -33,7 +33,7 @@ def test_levels_are_counted():
 
 
 def test_nothing_odd():
-    assert warnings([row(0), row(1, "valid", "t"), row(2, kind="noise", speaker="")]) == []
+    assert find_problems([row(0), row(1, "valid", "t"), row(2, kind="noise", speaker="")], {}) == []
 
 
 def test_what_is_odd_is_said():
@@ -41,7 +41,7 @@ def test_what_is_odd_is_said():
         row(0, clipped=0.01), row(1, level_db=-50.0), row(2, silence=0.9), row(3, speaker=""),
         row(4, "test", "s"),
     ]  # fmt: skip
-    text = "\n".join(warnings(rows))
+    text = "\n".join(find_problems(rows, {"c/s": ["test", "train"]}))
     for words in (
         "1 of 5 files are clipped", "0.wav", "1 of 5 files are quiet", "1.wav", "mostly silent", "2.wav",
         "no speaker is known for 1 files", "1 speakers are in several splits", "c/s (test+train)",

@@ -8,9 +8,9 @@ import soundfile
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from audiocodec import audio
+from audiocodec.corpus import shards as archive
+from audiocodec.corpus.shards import Packed, decode_packed, find_shards, is_shards, read_shard
 from audiocodec.errors import InputError, MissingPackageError
-from audiocodec.training.data.shards import archive
-from audiocodec.training.data.shards.archive import Packed, decode_packed, find_shards, is_shards, read_shard
 
 
 def encoded(wav, rate=16000, kind="FLAC"):

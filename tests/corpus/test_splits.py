@@ -1,9 +1,12 @@
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from audiocodec.corpus import Recording
+from audiocodec.corpus.splits import complete_splits, speakers_across, split_by_hash, split_named
 from audiocodec.errors import InputError
-from audiocodec.training.data.splits import speakers_across, split_by_hash, split_named
 
 
 def names(count):
@@ -59,12 +62,48 @@ def test_names_of_splits():
     assert found == ["train", "valid", "test", "valid", None]
 
 
+def recording(path, speaker="", split="", source="c"):
+    return Recording(path, Path(path), speaker=speaker, split=split, source=source)
+
+
 def test_speakers_across_splits():
-    rows = [
-        ("a", "1", "train"),
-        ("a", "1", "test"),
-        ("b", "1", "valid"),
-        ("a", "", "train"),
-        ("a", "", "test"),
+    recordings = [
+        recording("1", "1", "train", "a"),
+        recording("2", "1", "test", "a"),
+        recording("3", "1", "valid", "b"),
+        recording("4", "", "train", "a"),
+        recording("5", "", "test", "a"),
     ]
-    assert speakers_across(rows) == {"a/1": ["test", "train"]}
+    assert speakers_across(recordings) == {"a/1": ["test", "train"]}
+
+
+def moved(recordings):
+    return [replace(one, path=Path(f"/elsewhere{one.path}")) for one in recordings]
+
+
+def test_no_speaker_crosses_splits():
+    rows = [recording(f"/d/{speaker}/{n}.wav", str(speaker)) for speaker in range(40) for n in range(5)]
+    found = complete_splits(rows, 0.1, 0.1)
+    splits = {}
+    for one in found:
+        splits.setdefault(one.speaker, set()).add(one.split)
+    assert all(len(one) == 1 for one in splits.values())
+    assert {next(iter(one)) for one in splits.values()} == {"train", "valid", "test"}
+    assert [one.split for one in complete_splits(moved(rows), 0.1, 0.1)] == [one.split for one in found]
+
+
+def test_files_of_unknown_speakers_are_drawn_one_by_one():
+    rows = [recording(f"/d/x/{n}.wav") for n in range(400)]
+    found = [one.split for one in complete_splits(rows, 0.1, 0.1)]
+    assert 15 <= found.count("valid") <= 70
+    assert [one.split for one in complete_splits(moved(rows), 0.1, 0.1)] == found
+
+
+def test_splits_that_are_named_stay():
+    rows = [
+        recording("/d/1.wav", "a", "test"),
+        recording("/d/2.wav", "a"),
+        recording("/d/3.wav", "b", "train"),
+    ]
+    for shares in ((0.5, 0.4), (0.0, 0.0)):
+        assert [one.split for one in complete_splits(rows, *shares)] == ["test", "test", "train"]

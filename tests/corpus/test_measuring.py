@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiocodec.corpus import measuring
+from audiocodec.corpus.measuring import measure
 from audiocodec.errors import InputError
-from audiocodec.training.data.scanning import measuring
-from audiocodec.training.data.scanning.measuring import measure
 
 
 def write(path, wav, rate=16000, **options):

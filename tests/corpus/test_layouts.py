@@ -1,19 +1,19 @@
 """Corpora are listed as torchaudio lists them, on small folders in their published layouts."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 import soundfile
 import torchaudio
 from torchaudio.datasets import LIBRISPEECH, LIBRITTS, VCTK_092, librispeech, libritts, vctk
 
+from audiocodec.corpus.finding import find_recordings
+from audiocodec.corpus.layouts import find_corpus, path_pattern, read_corpus
 from audiocodec.errors import ConfigError, InputError
 from audiocodec.training.api import load_recipe
-from audiocodec.training.data.corpora import complete_splits, find_corpus, read_corpus
-from audiocodec.training.data.finding import find_recordings
 
-FOLDER = Path(__file__).parents[3] / "recipes" / "corpora"
+FOLDER = Path(__file__).parents[2] / "recipes" / "corpora"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
@@ -147,15 +147,6 @@ def test_what_is_wrong_is_said(tmp_path, change, words):
         find_corpus("librispeach" if "name" in change else str(tmp_path / "m.yaml"))
 
 
-def test_a_speaker_keeps_to_the_split_that_is_named():
-    rows = [
-        {"source": "a", "speaker": "1", "split": "test"},
-        {"source": "a", "speaker": "1", "split": ""},
-        {"source": "a", "speaker": "", "path": "x", "split": ""},
-    ]
-    assert complete_splits(rows, 0.0, 0.0) == ["test", "test", "train"]
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_recipes_of_corpora(name):
     corpus = find_corpus(name)
@@ -170,3 +161,33 @@ def test_recipes_of_corpora(name):
         config = load_recipe(recipe, changes.split())
         assert config.data.corpus in ("", name)
     assert f"audiocodec prepare . --corpus {name} -o {name}.jsonl" in text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "fields"),
+    [
+        ("{speaker}/*.wav", "a/b/anna/1.wav", {"speaker": "anna"}),
+        ("{speaker}/{chapter}/*.flac", "x/103/1240/a.flac", {"speaker": "103"}),
+        ("{speaker}_{take}.wav", "anna_1_2.wav", {"speaker": "anna"}),
+        ("{speaker}_*.wav", "d/p225_001_mic1.wav", {"speaker": "p225"}),
+        ("{speaker}/{speaker}_*.wav", "p1/p1_3.wav", {"speaker": "p1"}),
+        ("{speaker}/{speaker}_*.wav", "p1/p12_3.wav", None),
+        ("{split}/**/{speaker}/*.wav", "dev/s1/1.wav", {"split": "dev", "speaker": "s1"}),
+        ("{split}/**/{speaker}/*.wav", "dev/a/b/s1/1.wav", {"split": "dev", "speaker": "s1"}),
+        ("{language}/{speaker}/**", "de/x/y/z.ogg", {"language": "de", "speaker": "x"}),
+        ("{speaker}/?.wav", "s/12.wav", None),
+        ("{speaker}/a+(b).wav", "s/a+(b).wav", {"speaker": "s"}),
+        (r"(?P<speaker>p\d+)_", "wav/p225_001.wav", {"speaker": "p225"}),
+        (r"^(?P<split>[^/]+)/(?:(?P<speaker>s\d)/)?", "dev/x.wav", {"split": "dev"}),
+    ],
+)
+def test_what_paths_say(pattern, path, fields):
+    assert path_pattern(pattern).fields(PurePath(path)) == fields
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*.wav", "{spkr}/*.wav", "(?P<speaker>[a", "(?P<who>a)", "{speaker}" * 200]
+)
+def test_patterns_that_say_nothing(pattern):
+    with pytest.raises(InputError, match="pattern"):
+        path_pattern(pattern)
