@@ -91,17 +91,16 @@ def prepare(
 ) -> Prepared:
     """Measure the sound files in `folders` and write a JSONL manifest, with splits that no speaker crosses.
 
-    Files that cannot be used are left out and listed in `NAME.bad.jsonl`. A scan that was interrupted goes on
-    where it stopped when it is started again.
+    Files that cannot be used are listed in `NAME.bad.jsonl`. An interrupted scan can be continued.
 
     Args:
         folders: one folder or several.
         manifest: the file to write.
-        pattern: what paths say, as `path_pattern` takes it: a template such as `{speaker}/*.wav`.
-        corpus: the folders hold this corpus of `recipes/corpora`; it has a pattern of its own.
-        source: of recordings whose path does not say it; empty for the name of the folder.
-        language: of recordings whose path does not say it.
-        kind: the same: speech, noise, music or rir.
+        pattern: how to read paths: a template such as `{speaker}/*.wav` (see `path_pattern`).
+        corpus: the folders hold this corpus of `recipes/corpora`, which has a pattern of its own.
+        source: name of the corpus where paths do not say it; empty for the name of the folder.
+        language: of the speech, where paths do not say it.
+        kind: speech, noise, music or rir, where paths do not say it.
         valid: share of the speakers held out for validation.
         test: share of the speakers held out for tests.
         min_seconds: shorter files are left out.
@@ -114,43 +113,53 @@ def prepare(
         InputError: a folder or an option is wrong, no file can be used, or the manifest cannot be written.
     """
     out = Path(manifest)
-    check_name(out)
+    _check_target(out, overwrite)
     check_shares(valid, test)
-    if corpus is not None and pattern is not None:
-        raise InputError("a corpus brings its own pattern; give a corpus or a pattern")
-    layout = Layout(path_pattern(pattern) if pattern else None, {}, source, language, kind)
-    layout = layout if corpus is None else layout_of(find_corpus(corpus))
-    if out.exists() and not overwrite:
-        raise already_there(out)
-    try:
-        make_folder(out.parent)
-    except OSError as error:
-        raise InputError(f"{out.parent}: cannot be made ({error.strerror}); choose another place") from error
+    layout = _layout(pattern, corpus, source, language, kind)
     files = find_files([folders] if isinstance(folders, str | os.PathLike) else folders, layout)
     scan = _Scan(out)
-    known = scan.known(files)
-    before = len(known)
-    unusable = scan.measure([one.path for one in files if one.path not in known], known, jobs, progress)
-    for path, measured in known.items():
-        if measured["seconds"] < min_seconds:
-            text = f"lasts {measured['seconds']:.3f} s, less than {min_seconds:g} s"
-            unusable[path] = Unusable(path, "InputError", text)
+    known, scanned_before, unusable = scan.measure(files, jobs, progress)
+    unusable |= _too_short(known, min_seconds)
     left_out = [unusable[one.path] for one in files if one.path in unusable]
-    for one in left_out:
-        on_unusable(one)
-    listing = _write_unusable(out.with_name(f"{out.stem}.bad.jsonl"), left_out, out)
-    usable = [one for one in files if one.path not in unusable]
+    listing = _name_unusable(left_out, out, on_unusable)
+    usable = [replace(one, seconds=known[one.path]["seconds"]) for one in files if one.path not in unusable]
     if not usable:
         scan.forget()
         raise InputError(f"none of {len(files)} files can be used; the reasons are in {listing}")
-    recordings = [
-        replace(one, seconds=known[one.path]["seconds"]) for one in complete_splits(usable, valid, test)
-    ]
+    recordings = complete_splits(usable, valid, test)
     rows = [manifest_row(one, known[one.path]) for one in recordings]
     write_rows(out, rows, overwrite)
     scan.forget()
-    warnings = find_problems(rows, speakers_across(recordings))
-    return Prepared(out, recordings, left_out, listing, before, summarize(rows), warnings)
+    problems = find_problems(rows, speakers_across(recordings))
+    return Prepared(out, recordings, left_out, listing, scanned_before, summarize(rows), problems)
+
+
+def _check_target(manifest: Path, overwrite: bool) -> None:
+    check_name(manifest)
+    if manifest.exists() and not overwrite:
+        raise already_there(manifest)
+    try:
+        make_folder(manifest.parent)
+    except OSError as error:
+        raise InputError(
+            f"{manifest.parent}: cannot be made ({error.strerror}); choose another place"
+        ) from error
+
+
+def _layout(pattern: str | None, corpus: str | None, source: str, language: str, kind: str) -> Layout:
+    if corpus is None:
+        return Layout(path_pattern(pattern) if pattern else None, {}, source, language, kind)
+    if pattern is not None:
+        raise InputError("a corpus brings its own pattern; give a corpus or a pattern")
+    return layout_of(find_corpus(corpus))
+
+
+def _too_short(results: Mapping[Path, Row], min_seconds: float) -> dict[Path, Unusable]:
+    return {
+        path: Unusable(path, "InputError", f"lasts {measured['seconds']:.3f} s, less than {min_seconds:g} s")
+        for path, measured in results.items()
+        if measured["seconds"] < min_seconds
+    }
 
 
 def check_name(manifest: Path) -> None:
@@ -210,13 +219,12 @@ class _Scan:
         }
 
     def measure(
-        self,
-        paths: Sequence[Path],
-        results: dict[Path, Row],
-        jobs: int | None,
-        progress: Callable[[float], None],
-    ) -> dict[Path, Unusable]:
-        """Measure files; adds to `results`, and gives those that cannot be used."""
+        self, files: Sequence[Recording], jobs: int | None, progress: Callable[[float], None]
+    ) -> tuple[dict[Path, Row], int, dict[Path, Unusable]]:
+        """Measure files; gives results, how many of them were known before, and what cannot be used."""
+        results = self.known(files)
+        before = len(results)
+        paths = [one.path for one in files if one.path not in results]
         tasks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
         unusable: dict[Path, Unusable] = {}
         for done, (number, measured) in enumerate(_run(tasks, jobs or available_cpus()), 1):
@@ -230,7 +238,7 @@ class _Scan:
                     results[path] = result
                     self.journal.append({"file": str(path), "stamp": self._stamps[path], "result": result})
             progress(done / len(tasks))
-        return unusable
+        return results, before, unusable
 
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -291,7 +299,12 @@ def relative(path: Path, manifest: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
-def _write_unusable(listing: Path, unusable: Sequence[Unusable], manifest: Path) -> Path | None:
+def _name_unusable(
+    unusable: Sequence[Unusable], manifest: Path, on_unusable: Callable[[Unusable], None]
+) -> Path | None:
+    listing = manifest.with_name(f"{manifest.stem}.bad.jsonl")
+    for one in unusable:
+        on_unusable(one)
     if not unusable:
         listing.unlink(missing_ok=True)
         return None
