@@ -228,8 +228,10 @@ def _digest(start: str, tensors: Mapping[str, Tensor]) -> str:
 
 def _codebook_keys(model: CodecModel) -> set[str]:
     """Names in the state_dict of the tensors that `codebooks()` hands out."""
-    mine = {(codebook.data_ptr(), codebook.shape) for codebook in model.quantizer.codebooks().values()}
-    return {name for name, tensor in model.state_dict().items() if (tensor.data_ptr(), tensor.shape) in mine}
+    places = {(codebook.data_ptr(), codebook.shape) for codebook in model.quantizer.codebooks().values()}
+    return {
+        name for name, tensor in model.state_dict().items() if (tensor.data_ptr(), tensor.shape) in places
+    }
 
 
 def _with_stored_codebooks(model: CodecModel) -> CodecModel:

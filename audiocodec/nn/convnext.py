@@ -11,7 +11,7 @@ plain form, except for the rounding of 16-bit numbers.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from audiocodec.nn.conv import CausalConv1d
-
-if TYPE_CHECKING:
-    from audiocodec.nn.streaming import StreamState
+from audiocodec.nn.streaming import StreamState
 
 INITIAL_GATE = 0.05
 """A block starts close to the identity, so a net can start from a linear codec."""
