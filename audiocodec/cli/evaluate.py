@@ -109,7 +109,11 @@ Rooms = Annotated[
 ]
 Metrics = Annotated[
     str | None,
-    typer.Option(metavar="NAME,...|all", help="Metrics to compute; all: every metric that is installed."),
+    typer.Option(
+        metavar="NAME,...|all",
+        help="Metrics to compute; all: every metric that is installed. Default: PESQ, STOI, ESTOI, SI-SDR,"
+        " mel distance and log-spectral distance.",
+    ),
 ]
 Recognizer = Annotated[
     str | None,
@@ -166,7 +170,9 @@ Resume = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing results.")]
-Formats = Annotated[str, typer.Option("--format", metavar="html,md", help="Reports to write.")]
+Formats = Annotated[
+    str, typer.Option("--format", metavar="html,md", help="Formats of the report: html, md, or both.")
+]
 
 
 def evaluate(

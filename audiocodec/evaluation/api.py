@@ -108,15 +108,15 @@ def evaluate(
 
     Args:
         codec: one, or several.
-        files: see `EvaluationConfig`, as for the arguments that are not listed here.
-        conditions: the same.
-        bitrates: the same.
+        files: sound files, a folder or a manifest.
+        conditions: names, files or conditions; see `EvaluationConfig`.
+        bitrates: bit/s; none: 1500, 3000 and 6000 where a model has them.
         peers: other codecs to compare with, such as "opus" or "name=command {in} {out} {kbps}".
-        metrics: None: DEFAULT_METRICS.
-        split: the same.
-        noise: the same.
-        has_clean: the same.
-        jobs: processes; with 1 everything is computed in this one.
+        metrics: names in METRICS, or metrics; None: DEFAULT_METRICS.
+        split: of a manifest or folder; None: all of it.
+        noise: a folder of noise; the names of its folders or files are its types.
+        has_clean: whether the files are clean; if not, nothing but transparency is scored.
+        jobs: number of processes; with 1 everything is computed in this process.
 
     Returns:
         A table with the columns of `audiocodec.evaluation.rows`; a row that failed says why in `error`.

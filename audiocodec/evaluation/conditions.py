@@ -43,7 +43,7 @@ CLEAN = "clean"
 AS_RECORDED = "as_recorded"
 MAX_CONDITIONS = 10_000
 """The most that one grid may have: values under `each` multiply."""
-FOUND, OWN = "*", "*own"
+ALL_TYPES, OWN_TYPES = "*", "*own"
 _NAMES = re.compile(r"\{(\w+)\}")
 _PROBE_RATE, _PROBE_SECONDS = 16000, 2
 
@@ -150,7 +150,7 @@ def read_conditions(
     """
     path = find_shipped(name_or_path, conditions_folder(), "conditions")
     grids = load_config(ConditionFile, path).conditions
-    values = {FOUND: list(types), OWN: list(own_types)}
+    values = {ALL_TYPES: list(types), OWN_TYPES: list(own_types)}
     try:
         conditions = [condition for name, grid in grids.items() for condition in expand(name, grid, values)]
     except ConfigError as error:

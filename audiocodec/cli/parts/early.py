@@ -1,4 +1,4 @@
-"""What can be told of arguments at once, before a model is loaded, which takes seconds."""
+"""Checks of arguments that are made before a model is loaded, which takes seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audiocodec.storage import already_there
 
 
 def check_named(model: str | None = None, bitrate: float | None = None, store: Path | None = None) -> None:
-    """Look whether a model and a store are there, and whether a bitrate can be one.
+    """Check that a model and a store exist, and that a bitrate is a positive number.
 
     Raises:
         RegistryError: there is no such model or store.
@@ -24,13 +24,15 @@ def check_named(model: str | None = None, bitrate: float | None = None, store: P
     if model is not None and not Path(model).exists() and model not in pretrained.models():
         pretrained.find(model)  # says what there is
     if bitrate is not None and not (math.isfinite(bitrate) and bitrate > 0):
-        raise BitrateError(f"bitrate {bitrate:g} bit/s is no positive number; give one of the model's ladder")
+        raise BitrateError(
+            f"bitrate {bitrate:g} bit/s is not a positive number; choose one of the model's bitrates"
+        )
     if store is not None:
         open_store(store)
 
 
 def check_there(paths: Iterable[Path]) -> None:
-    """Look whether files and folders are there.
+    """Check that files and folders exist.
 
     Raises:
         InputError: one is not.
@@ -42,7 +44,7 @@ def check_there(paths: Iterable[Path]) -> None:
 
 
 def check_new(path: Path, force: bool) -> None:
-    """Look whether a file may be written.
+    """Check that a file may be written.
 
     Raises:
         InputError: it is there already, and `force` is not given.
@@ -52,7 +54,7 @@ def check_new(path: Path, force: bool) -> None:
 
 
 def end_if_none(inputs: Sequence[tuple[Path, InputError | None]], output: Output) -> None:
-    """End the command, with the reasons, when there is one for each input why it cannot be used."""
+    """End the command and print the reasons, if none of the inputs can be used."""
     problems = [(source, problem) for source, problem in inputs if problem is not None]
     if len(problems) == len(inputs):
         for source, problem in problems:
