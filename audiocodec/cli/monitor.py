@@ -16,7 +16,7 @@ from audiocodec.cli.parts.output import Output, failure
 from audiocodec.cli.parts.stores import chosen_codebook
 
 if TYPE_CHECKING:
-    from audiocodec.adaptation.watch import Monitor, WatchLog, WindowReport
+    from audiocodec.adaptation.watch import Monitor, MonitorLog, WindowReport
     from audiocodec.codec import Codec
 
 ALERT_STATUS = 3
@@ -119,7 +119,7 @@ def _watch(
     source: Path,
     bitrate: float | None,
     output: Output,
-    journal: WatchLog | None,
+    journal: MonitorLog | None,
 ) -> None:
     from audiocodec.adaptation.watch import monitor_file
 
@@ -128,7 +128,7 @@ def _watch(
             _tell(report, output, journal)
 
 
-def _finish(watch: Monitor, output: Output, journal: WatchLog | None) -> None:
+def _finish(watch: Monitor, output: Output, journal: MonitorLog | None) -> None:
     for report in watch.flush():
         _tell(report, output, journal)
     if not output.failed:
@@ -154,7 +154,7 @@ def _finish(watch: Monitor, output: Output, journal: WatchLog | None) -> None:
     output.finish()
 
 
-def _tell(report: WindowReport, output: Output, journal: WatchLog | None) -> None:
+def _tell(report: WindowReport, output: Output, journal: MonitorLog | None) -> None:
     if journal is not None:
         journal.window(report)
     output.result(report.as_json(), _line(report))
@@ -180,12 +180,12 @@ def _shown(measures: Any) -> list[str]:
     return [name for name in ("relative_error", "usage", "perplexity", "js", "w2") if name in measures]
 
 
-def _journal(log: Path | None, store: Path | None) -> WatchLog | None:
-    from audiocodec.adaptation.watch.log import LOG_NAME, WatchLog
+def _journal(log: Path | None, store: Path | None) -> MonitorLog | None:
+    from audiocodec.adaptation.watch.log import LOG_NAME, MonitorLog
 
     if log is None and store is None:
         return None
-    return WatchLog(log if log is not None else (store or Path()) / LOG_NAME)
+    return MonitorLog(log if log is not None else (store or Path()) / LOG_NAME)
 
 
 def _check_one_kind(sources: list[Path]) -> None:

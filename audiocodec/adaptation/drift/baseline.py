@@ -72,7 +72,7 @@ class Baseline:
 
     @property
     def shortest_seconds(self) -> float:
-        """Shortest window that can be told from chance."""
+        """Shortest window for which drift can be told apart from chance."""
         return self.null.lengths[0] / self.statistics.frame_rate
 
     def compare(self, window: Statistics) -> Measures:
@@ -267,8 +267,10 @@ def find_baseline(model: str | os.PathLike[str] | None = None) -> Baseline:
     return load_baseline(folder / BASELINE_NAME)
 
 
-def _null(arrays: dict[str, NDArray[Any]], lengths: list[Any], rows: int, stages: int) -> NullDistribution:
-    sizes: dict[str, int] = dict.fromkeys(map(str, CODE_MEASURES), rows)
+def _null(
+    arrays: dict[str, NDArray[Any]], lengths: list[Any], num_quantizers: int, stages: int
+) -> NullDistribution:
+    sizes: dict[str, int] = dict.fromkeys(map(str, CODE_MEASURES), num_quantizers)
     sizes |= dict.fromkeys(ERROR_MEASURES, stages)
     sizes |= dict.fromkeys(LATENT_MEASURES, 1)
     if not arrays or not lengths or sorted({int(length) for length in lengths}) != lengths or lengths[0] < 1:

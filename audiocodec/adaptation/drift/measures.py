@@ -209,10 +209,11 @@ def check_comparable(baseline: Statistics, window: Statistics) -> None:
             f"the baseline is of model {baseline.model_id[:32] or '?'}, what is compared with it of"
             f" {window.model_id[:32] or '?'}; make a baseline with this model"
         )
-    rows = window.num_quantizers
-    if baseline.codebook_sizes[:rows] != window.codebook_sizes:
+    num_quantizers = window.num_quantizers
+    if baseline.codebook_sizes[:num_quantizers] != window.codebook_sizes:
         raise InputError(
-            f"the baseline has {baseline.num_quantizers} rows of codes, the window {rows} of other sizes"
+            f"the baseline has {baseline.num_quantizers} codebooks, the window {num_quantizers} that differ"
+            " in size"
         )
     for what, found in (("baseline", baseline), ("window", window)):
         if found.frames < 2:

@@ -51,23 +51,23 @@ class Scored:
     perplexity: tuple[float, ...]
 
 
-class _Single:
+class _OneRevision:
     """A store of one revision that is in no store yet."""
 
     def __init__(self, codebooks: Mapping[str, Tensor]) -> None:
-        self.codebooks, self.identity = codebooks, identify_codebooks(codebooks)
+        self.codebooks, self.codebook_id = codebooks, identify_codebooks(codebooks)
 
     def get(self, codebook_id: str) -> Mapping[str, Tensor]:
-        if not self.identity.startswith(codebook_id):
+        if not self.codebook_id.startswith(codebook_id):
             raise RegistryError(f"codebook {codebook_id} is not the one that is tried out")
         return self.codebooks
 
 
 def with_codebooks(codec: Codec, codebooks: Mapping[str, Tensor]) -> Codec:
     """The same codec with codebooks, and where it has one a map, that are in no store; it is not changed."""
-    single = _Single(codebooks)
+    single = _OneRevision(codebooks)
     origin = Codec(codec.model, codec.config, codec.metadata, codec.device, single)
-    return origin.with_codebook(single.identity)
+    return origin.with_codebook(single.codebook_id)
 
 
 def score(

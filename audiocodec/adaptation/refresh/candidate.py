@@ -102,18 +102,20 @@ def refresh(
     stack = Stack.of(codec.model.quantizer)
     stages = _chosen(options, stack)
     check_enough(environment, codec, options)
-    heard, spoken = encode_clips(codec.model, environment.clips), encode_clips(codec.model, clean.clips)
+    environment_clips = encode_clips(codec.model, environment.clips)
+    clean_clips = encode_clips(codec.model, clean.clips)
     rng = torch.Generator().manual_seed(options.seed)
-    rows, kept = _rows(heard, rng), _rows(spoken, rng, clean_latents)
+    vectors = _sample_latents(environment_clips, rng)
+    clean_vectors = _sample_latents(clean_clips, rng, clean_latents)
     shown = _parts(progress, (1.0, 1.5 * (options.method == "gradient"), 1.5 * options.adapter))
     if options.method == "none":
         fit = Fit(stack, ())
     elif options.method == "online":
-        windows = [clip.latents for clip in heard]
-        fit = follow_online(stack, windows, kept, stages, options.fraction, shown[0])
+        windows = [clip.latents for clip in environment_clips]
+        fit = follow_online(stack, windows, clean_vectors, stages, options.fraction, shown[0])
     else:
-        fit = refit(stack, rows, kept, stages, options.fraction, rng, shown[0])
-    by_sound = (heard, spoken, options.refining, rng)
+        fit = refit(stack, vectors, clean_vectors, stages, options.fraction, rng, shown[0])
+    by_sound = (environment_clips, clean_clips, options.refining, rng)
     if options.method == "gradient":
         fit = refine_entries(codec.model, fit, *by_sound, shown[1])
     adapter = fit_adapter(codec.model, fit.stack, *by_sound, shown[2]) if options.adapter else {}
@@ -176,6 +178,6 @@ def _parts(progress: Callable[[float], None], weights: Sequence[float]) -> list[
     return [part(sum(weights[:number]), weight) for number, weight in enumerate(weights)]
 
 
-def _rows(found: list[EncodedClip], rng: torch.Generator, more: Tensor | None = None) -> Tensor:
-    rows = [clip.latents for clip in found] + ([] if more is None else [more.float()])
-    return thin(torch.cat(rows), MOST_FRAMES, rng)
+def _sample_latents(clips: list[EncodedClip], rng: torch.Generator, more: Tensor | None = None) -> Tensor:
+    vectors = [clip.latents for clip in clips] + ([] if more is None else [more.float()])
+    return thin(torch.cat(vectors), MOST_FRAMES, rng)

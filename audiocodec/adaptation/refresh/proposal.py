@@ -68,7 +68,7 @@ def present_codec(registry: Registry, codec: Codec) -> Codec:
     """
     known = registry.histories()
     if known and codec.model_id not in known:
-        names = ", ".join(sorted(history.name or identity[:12] for identity, history in known.items()))
+        names = ", ".join(sorted(history.name or known_id[:12] for known_id, history in known.items()))
         raise RegistryError(
             f"{registry.path}: a store of {names}, not of this model ({codec.name or codec.model_id[:12]});"
             " name another folder with --store, or that model with --model"
@@ -102,11 +102,11 @@ def propose(
         present = present_codec(registry, codec)
         fitted_to, judged_on = divide(environment, plan.options.seed)
         check_enough(fitted_to, present, plan.options)
-        spoken, clean_judged = divide(clean, plan.options.seed, 0.5)
+        clean_fitted_to, clean_judged_on = divide(clean, plan.options.seed, 0.5)
         candidate = refresh(
             present,
             fitted_to,
-            spoken,
+            clean_fitted_to,
             plan.options,
             clean_latents=clean_latents,
             progress=lambda s: progress(s / 2),
@@ -117,7 +117,7 @@ def propose(
             present,
             with_codebooks(codec, tensors),
             judged_on,
-            clean_judged,
+            clean_judged_on,
             plan.acceptance,
             lambda s: progress((1 + s) / 2),
         )

@@ -154,28 +154,30 @@ class _Learner:
         settling = math.floor(options.settling_seconds * self.model.frame_rate)
         from_clean = round(options.clean_share * options.batch) if clean else 0
         rates = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, options.steps)
-        depths = self.current().depths
+        prefixes = self.current().error_prefixes
         for step in range(options.steps):
             batch = [_excerpt(clean, frames, rng) for _ in range(from_clean)]
             batch += [_excerpt(environment, frames, rng) for _ in range(options.batch - from_clean)]
-            depth = depths[int(torch.randint(len(depths), (), generator=rng))]
+            num_quantizers = prefixes[int(torch.randint(len(prefixes), (), generator=rng))]
             self.optimizer.zero_grad()
-            self._error(batch, depth, settling, options.latent_weight).backward()
+            self._error(batch, num_quantizers, settling, options.latent_weight).backward()
             self.optimizer.step()
             rates.step()
             progress((step + 1) / options.steps)
 
-    def _error(self, batch: Sequence[EncodedClip], depth: int, settling: int, latent_weight: float) -> Tensor:
+    def _error(
+        self, batch: Sequence[EncodedClip], num_quantizers: int, settling: int, latent_weight: float
+    ) -> Tensor:
         model, stack = self.model, self.current()
-        rows = torch.cat([clip.latents for clip in batch])
+        vectors = torch.cat([clip.latents for clip in batch])
         with torch.no_grad():
-            codes = stack.search(rows, depth)
+            codes = stack.search(vectors, num_quantizers)
         sums = stack.sums(codes)
-        variance = (rows - rows.mean(dim=0)).square().mean().clamp(min=1e-9)
-        latent_error = (sums - rows).square().mean() / variance
+        variance = (vectors - vectors.mean(dim=0)).square().mean().clamp(min=1e-9)
+        latent_error = (sums - vectors).square().mean() / variance
         quantized = sums.view(len(batch), -1, sums.shape[1]).transpose(1, 2)
         quantized = quantized.to(device_of(model))
-        decoded = self.decoder(quantized, num_quantizers=depth)[:, 0, model.delay :].cpu()
+        decoded = self.decoder(quantized, num_quantizers=num_quantizers)[:, 0, model.delay :].cpu()
         wav = torch.stack([clip.wav for clip in batch])[:, : decoded.shape[1]]
         skipped = settling * model.hop_length
         return self.loss(decoded[:, skipped:], wav[:, skipped:]) + latent_weight * latent_error

@@ -64,19 +64,19 @@ class Fit:
 
 def refit(
     stack: Stack,
-    rows: Tensor,
+    vectors: Tensor,
     clean: Tensor,
     stages: Sequence[int],
     fraction: float,
     rng: torch.Generator,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Fit:
-    """Fit a `fraction` of the entries of `stages` to latents `rows` [N, D] of an environment.
+    """Fit a `fraction` of the entries of `stages` to latents `vectors` [N, D] of an environment.
 
     `clean` [M, D] are latents of what the codebooks must not lose. Stages that are not named stay as they
     are.
     """
-    residual, kept, before = stack.inward(rows), stack.inward(clean), stack.inward(clean)
+    residual, kept, before = stack.inward(vectors), stack.inward(clean), stack.inward(clean)
     entries, moved = list(stack.entries), list[torch.Tensor]()
     for number, present in enumerate(stack.entries):
         if number in stages:
@@ -107,7 +107,7 @@ def gaussian_map(old: Tensor, new: Tensor) -> Callable[[Tensor], Tensor]:
     root, inverse = _powers(_covariance(old))
     middle, _ = _powers(root @ _covariance(new) @ root)
     matrix = (inverse @ middle @ inverse).float()
-    return lambda rows: (rows - mean_old) @ matrix + mean_new
+    return lambda vectors: (vectors - mean_old) @ matrix + mean_new
 
 
 def _fit_stage(
@@ -152,9 +152,9 @@ def _posterior(vectors: Tensor, indices: Tensor, present: Tensor, free: Tensor) 
     return torch.where(free[:, None], means, present)
 
 
-def _covariance(rows: Tensor) -> Tensor:
-    rows = rows.double()
-    covariance = torch.cov(rows.t())
+def _covariance(vectors: Tensor) -> Tensor:
+    vectors = vectors.double()
+    covariance = torch.cov(vectors.t())
     return covariance + RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.double)
 
 
@@ -165,9 +165,9 @@ def _powers(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return (vectors * values.sqrt()) @ vectors.t(), (vectors * values.rsqrt()) @ vectors.t()
 
 
-def thin(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """At most `count` of the rows [N, D], drawn without repetition."""
-    return rows if len(rows) <= count else sample_rows(rows, count, rng)
+def thin(vectors: Tensor, count: int, rng: torch.Generator) -> Tensor:
+    """At most `count` of the vectors [N, D], drawn without repetition."""
+    return vectors if len(vectors) <= count else sample_rows(vectors, count, rng)
 
 
 DECAY = 0.95
@@ -190,10 +190,10 @@ class OnlineFit:
         """What has come of it so far."""
         return Fit(self.stack, self.movable)
 
-    def update(self, rows: Tensor) -> None:
+    def update(self, vectors: Tensor) -> None:
         """Follow the latents [N, D] of one window; codes are those of the encoder's search."""
-        codes = self.stack.search(rows)
-        residual = self.stack.inward(rows)
+        codes = self.stack.search(vectors)
+        residual = self.stack.inward(vectors)
         entries = list(self.stack.entries)
         for stage, entry in enumerate(self.stack.entries):
             chosen = codes[:, stage]

@@ -228,18 +228,20 @@ class ErrorMonitor:
     def __call__(self, codec: Codec, window: SoundClips, clean: SoundClips) -> DriftReading:
         """Measure both."""
         stack = Stack.of(codec.model.quantizer)
-        depth = codec.model.num_quantizers_for(self.bitrate)
-        heard, usual = (stack.error(self._rows(codec, sound.clips), depth) for sound in (window, clean))
-        ratio = heard / max(usual, 1e-12)
+        num_quantizers = codec.model.num_quantizers_for(self.bitrate)
+        here, clean_error = (
+            stack.error(self._sample_latents(codec, sound.clips), num_quantizers) for sound in (window, clean)
+        )
+        ratio = here / max(clean_error, 1e-12)
         return DriftReading(
-            ratio > self.threshold, f"error {heard:.3f}, {ratio:.2f} times that of clean speech"
+            ratio > self.threshold, f"error {here:.3f}, {ratio:.2f} times that of clean speech"
         )
 
-    def _rows(self, codec: Codec, clips: Sequence[SoundClip]) -> Tensor:
+    def _sample_latents(self, codec: Codec, clips: Sequence[SoundClip]) -> Tensor:
         rng = torch.Generator().manual_seed(self.seed)
         share = max(1, -(-FRAMES // max(len(clips), 1)))
-        rows = [
+        vectors = [
             thin(encode_latents(codec.model, clip.wav, clip.sample_rate)[0].t(), share, rng).cpu()
             for clip in clips
         ]
-        return torch.cat(rows)
+        return torch.cat(vectors)

@@ -73,31 +73,31 @@ class Stack:
         return bool((self.scale != 1).any()) or bool((self.shift != 0).any())
 
     @property
-    def depths(self) -> tuple[int, ...]:
+    def error_prefixes(self) -> tuple[int, ...]:
         """Numbers of stages at which errors count: a few, evenly over the ladder, with the whole stack."""
         total = len(self.entries)
         return tuple(sorted({-(-total * step // LADDER_STEPS) for step in range(1, LADDER_STEPS + 1)}))
 
-    def inward(self, rows: Tensor) -> Tensor:
+    def inward(self, vectors: Tensor) -> Tensor:
         """Latents [N, D] as the stack sees them."""
-        return (rows - self.shift) / self.scale if self.mapped else rows
+        return (vectors - self.shift) / self.scale if self.mapped else vectors
 
-    def outward(self, rows: Tensor) -> Tensor:
+    def outward(self, vectors: Tensor) -> Tensor:
         """Sums of entries [N, D] as the decoder sees them."""
-        return rows * self.scale + self.shift if self.mapped else rows
+        return vectors * self.scale + self.shift if self.mapped else vectors
 
-    def search(self, rows: Tensor, depth: int | None = None) -> Tensor:
-        """Codes [N, depth] that the encoder chooses for latents [N, D]."""
-        return beam_search(self.inward(rows), list(self.entries[:depth]), self.width)
+    def search(self, vectors: Tensor, num_quantizers: int | None = None) -> Tensor:
+        """Codes [N, num_quantizers] that the encoder chooses for latents [N, D]."""
+        return beam_search(self.inward(vectors), list(self.entries[:num_quantizers]), self.width)
 
     def sums(self, codes: Tensor) -> Tensor:
-        """What codes [N, depth] are decoded to [N, D], with gradient to entries, scale and shift."""
+        """What codes [N, num_quantizers] are decoded to [N, D], with gradient to entries, scale and shift."""
         return self.outward(sum_entries(self.entries, codes))
 
-    def error(self, rows: Tensor, depth: int | None = None) -> float:
+    def error(self, vectors: Tensor, num_quantizers: int | None = None) -> float:
         """Mean squared error of latents [N, D], over their variance; both summed over dimensions."""
-        left = rows - self.sums(self.search(rows, depth))
-        return float(left.square().sum() / (rows - rows.mean(dim=0)).square().sum().clamp(min=1e-12))
+        left = vectors - self.sums(self.search(vectors, num_quantizers))
+        return float(left.square().sum() / (vectors - vectors.mean(dim=0)).square().sum().clamp(min=1e-12))
 
     def with_entries(self, entries: Sequence[Tensor]) -> Stack:
         """The same stack of other codebooks."""
@@ -113,6 +113,6 @@ class Stack:
 
 
 def sum_entries(entries: Sequence[Tensor], codes: Tensor) -> Tensor:
-    """Sum over stages of the entries that codes [N, depth] name, [N, D]."""
+    """Sum over stages of the entries that codes [N, num_quantizers] name, [N, D]."""
     parts = [F.embedding(codes[:, stage], entries[stage]) for stage in range(codes.shape[1])]
     return torch.stack(parts).sum(dim=0)

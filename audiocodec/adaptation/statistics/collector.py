@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def steps(quantizer: Quantizer, num_quantizers: int) -> tuple[tuple[int, int], ...]:
     """First row of codes and row after the last, of each stage up to `num_quantizers`."""
-    ends = [rows for rows in quantizer.prefixes if rows <= num_quantizers]
+    ends = [prefix for prefix in quantizer.prefixes if prefix <= num_quantizers]
     return tuple(zip([0, *ends], ends, strict=False))
 
 
@@ -52,7 +52,7 @@ class Reconstruction:
             entries, offsets = self._entries
             return F.embedding((codes + offsets).t(), entries).cumsum(dim=0)
         columns = codes.t()[None]  # [1, N, n]
-        parts = [self._quantizer.decode(columns[:, :rows])[0].t() for rows in self._ends]
+        parts = [self._quantizer.decode(columns[:, :end])[0].t() for end in self._ends]
         return torch.stack(parts)
 
 
@@ -105,24 +105,25 @@ class StatisticsCollector:
         *,
         rng: np.random.Generator,
         options: Collecting | None = None,
-        identity: tuple[str, str] = ("", ""),
+        model_id: str = "",
+        codebook_id: str = "",
         frame_rate: float = 1.0,
     ) -> None:
         """Follow codes of `num_quantizers` rows; `rng` draws the reservoir.
 
-        `identity` are model_id and codebook_id. The codebooks are read once, here.
+        The codebooks are read once, here.
 
         Raises:
             InputError: the quantizer has no such number of rows.
         """
-        self._rows = quantizer.check_num_quantizers(num_quantizers)
-        self._reconstruction = Reconstruction(quantizer, self._rows)
-        self._sizes = quantizer.codebook_sizes[: self._rows]
-        self._steps = steps(quantizer, self._rows)
+        self._num_quantizers = quantizer.check_num_quantizers(num_quantizers)
+        self._reconstruction = Reconstruction(quantizer, self._num_quantizers)
+        self._sizes = quantizer.codebook_sizes[: self._num_quantizers]
+        self._steps = steps(quantizer, self._num_quantizers)
         self._dim, self._rng, self._options = quantizer.dim, rng, options or Collecting()
-        self._identity, self._frame_rate = identity, frame_rate
-        self._offsets = np.concatenate([[0], np.cumsum(self._sizes)])[: self._rows, None]
-        self._pair_offsets = np.arange(self._rows)[:, None] * BIGRAM_BUCKETS
+        self._model_id, self._codebook_id, self._frame_rate = model_id, codebook_id, frame_rate
+        self._offsets = np.concatenate([[0], np.cumsum(self._sizes)])[: self._num_quantizers, None]
+        self._pair_offsets = np.arange(self._num_quantizers)[:, None] * BIGRAM_BUCKETS
         self._phase = 0
         self._last: NDArray[np.int64] | None = None
         self.reset()
@@ -143,7 +144,8 @@ class StatisticsCollector:
             model.num_quantizers_for(bitrate),
             rng=rng,
             options=options,
-            identity=(codec.model_id, codec.codebook_id),
+            model_id=codec.model_id,
+            codebook_id=codec.codebook_id,
             frame_rate=model.frame_rate,
         )
 
@@ -155,8 +157,8 @@ class StatisticsCollector:
     def reset(self) -> None:
         """Forget what was counted; streams go on."""
         self._counts = np.zeros(sum(self._sizes), np.int64)
-        self._bigrams = np.zeros(self._rows * BIGRAM_BUCKETS, np.int64)
-        self._repeats = np.zeros(self._rows, np.int64)
+        self._bigrams = np.zeros(self._num_quantizers * BIGRAM_BUCKETS, np.int64)
+        self._repeats = np.zeros(self._num_quantizers, np.int64)
         self._frames = 0
         self._moments = [Moments.empty(self._dim) for _ in self._steps]
         self._errors = [ErrorStatistics.empty() for _ in self._steps]
@@ -175,8 +177,10 @@ class StatisticsCollector:
         Raises:
             InputError: shapes do not fit, or a latent is not a finite number; nothing was counted then.
         """
-        if codes.dim() != 3 or codes.shape[1] != self._rows:
-            raise InputError(f"codes have shape {tuple(codes.shape)}; expected [B, {self._rows}, T]")
+        if codes.dim() != 3 or codes.shape[1] != self._num_quantizers:
+            raise InputError(
+                f"codes have shape {tuple(codes.shape)}; expected [B, {self._num_quantizers}, T]"
+            )
         if latents is not None:
             expected = (codes.shape[0], self._dim, codes.shape[2])
             if tuple(latents.shape) != expected:
@@ -194,10 +198,10 @@ class StatisticsCollector:
             StageStatistics(uses[first:last], moments, error)
             for (first, last), moments, error in zip(self._steps, self._moments, self._errors, strict=True)
         )
-        identity = {"model_id": self._identity[0], "codebook_id": self._identity[1]}
         return Statistics(
-            **identity,
-            num_quantizers=self._rows,
+            model_id=self._model_id,
+            codebook_id=self._codebook_id,
+            num_quantizers=self._num_quantizers,
             frame_rate=self._frame_rate,
             frames=self._frames,
             stages=stages,
@@ -206,7 +210,7 @@ class StatisticsCollector:
 
     def _uses(self) -> tuple[CodeUse, ...]:
         counts = np.split(self._counts, self._offsets[1:, 0])
-        bigrams = self._bigrams.reshape(self._rows, BIGRAM_BUCKETS)
+        bigrams = self._bigrams.reshape(self._num_quantizers, BIGRAM_BUCKETS)
         return tuple(
             CodeUse(c.copy(), b.copy(), int(r))
             for c, b, r in zip(counts, bigrams, self._repeats, strict=True)

@@ -39,11 +39,11 @@ def collect(
         InputError: a recording cannot be used; BitrateError, SampleRateError likewise.
     """
     collector = StatisticsCollector.for_codec(codec, bitrate, rng=rng, options=options)
-    rows = codec.model.num_quantizers_for(bitrate)
+    num_quantizers = codec.model.num_quantizers_for(bitrate)
     for wav, sample_rate in wavs:
         collector.new_recording()
         latents = encode_latents(codec.model, wav, sample_rate)
-        collector.update(latents, codec.model.quantizer.encode(latents, rows))
+        collector.update(latents, codec.model.quantizer.encode(latents, num_quantizers))
     return collector.statistics()
 
 
@@ -111,10 +111,10 @@ def encode_frames(
     Raises:
         InputError: a recording cannot be used; BitrateError, SampleRateError likewise.
     """
-    rows = codec.model.num_quantizers_for(bitrate)
+    num_quantizers = codec.model.num_quantizers_for(bitrate)
     for wav, sample_rate in wavs:
         latents = encode_latents(codec.model, wav, sample_rate)
-        codes = codec.model.quantizer.encode(latents, rows)
+        codes = codec.model.quantizer.encode(latents, num_quantizers)
         audible = audible_seconds(wav, sample_rate)
         yield Frames(latents.transpose(0, 1).flatten(1), codes.transpose(0, 1).flatten(1), audible)
 
@@ -131,8 +131,8 @@ def statistics_of(
     for part in parts:
         if collector is None:
             model = codec.model
-            rows = int(part.codes.shape[0])
-            bitrate = model.bitrates[model.quantizer.prefixes.index(rows)]
+            num_quantizers = int(part.codes.shape[0])
+            bitrate = model.bitrates[model.quantizer.prefixes.index(num_quantizers)]
             collector = StatisticsCollector.for_codec(codec, bitrate, rng=rng, options=options)
         collector.new_recording()
         collector.update(part.latents[None], part.codes[None])

@@ -9,7 +9,7 @@ from audiocodec.adaptation.watch.environments import (
     find_baseline_for,
     recognize_file,
 )
-from audiocodec.adaptation.watch.log import WatchLog, read_log
+from audiocodec.adaptation.watch.log import MonitorLog, read_log
 from audiocodec.adaptation.watch.monitor import Monitor, MonitorOptions, WindowReport
 from audiocodec.adaptation.watch.stream import MonitoredStream, monitor_file
 
@@ -18,12 +18,12 @@ __all__ = [
     "Environment",
     "EnvironmentBook",
     "Monitor",
+    "MonitorLog",
     "MonitorOptions",
     "MonitoredStream",
     "Recognition",
     "Scorer",
     "StateMachine",
-    "WatchLog",
     "WindowReport",
     "environment_book",
     "find_baseline_for",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,30 +148,13 @@ class StateMachine:
 
 SequentialTest = Literal["page_hinkley", "adwin", "none"]
 SLACK = 0.5
-"""Page-Hinkley: a mean that moves by less, in spreads of chance, is let pass."""
+"""Page-Hinkley: a mean that moves by less, in spreads of chance, is ignored."""
 _CALIBRATION_WINDOWS = 4000
 _WARM_UP = 64
 
 
-class ChangeDetector(Protocol):
-    """Takes scores one by one."""
-
-    def update(self, score: float) -> bool:
-        """Whether the mean has risen."""
-        ...
-
-
-class Never:
-    """No sequential test."""
-
-    def update(self, score: float) -> bool:
-        """Never."""
-        del score
-        return False
-
-
-class Sequential:
-    """One of river's detectors, acquainted with scores without drift before it sees the first window."""
+class ChangeDetector:
+    """One of river's detectors, fed with scores without drift before it sees the first window."""
 
     def __init__(self, make: Callable[[], Any], null: NDArray[np.float64], rng: np.random.Generator) -> None:
         """`make` gives a fresh detector; `null` are scores [W] without drift."""
@@ -182,11 +165,11 @@ class Sequential:
         """Whether the mean of the scores has risen; if so, the test starts anew."""
         before = getattr(self._detector, "estimation", None)
         self._detector.update(score)
-        found = bool(self._detector.drift_detected)
+        drift = bool(self._detector.drift_detected)
         risen = before is None or score > before
-        if found:
+        if drift:
             self._start()
-        return found and risen
+        return drift and risen
 
     def _start(self) -> None:
         self._detector = self._make()
@@ -198,8 +181,8 @@ class Sequential:
 
 def make_detector(
     kind: SequentialTest, null: NDArray[np.float64], rate: float, rng: np.random.Generator
-) -> ChangeDetector:
-    """A sequential test that fires about `rate` times a window on scores like `null` [W].
+) -> ChangeDetector | None:
+    """A sequential test that fires about `rate` times a window on scores like `null` [W]; None for "none".
 
     Page-Hinkley (Page 1954) looks for a risen mean; its threshold is calibrated by drawing from `null`. ADWIN
     (Bifet and Gavalda 2007) compares all ways to cut the recent past in two; `rate` is its confidence.
@@ -211,14 +194,14 @@ def make_detector(
     if kind not in get_args(SequentialTest):
         raise InputError(f"sequential test {kind!r} is not known; choose from {get_args(SequentialTest)}")
     if kind == "none":
-        return Never()
+        return None
     drift = _river()
     if kind == "adwin":
         make: Callable[[], Any] = lambda: drift.ADWIN(delta=rate, clock=1)  # noqa: E731
     else:
         threshold = calibrate(null, rate, rng)
         make = lambda: page_hinkley(drift, threshold)  # noqa: E731
-    return Sequential(make, null, rng)
+    return ChangeDetector(make, null, rng)
 
 
 def page_hinkley(drift: Any, threshold: float) -> Any:

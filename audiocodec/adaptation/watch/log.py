@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], float]
 
 
-class WatchLog:
+class MonitorLog:
     """Adds events to a file; several processes may add to one file."""
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock = time.time) -> None:

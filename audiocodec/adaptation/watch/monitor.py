@@ -40,7 +40,7 @@ class WindowReport:
         start_seconds: of the first frame, counted over all audio the monitor was given.
         end_seconds: after the last.
         state: of the monitor after this window.
-        silent: whether too little of it could be heard; it was not judged then, and the rest is empty.
+        silent: whether too little of it was audible; then it was not judged, and the rest is empty.
         score: drift in one number, in spreads of what chance gives.
         warning_threshold: of the score.
         alert_threshold: of the score.
@@ -150,7 +150,7 @@ class Monitor:
         self._states = StateMachine(self.options.recovery_windows)
         self._detector: ChangeDetector | None = None
         self._sources: list[str] = []
-        self._audible, self._heard = 0.0, False
+        self._audible, self._audible_known = 0.0, False
         self._done_frames, self._number, self.alerts = 0, 0, 0
 
     @property
@@ -190,7 +190,7 @@ class Monitor:
             part = None if latents is None else latents[..., position:stop]
             self._collector.update(part, codes[..., position:stop])
             if audible_seconds is not None:
-                self._audible, self._heard = (
+                self._audible, self._audible_known = (
                     self._audible + audible_seconds * (stop - position) / frames,
                     True,
                 )
@@ -221,7 +221,7 @@ class Monitor:
     def _close(self) -> WindowReport:
         window = self._collector.statistics()
         start = self._done_frames / self.frame_rate
-        silent = self._heard and self._audible < AUDIBLE_SHARE * window.seconds
+        silent = self._audible_known and self._audible < AUDIBLE_SHARE * window.seconds
         judged: dict[str, Any] = {} if silent else self._judge(window)
         report = WindowReport(
             number=self._number,
@@ -240,7 +240,7 @@ class Monitor:
         self._done_frames += window.frames
         self._number += 1
         self._sources = self._sources[-1:]
-        self._audible, self._heard = 0.0, False
+        self._audible, self._audible_known = 0.0, False
         self._collector.reset()
         return report
 
@@ -267,8 +267,8 @@ class Monitor:
         }
 
     def _detect(self, measures: Measures, score: float) -> bool:
-        if self._detector is None:
+        if self.options.sequential != "none" and self._detector is None:
             null = self._scorer.null_scores(measures)
             rate = self.options.false_alarm_rate / 2
             self._detector = make_detector(self.options.sequential, null, rate, self._rng)
-        return self._detector.update(score)
+        return self._detector is not None and self._detector.update(score)

@@ -52,7 +52,7 @@ class MonitoredStream:
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._stream = StreamEncoder(codec.model, header, listener=self._listen)
         self._rate = sample_rate
-        self._unheard: list[Samples] = []
+        self._unmeasured: list[Samples] = []
 
     @property
     def header(self) -> Any:
@@ -67,7 +67,7 @@ class MonitoredStream:
         """
         packets = self._stream.push(block)
         samples = as_channels(block, self._rate)
-        self._unheard.append(samples)
+        self._unmeasured.append(samples)
         self._judge()
         return packets
 
@@ -92,11 +92,13 @@ class MonitoredStream:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        # What could be heard since the last packet belongs to all packets that came of it.
-        heard = audible_seconds(np.concatenate(self._unheard, axis=1), self._rate) if self._unheard else 0.0
-        heard, self._unheard = heard / sum(codes.shape[2] for _, codes in waiting), []
+        # What could be audible since the last packet belongs to all packets that came of it.
+        audible = (
+            audible_seconds(np.concatenate(self._unmeasured, axis=1), self._rate) if self._unmeasured else 0.0
+        )
+        audible, self._unmeasured = audible / sum(codes.shape[2] for _, codes in waiting), []
         for latents, codes in waiting:
-            self.reports += self.monitor.update(latents, codes, heard * codes.shape[2])
+            self.reports += self.monitor.update(latents, codes, audible * codes.shape[2])
 
 
 NAC_SUFFIX = ".nac"
@@ -131,7 +133,7 @@ def monitor_file(
 def _monitor_codes(
     codec: Codec, monitor: Monitor, path: Path, bitrate: float | None
 ) -> Iterator[WindowReport]:
-    rows = codec.model.num_quantizers_for(bitrate)
+    num_quantizers = codec.model.num_quantizers_for(bitrate)
     with open_container(path) as reader:
         header = reader.header
         if not codec.model_id.startswith(header.model_id):
@@ -140,15 +142,15 @@ def _monitor_codes(
             )
         if not codec.codebook_id.startswith(header.codebook_id):
             raise InputError(
-                f"{path}: made with codebooks {header.codebook_id}, the monitor watches"
+                f"{path}: made with codebooks {header.codebook_id}, the monitor is for"
                 f" {codec.codebook_id[:32]}; choose them with --codebook"
             )
-        if header.num_quantizers < rows:
+        if header.num_quantizers < num_quantizers:
             raise InputError(
-                f"{path}: has {header.num_quantizers} rows of codes, {rows} are watched; choose"
+                f"{path}: has {header.num_quantizers} quantizers, {num_quantizers} are monitored; choose"
                 f" --bitrate {codec.model.bitrates[header.num_quantizers - 1]:.0f}"
             )
         for _, codes in reader.packets():
-            if codes.shape[1] < rows:  # a packet of a variable bitrate
+            if codes.shape[1] < num_quantizers:  # a packet of a variable bitrate
                 continue
-            yield from monitor.update(None, torch.from_numpy(codes[:, :rows]))
+            yield from monitor.update(None, torch.from_numpy(codes[:, :num_quantizers]))

@@ -108,7 +108,7 @@ def test_a_stack_searches_and_sums_as_the_quantizer_does(codec, make_sound):
         codes = stack.search(rows)
         assert torch.equal(codes.t()[None], whole.encode(rows.t()[None]))
         assert torch.allclose(stack.sums(codes).t()[None], whole.decode(codes.t()[None]), atol=1e-5)
-    assert Stack.of(quantizer).depths == (2, 4, 6, 8)
+    assert Stack.of(quantizer).error_prefixes == (2, 4, 6, 8)
 
 
 def test_quantizers_without_such_a_stack_are_refused():

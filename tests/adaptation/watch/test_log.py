@@ -1,16 +1,16 @@
 import pytest
 
-from audiocodec.adaptation.watch import WatchLog, read_log
+from audiocodec.adaptation.watch import MonitorLog, read_log
 from audiocodec.adaptation.watch.log import read_new
 from audiocodec.errors import InputError
 
 
 def test_lines_survive_what_is_half_written(tmp_path):
     path = tmp_path / "monitor.jsonl"
-    WatchLog(path, clock=lambda: 0.0).start({"a": float("nan")})
+    MonitorLog(path, clock=lambda: 0.0).start({"a": float("nan")})
     with path.open("ab") as file:
         file.write(b'{"event": "win')
-    WatchLog(path, clock=lambda: 1.5).end({"b": 1})
+    MonitorLog(path, clock=lambda: 1.5).end({"b": 1})
     events = list(read_log(path))
     assert [event["event"] for event in events] == ["start", "end"]
     assert events[0]["a"] is None
@@ -19,7 +19,7 @@ def test_lines_survive_what_is_half_written(tmp_path):
 
 def test_reading_on(tmp_path):
     path = tmp_path / "monitor.jsonl"
-    log = WatchLog(path)
+    log = MonitorLog(path)
     log.start({})
     ((first, position),) = read_new(path, 0)
     with path.open("ab") as file:
@@ -50,10 +50,10 @@ DAMAGED = {
 @pytest.mark.parametrize("line", DAMAGED, ids=DAMAGED.values())
 def test_damaged_lines_are_named_and_the_rest_is_read(tmp_path, caplog, line):
     path = tmp_path / "monitor.jsonl"
-    WatchLog(path).start({})
+    MonitorLog(path).start({})
     with path.open("ab") as file:
         file.write(line + b"\n")
-    WatchLog(path).end({})
+    MonitorLog(path).end({})
     assert [event["event"] for event in read_log(path)] == ["start", "end"]
     assert [event and event["event"] for event, _ in read_new(path, 0)] == ["start", None, "end"]
     by_number, by_byte = (record.getMessage() for record in caplog.records)
@@ -73,4 +73,4 @@ def test_no_log_is_an_error(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         list(read_log(tmp_path / "none"))
     with pytest.raises(InputError, match="cannot be written"):
-        WatchLog(tmp_path / "no" / "folder")
+        MonitorLog(tmp_path / "no" / "folder")
