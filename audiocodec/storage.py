@@ -88,6 +88,20 @@ def make_folder(folder: Path) -> None:
         sync(part.parent)
 
 
+def make_output_folder(folder: Path) -> None:
+    """Make a folder that a user has named for output, as `make_folder`.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another folder with -o"
+        ) from error
+
+
 def sync(path: Path) -> None:
     """Put the content of a file, or the names in a folder, on the disk, where the system can."""
     if sys.platform == "win32" and path.is_dir():

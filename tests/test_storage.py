@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audiocodec.errors import InputError
-from audiocodec.storage import Journal, hidden_beside, new_file, plain, replacing
+from audiocodec.storage import Journal, hidden_beside, make_output_folder, new_file, plain, replacing
 
 PACKAGE = Path(__file__).parents[1] / "audiocodec"
 
@@ -145,3 +145,9 @@ def test_values_become_strict_json():
     value = {"a": [float("nan"), np.float64("inf"), np.int64(3), (1.5, None)], 4: {"b": True}}
     assert plain(value) == {"a": [None, None, 3, [1.5, None]], "4": {"b": True}}
     assert json.loads(json.dumps(plain(np.float32(0.5)), allow_nan=False)) == 0.5
+
+
+def test_a_folder_for_output_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="choose another folder with -o"):
+        make_output_folder(tmp_path / "file" / "run")

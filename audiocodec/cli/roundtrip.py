@@ -19,13 +19,13 @@ from audiocodec.cli.parts.batch import (
     Item,
     choose_codec,
     expand,
-    make_folder,
     open_source,
     plan,
 )
 from audiocodec.cli.parts.early import check_named, end_if_none
 from audiocodec.cli.parts.jobs import run
 from audiocodec.cli.parts.output import Failure, Output
+from audiocodec.storage import make_output_folder
 from audiocodec.work import Backend
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def roundtrip_file(task: RoundtripTask, progress: Callable[[float], None]) -> li
         rows.append({"file": name, **row})
         if task.keep:
             target = task.item.target
-            make_folder(target.parent)
+            make_output_folder(target.parent)
             target = target.with_name(f"{target.stem}.{bitrate:.0f}.wav")
             audio.write(target, decoded, sample_rate, overwrite=task.force)
         progress(len(rows) / len(task.bitrates))

@@ -14,9 +14,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from audiocodec.checkpoint import save_model
 from audiocodec.config import dump_yaml, to_mapping
-from audiocodec.errors import AudioCodecError, CheckpointError, ConfigError, InputError
+from audiocodec.errors import AudioCodecError, CheckpointError, ConfigError
 from audiocodec.outside import MALFORMED
-from audiocodec.storage import make_folder
+from audiocodec.storage import make_output_folder
 from audiocodec.training.augment import open_augmenter
 from audiocodec.training.batch_augment import follow_sampler
 from audiocodec.training.checkpoints import (
@@ -80,7 +80,7 @@ class Trainer:
 
         Without `processes` this one trains alone, on the CPU.
         """
-        _make_run_folder(folder)
+        make_output_folder(folder)
         self.processes = processes = processes or Processes()
         self.config, self.folder, self.clock = config, folder, clock
         self.device, rate = processes.device, config.model.sample_rate
@@ -419,13 +419,6 @@ def _means(passes: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def _listed(frozen: Sequence[str]) -> str:
     """As the metadata of a checkpoint name them."""
     return ",".join(sorted(frozen))
-
-
-def _make_run_folder(folder: Path) -> None:
-    try:
-        make_folder(folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
 
 
 def _check_prefixes(choices: Sequence[int], offered: Sequence[int]) -> None:

@@ -23,7 +23,7 @@ from audiocodec.cli.parts.jobs import Work, codec_for, run
 from audiocodec.cli.parts.output import Failure, Output, failure, send
 from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.errors import AudioCodecError, InputError
-from audiocodec.storage import already_there, real
+from audiocodec.storage import already_there, make_output_folder, real
 from audiocodec.work import Backend
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def open_item(item: Item, suffix: str, strict: bool = False) -> Generator[tuple[
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="audiocodec-"))
             target = Path(folder) / f"stdout{suffix}"
         else:
-            make_folder(target.parent)
+            make_output_folder(target.parent)
         try:
             yield source, target
         except AudioCodecError as error:
@@ -216,20 +216,6 @@ def open_item(item: Item, suffix: str, strict: bool = False) -> Generator[tuple[
         if item.target == PIPE:
             with target.open("rb") as file:
                 send(file)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises:
-        InputError: that is not possible.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be made ({error.strerror}); choose another place with -o"
-        ) from error
 
 
 class _Warnings(logging.Handler):
