@@ -1,7 +1,7 @@
 """What happens to speech before a codec hears it: one effect a file, for training and evaluation alike."""
 
 from audiocodec.effects.base import Drawn, Effect, Range
-from audiocodec.effects.build import Chain, build_chain, build_effect
+from audiocodec.effects.build import EFFECTS, Chain, build_chain, build_effect
 from audiocodec.effects.environments import (
     Environment,
     Scene,
@@ -9,7 +9,6 @@ from audiocodec.effects.environments import (
     pick_environment,
     read_environments,
 )
-from audiocodec.effects.registry import EFFECTS
 from audiocodec.effects.sources import Sources
 
 __all__ = [

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from audiocodec.config import from_mapping
+from audiocodec.effects.babble import Babble
+from audiocodec.effects.bandlimit import BandLimit
 from audiocodec.effects.base import Drawn, Effect, check_wav
-from audiocodec.effects.registry import EFFECTS, AnyEffect
+from audiocodec.effects.clipping import Clipping
+from audiocodec.effects.colored_noise import ColoredNoise
+from audiocodec.effects.gain import Gain
+from audiocodec.effects.microphone import Microphone
+from audiocodec.effects.noise import Noise
+from audiocodec.effects.packet_loss import PacketLoss
+from audiocodec.effects.room import Room
+from audiocodec.effects.tandem import Tandem
 from audiocodec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,6 +26,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiocodec.effects.sources import Sources
+
+AnyEffect = (
+    Babble | BandLimit | Clipping | ColoredNoise | Gain | Microphone | Noise | PacketLoss | Room | Tandem
+)
+"""Any of them as a type: what a configuration field that holds an effect may be."""
+
+EFFECTS: dict[str, type[AnyEffect]] = {
+    "babble": Babble,
+    "bandlimit": BandLimit,
+    "clipping": Clipping,
+    "colored_noise": ColoredNoise,
+    "gain": Gain,
+    "microphone": Microphone,
+    "noise": Noise,
+    "packet_loss": PacketLoss,
+    "room": Room,
+    "tandem": Tandem,
+}
 
 
 def build_effect(spec: Mapping[str, Any]) -> AnyEffect:

@@ -23,9 +23,8 @@ import numpy as np
 
 from audiocodec.config import load_config
 from audiocodec.effects.base import Drawn, Effect, Range, check_range, check_wav
-from audiocodec.effects.build import Chain
+from audiocodec.effects.build import AnyEffect, Chain
 from audiocodec.effects.colored_noise import colored_noise
-from audiocodec.effects.registry import AnyEffect
 from audiocodec.errors import ConfigError, InputError, MissingPackageError
 
 if TYPE_CHECKING:

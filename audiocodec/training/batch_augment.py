@@ -13,10 +13,10 @@ import torch
 
 from audiocodec.devices import send
 from audiocodec.effects import batches
+from audiocodec.effects.build import EFFECTS
 from audiocodec.effects.gain import Gain
 from audiocodec.effects.mixing import MAX_TRIES, SILENCE_DB
 from audiocodec.effects.noise import Noise
-from audiocodec.effects.registry import EFFECTS
 from audiocodec.effects.room import DIRECT_SECONDS, EARLY_SECONDS, Room, direct_path
 from audiocodec.effects.sources import FULL_SCALE
 from audiocodec.training.augment import Augmenter, Scenes

@@ -6,7 +6,7 @@ import pytest
 
 from audiocodec.config import from_mapping, to_mapping
 from audiocodec.effects import EFFECTS, Chain, build_chain, build_effect
-from audiocodec.effects.registry import AnyEffect
+from audiocodec.effects.build import AnyEffect
 from audiocodec.errors import ConfigError
 
 RATE = 16000

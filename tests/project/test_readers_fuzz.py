@@ -53,7 +53,8 @@ from audiocodec.nn.spectral import SpectralConfig
 from audiocodec.storage import plain
 from audiocodec.tokens import load_tokens, save_tokens
 from audiocodec.training.api import load_recipe
-from audiocodec.training.config import DataConfig, TrainConfig
+from audiocodec.training.config import TrainConfig
+from audiocodec.training.data.config import DataConfig
 from audiocodec.training.data.shards.sampler import _Places
 from audiocodec.training.data.store import SampleStore
 from audiocodec.training.log import _drop_after

@@ -14,7 +14,8 @@ from audiocodec.losses.reconstruction import LossConfig
 from audiocodec.model import ModelConfig, QuantizerConfig
 from audiocodec.nn.spectral import SpectralConfig
 from audiocodec.training.adversarial import AdversarialConfig
-from audiocodec.training.config import BalancerConfig, DataConfig, OptimConfig, TrainConfig
+from audiocodec.training.config import BalancerConfig, OptimConfig, TrainConfig
+from audiocodec.training.data.config import DataConfig
 from audiocodec.training.discriminators import DiscriminatorConfig, LightConfig
 from audiocodec.training.loop import Trainer
 

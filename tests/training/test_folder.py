@@ -8,7 +8,8 @@ import pytest
 from audiocodec.config import dump_yaml
 from audiocodec.errors import ConfigError, InputError
 from audiocodec.training.checkpoints import processes_of
-from audiocodec.training.config import DataConfig, TrainConfig
+from audiocodec.training.config import TrainConfig
+from audiocodec.training.data.config import DataConfig
 from audiocodec.training.folder import (
     HARMLESS,
     check_changes,

@@ -67,7 +67,8 @@ def open_data(
     data, rate, length = config.data, config.model.sample_rate, _segment_length(config)
     if not data.manifest:
         raise ConfigError(
-            "data.manifest is not set; give a folder of recordings or a manifest: data.manifest=recordings"
+            "data.manifest is not set; name a folder of recordings, or a manifest made by `audiocodec prepare`:"
+            " data.manifest=recordings.jsonl"
         )
     cache = Path(data.cache) if data.cache else folder / "cache"
     if is_shards(data.manifest):

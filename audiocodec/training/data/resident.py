@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from audiocodec.training.config import DataConfig
+    from audiocodec.training.data.config import DataConfig
     from audiocodec.training.data.store import SampleStore
 
 LARGEST_SHARE = 0.25

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import soundfile
 
-from audiocodec.training.config import DataConfig
+from audiocodec.training.data.config import DataConfig
 
 PATH = Path(__file__).parents[3] / "tools" / "bench" / "data.py"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from audiocodec.errors import ConfigError
-from audiocodec.training.config import DataConfig
+from audiocodec.training.data.config import DataConfig
 from audiocodec.training.data.opening import open_data
 from audiocodec.training.data.resident import ResidentSampler, holds_corpus, set_levels
 from audiocodec.training.data.sampler import SegmentSampler, set_level

@@ -7,7 +7,7 @@ import pytest
 
 from audiocodec.corpus.manifest import Recording
 from audiocodec.errors import ConfigError
-from audiocodec.training.config import DataConfig
+from audiocodec.training.data.config import DataConfig
 from audiocodec.training.data.sampler import MAX_GAIN, MAX_PEAK, SegmentSampler, set_level
 
 

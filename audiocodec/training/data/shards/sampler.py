@@ -6,14 +6,14 @@ import hashlib
 import json
 import threading
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from audiocodec.audio import stamp
 from audiocodec.errors import InputError
-from audiocodec.outside import MALFORMED, parse_json
+from audiocodec.storage import Journal, make_folder
 from audiocodec.training.data.batch import Batch, Example
 from audiocodec.training.data.decoding import to_float32
 from audiocodec.training.data.sampler import levelled
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from audiocodec.training.config import DataConfig
+    from audiocodec.training.data.config import DataConfig
 
 _SHUFFLE = 2**31 + 3
 """Keeps the randomness of the order within a block apart from that of the stream and of steps."""
 KEPT_BLOCKS = 2
-MAX_PLACE = 1 << 62
 """Blocks kept beside the one that is being read: threads may ask for steps a little out of order."""
+MAX_PLACE = 1 << 62
 
 
 class ShardSampler:
@@ -136,40 +136,34 @@ class ShardSampler:
 
 
 class _Places:
-    """Where blocks start in a stream; kept in a file, one line a block, so that a later run knows them."""
+    """Where blocks start in a stream; kept in a journal, so that a later run knows them."""
 
     def __init__(self, path: Path | None) -> None:
-        """Read what `path` holds; lines that are damaged do not count."""
-        self.path = path
         self._known: dict[int, Cursor] = {0: Cursor()}
-        if path is None:
-            return
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lines = path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); set data.cache") from error
-        for line in lines:
+        self._journal: Journal[tuple[int, Cursor]] | None = None
+        if path is not None:
             try:
-                block, *place = parse_json(line)
-            except MALFORMED:
-                continue
-            if len(place) == 3 and all(type(n) is int and 0 <= n < MAX_PLACE for n in (block, *place)):
-                self._known[block] = Cursor(*place)
+                make_folder(path.parent)
+            except OSError as error:
+                raise InputError(f"{path}: cannot be written ({error.strerror}); set data.cache") from error
+            self._journal = Journal(path, _parse_place)
+            self._known |= dict(self._journal.entries)
 
     def note(self, block: int, cursor: Cursor) -> None:
         """Remember where a block starts."""
-        if block in self._known:
-            return
-        self._known[block] = cursor
-        if self.path is not None:
-            try:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(f"\n{json.dumps([block, *cursor])}")  # ends a line that was cut off
-            except OSError as error:
-                raise InputError(f"{self.path}: cannot be written ({error.strerror})") from error
+        if block not in self._known:
+            self._known[block] = cursor
+            if self._journal is not None:
+                self._journal.append([block, *cursor])
 
     def before(self, block: int) -> tuple[int, Cursor]:
-        """The last block up to `block` whose start is known, and that."""
+        """The last block up to `block` whose start is known, and that start."""
         known = max(number for number in self._known if number <= block)
         return known, self._known[known]
+
+
+def _parse_place(line: Any) -> tuple[int, Cursor]:
+    block, *place = line
+    if len(place) != 3 or not all(type(n) is int and 0 <= n < MAX_PLACE for n in (block, *place)):
+        raise ValueError("no place of a block")
+    return block, Cursor(*place)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from audiocodec.errors import InputError
-from audiocodec.training.config import DataConfig
 from audiocodec.training.data.batch import step_rng
+from audiocodec.training.data.config import DataConfig
 from audiocodec.training.data.prefetch import Prefetcher
 from audiocodec.training.data.shards import sampler as module
 from audiocodec.training.data.shards.sampler import ShardSampler
