@@ -67,8 +67,8 @@ def open_data(
     data, rate, length = config.data, config.model.sample_rate, _segment_length(config)
     if not data.manifest:
         raise ConfigError(
-            "data.manifest is not set; name a folder of recordings, or a manifest made by `audiocodec prepare`:"
-            " data.manifest=recordings.jsonl"
+            "data.manifest is not set; name a folder of recordings, or a manifest that"
+            " `audiocodec prepare` made: data.manifest=recordings.jsonl"
         )
     cache = Path(data.cache) if data.cache else folder / "cache"
     if is_shards(data.manifest):
