@@ -1,4 +1,4 @@
-"""The Python of the README runs as it stands, one block after the other, beside a file `speech.wav`."""
+"""The Python of the README and of two guides runs as it stands, block after block."""
 
 import re
 from pathlib import Path
@@ -11,13 +11,16 @@ README = (REPOSITORY / "README.md").read_text()
 
 def test_python_blocks_run(tmp_path, monkeypatch):
     wav, rate = soundfile.read(REPOSITORY / "tests" / "data" / "ls_2033_001.flac", stop=32000)
-    soundfile.write(tmp_path / "speech.wav", wav, rate)
+    for name in ("speech.wav", "talk.wav"):
+        soundfile.write(tmp_path / name, wav, rate)
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 2
     names = {}
-    for number, block in enumerate(blocks):
-        exec(compile(block, f"README block {number}", "exec"), names)
+    for page in ("README.md", "docs/guide/compress.md", "docs/guide/tokens.md"):
+        text = (REPOSITORY / page).read_text()
+        blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        assert blocks, page
+        for number, block in enumerate(blocks):
+            exec(compile(block, f"{page} block {number}", "exec"), names)
     assert names["decoded"].shape == (1, 32000)
     assert names["sample_rate"] == rate
 
