@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.early import check_named, check_there
+from audiocodec.cli.parts.batch import check_there
+from audiocodec.cli.parts.codecs import check_named, open_store
 from audiocodec.cli.parts.output import Output, failure
-from audiocodec.cli.parts.stores import open_store
 from audiocodec.cli.refresh import (
     Adapter,
     Bitrate,

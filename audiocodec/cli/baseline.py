@@ -10,8 +10,8 @@ import typer
 
 from audiocodec.audio import find_audio
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.early import check_named, check_new, check_there
-from audiocodec.cli.parts.jobs import codec_for
+from audiocodec.cli.parts.batch import check_new, check_there
+from audiocodec.cli.parts.codecs import check_named, codec_for
 from audiocodec.cli.parts.output import Output
 
 Target = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="File to write (.safetensors).")]

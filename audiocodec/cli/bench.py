@@ -21,7 +21,7 @@ from audiocodec.cli.evaluate import (
     parse_peers,
 )
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.early import check_named
+from audiocodec.cli.parts.codecs import check_named
 from audiocodec.cli.parts.output import Output, failure
 from audiocodec.errors import AudioCodecError
 

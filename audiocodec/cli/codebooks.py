@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiocodec.cli.parts import options
+from audiocodec.cli.parts.codecs import open_store
 from audiocodec.cli.parts.output import Output, tell
-from audiocodec.cli.parts.stores import open_store
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry import Registry, Revision
@@ -231,7 +231,7 @@ def import_(
 
 def _model_in(registry: Registry, model: str | None) -> str:
     """Identity of the model that is meant: the one named, or the only one in the store."""
-    from audiocodec.cli.parts.jobs import codec_for
+    from audiocodec.cli.parts.codecs import codec_for
     from audiocodec.errors import RegistryError
 
     if model is not None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiocodec.cli.parts import options
+from audiocodec.cli.parts.codecs import open_store
 from audiocodec.cli.parts.output import Output
-from audiocodec.cli.parts.stores import open_store
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry import Registry

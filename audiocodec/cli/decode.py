@@ -12,8 +12,8 @@ import typer
 from audiocodec.audio.writing import clipping
 from audiocodec.bitstream import open_container
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.batch import CodecChoice, Item, convert, open_item, plan
-from audiocodec.cli.parts.early import check_named
+from audiocodec.cli.parts.batch import Item, convert, open_item, plan
+from audiocodec.cli.parts.codecs import CodecChoice, check_named
 from audiocodec.cli.parts.output import Output
 from audiocodec.work import Backend
 

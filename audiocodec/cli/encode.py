@@ -13,17 +13,8 @@ from audiocodec import audio
 from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.bitstream import open_container
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.batch import (
-    CodecChoice,
-    Item,
-    choose_codec,
-    convert,
-    fit_for_cluster,
-    open_item,
-    plan,
-    whole_path,
-)
-from audiocodec.cli.parts.early import check_named
+from audiocodec.cli.parts.batch import Item, convert, fit_for_cluster, open_item, plan, whole_path
+from audiocodec.cli.parts.codecs import CodecChoice, check_named, choose_codec
 from audiocodec.cli.parts.output import Output
 from audiocodec.errors import InputError
 from audiocodec.work import Backend

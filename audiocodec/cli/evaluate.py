@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.batch import CodecChoice
-from audiocodec.cli.parts.early import check_named
-from audiocodec.cli.parts.jobs import codec_for
+from audiocodec.cli.parts.codecs import CodecChoice, check_named, chosen_codebook, codec_for
 from audiocodec.cli.parts.output import Failure, Output
-from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.process import available_cpus
 from audiocodec.storage import plain
 from audiocodec.work import Backend

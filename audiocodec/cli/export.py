@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.early import check_there
+from audiocodec.cli.parts.batch import check_there
 from audiocodec.cli.parts.output import Output
 
 Source = Annotated[

@@ -10,8 +10,8 @@ from audiocodec.audio.files import as_file
 from audiocodec.bitstream import ContainerReader, open_container
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.batch import expand
+from audiocodec.cli.parts.codecs import has_codebook, open_store
 from audiocodec.cli.parts.output import Failure, Output, failure
-from audiocodec.cli.parts.stores import has_codebook, open_store
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry import Registry

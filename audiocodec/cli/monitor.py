@@ -9,11 +9,9 @@ import typer
 
 from audiocodec.audio.files import AUDIO_SUFFIXES, as_file
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.batch import expand
-from audiocodec.cli.parts.early import check_named, end_if_none
-from audiocodec.cli.parts.jobs import codec_for
+from audiocodec.cli.parts.batch import end_if_none, expand
+from audiocodec.cli.parts.codecs import check_named, choose_codec
 from audiocodec.cli.parts.output import Output, failure
-from audiocodec.cli.parts.stores import chosen_codebook
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.watch import Monitor, MonitorLog, WindowReport
@@ -87,9 +85,7 @@ def monitor(
     _check_one_kind([source for source, _, _ in found])
     check_named(model, bitrate, store)
     end_if_none([(source, problem) for source, _, problem in found], output)
-    codec = codec_for(
-        model, device, chosen_codebook(codec_for(model, device, None, store), codebook, store), store
-    )
+    codec = choose_codec(model, device, codebook, store).load()
     settings = MonitorOptions(
         window_seconds=window,
         false_alarm_rate=false_alarm_rate,

@@ -10,9 +10,9 @@ import typer
 
 from audiocodec.audio import find_audio
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.early import check_named, check_there
+from audiocodec.cli.parts.batch import check_there
+from audiocodec.cli.parts.codecs import check_named, open_store
 from audiocodec.cli.parts.output import Failure, Output
-from audiocodec.cli.parts.stores import open_store
 from audiocodec.errors import InputError
 from audiocodec.process import compute_in_one_thread
 

@@ -13,17 +13,8 @@ import typer
 from audiocodec import audio
 from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.batch import (
-    PIPE,
-    CodecChoice,
-    Item,
-    choose_codec,
-    expand,
-    open_source,
-    plan,
-)
-from audiocodec.cli.parts.early import check_named, end_if_none
-from audiocodec.cli.parts.jobs import run
+from audiocodec.cli.parts.batch import PIPE, Item, end_if_none, expand, open_source, plan, run
+from audiocodec.cli.parts.codecs import CodecChoice, check_named, choose_codec
 from audiocodec.cli.parts.output import Failure, Output
 from audiocodec.storage import make_output_folder
 from audiocodec.work import Backend

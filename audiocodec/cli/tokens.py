@@ -12,8 +12,8 @@ import typer
 from audiocodec import audio
 from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.cli.parts import options
-from audiocodec.cli.parts.batch import CodecChoice, Item, choose_codec, convert, open_item, plan
-from audiocodec.cli.parts.early import check_named
+from audiocodec.cli.parts.batch import Item, convert, open_item, plan
+from audiocodec.cli.parts.codecs import CodecChoice, check_named, choose_codec
 from audiocodec.cli.parts.output import Output
 from audiocodec.tokens import Order, load_tokens, read_codes, save_tokens
 from audiocodec.work import Backend

@@ -7,7 +7,7 @@ import torch
 
 from audiocodec import codec as codec_module
 from audiocodec.adaptation.registry import Registry, round_changes
-from audiocodec.cli.parts import jobs
+from audiocodec.cli.parts import codecs
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_model_is_loaded_once_for_all_its_codebooks(run, store, speech, monkey
     loads = []
     loading = codec_module.load_model
     monkeypatch.setattr(codec_module, "load_model", lambda *given: loads.append(given) or loading(*given))
-    jobs.codec_for.cache_clear()
+    codecs.codec_for.cache_clear()
     assert run("encode", "talk.wav", "--store", "books").exit_code == 0
     assert len(loads) == 1
 

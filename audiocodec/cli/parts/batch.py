@@ -8,27 +8,26 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import typer
 
-from audiocodec import audio, pretrained
+from audiocodec import audio
 from audiocodec.audio.files import as_file, list_audio, no_audio, unreadable
-from audiocodec.cli.parts.jobs import Work, codec_for, run
 from audiocodec.cli.parts.output import Failure, Output, failure, send
-from audiocodec.cli.parts.stores import chosen_codebook
 from audiocodec.errors import AudioCodecError, InputError
 from audiocodec.storage import already_there, make_output_folder, real
-from audiocodec.work import Backend
+from audiocodec.work import Backend, WorkerLost, spread
 
-if TYPE_CHECKING:
-    from audiocodec.bitstream import Header
-    from audiocodec.codec import Codec
+T = TypeVar("T")
+
+Work = Callable[[Any, Callable[[float], None]], T]
+"""Does one task; calls the second argument with the share that is done. Must be importable by name."""
 
 PIPE = Path("-")
 
@@ -146,41 +145,6 @@ def whole_path(name: str | None) -> str | None:
     return str(Path(name).resolve()) if name is not None and Path(name).exists() else name
 
 
-@dataclass(frozen=True)
-class CodecChoice:
-    """Which model and codebooks a task uses; each process loads them once.
-
-    Attributes:
-        codebook_id: None for the codebooks of the model itself.
-    """
-
-    model: str | None
-    device: str
-    codebook_id: str | None = None
-    store: Path | None = None
-
-    def load(self) -> Codec:
-        """The codec, loaded at the first call in this process."""
-        return codec_for(self.model, self.device, self.codebook_id, self.store)
-
-    def load_for(self, header: Header) -> Codec:
-        """The codec that decodes a file: that of `model` if it is given, else the installed one it names."""
-        model = self.model or pretrained.name_for(header)
-        return codec_for(model, self.device, None, self.store)
-
-
-def choose_codec(model: str | None, device: str, codebook_id: str | None, store: Path | None) -> CodecChoice:
-    """The codec to encode with, by the options of a command: decided and loaded once for all its files.
-
-    Raises:
-        RegistryError: the model, the store or the codebook is not there.
-    """
-    codebook_id = chosen_codebook(codec_for(model, device, None, store), codebook_id, store)
-    choice = CodecChoice(model, device, codebook_id, store)
-    choice.load()
-    return choice
-
-
 @contextmanager
 def open_source(path: Path, strict: bool = False) -> Generator[Path]:
     """A real file to read in place of a pipe; with `strict`, sound that is cut off is refused.
@@ -278,3 +242,71 @@ def convert(
                 output.warn(names[number], text)
             output.result(result, line(result))
     output.finish()
+
+
+def run(
+    work: Work[T], tasks: Sequence[Any], names: Sequence[Any], backend: Backend, output: Output, title: str
+) -> Generator[tuple[int, T | Failure]]:
+    """Do all tasks; gives (number of the task, result or failure) as they end. `names` are for messages.
+
+    One job or one task needs no process of its own. Close the generator when leaving it early
+    (`contextlib.closing`), so that its processes end at once.
+    """
+    if backend.kind == "local" and (backend.jobs == 1 or len(tasks) < 2):
+        backend = Backend("here")
+    with output.progress(title, len(tasks)) as show, backend.workers(len(tasks)) as workers:
+        calls = enumerate((work, *task) for task in zip(tasks, names, strict=True))
+        if backend.kind == "here":  # no other process can show how much of a task is done
+            calls = ((number, (*call, partial(_show_share, show, number))) for number, call in calls)
+        for done, (number, result) in enumerate(spread(workers, _try, lambda: next(calls, None)), 1):
+            yield number, _lost(result) if isinstance(result, WorkerLost) else result
+            show(done)
+
+
+def _show_share(show: Callable[[float], None], done: int, share: float) -> None:
+    show(done + share)
+
+
+def _lost(lost: WorkerLost) -> Failure:
+    """What became of a task whose process died, perhaps for lack of memory."""
+    if lost.exit_code is None:
+        return Failure("WorkerLost", f"its worker died ({lost.reason})")
+    return Failure("WorkerLost", f"its process ended early ({lost.reason}); try fewer --jobs")
+
+
+def _try(work: Work[T], task: Any, name: Any, progress: Callable[[float], None] | None = None) -> T | Failure:
+    try:
+        return work(task, progress or (lambda share: None))
+    except Exception as error:
+        return failure(error, name)
+
+
+def check_there(paths: Iterable[Path]) -> None:
+    """Check that files and folders exist.
+
+    Raises:
+        InputError: one is not.
+    """
+    for path in paths:
+        problem = missing(path)
+        if problem is not None:
+            raise problem
+
+
+def check_new(path: Path, force: bool) -> None:
+    """Check that a file may be written.
+
+    Raises:
+        InputError: it is there already, and `force` is not given.
+    """
+    if path.exists() and not force:
+        raise already_there(path)
+
+
+def end_if_none(inputs: Sequence[tuple[Path, InputError | None]], output: Output) -> None:
+    """End the command and print the reasons, if none of the inputs can be used."""
+    problems = [(source, problem) for source, problem in inputs if problem is not None]
+    if len(problems) == len(inputs):
+        for source, problem in problems:
+            output.error(source, failure(problem, source))
+        output.finish()
