@@ -1,10 +1,10 @@
-"""What watching costs: processor time that a monitored stream spends on its monitor, over that of encoding.
+"""Measure what monitoring costs: the processor time of the monitor of a stream, divided by that of encoding.
 
     python tools/bench/monitor.py [--model speech-16k] [--seconds 120] [--repeats 3] AUDIO...
 
-Both are taken in the same run, so that a busy machine slows them alike. Prints JSON: processor seconds for
+Both are measured in the same run, so that a busy machine slows both. Prints JSON: processor seconds for
 each second of audio, and the share at each `sample_every` as the median over the repeats with its range. All
-that a monitor does is counted, the thresholds that it works out with the first window included.
+work of the monitor counts, also the thresholds that it computes with the first window.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A training by minutes on a machine that is lent, and its weights back in small files.
+"""Train for a number of minutes on a lent machine, and export the weights in small files.
 
 Usage:
     python tools/release/accelerator.py train RECIPE [key=value ...] -o RUN --minutes 9.5
@@ -8,7 +8,7 @@ Usage:
 
 `train` starts a run or goes on from its newest checkpoint, and ends after so many minutes (counted from its
 own start), at the recipe's last step, or at SIGTERM; a checkpoint is written every minute and at the end.
-There is no validation, which is done elsewhere. With --data, it learns from what has arrived in FOLDER so
+It does not validate. With --data, it learns from the recordings that have arrived in FOLDER so
 far: every `FOLDER/data*/manifest*.csv` is joined to `FOLDER/manifest.csv`, and decoded to `FOLDER/cache`.
 --parts exports at the end. `export` writes the averaged weights of the newest checkpoint in half precision,
 split into files of at most 15 MB, beside `config.yaml`, the log and `SHA256SUMS`. `join` checks them and

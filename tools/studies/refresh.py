@@ -3,10 +3,10 @@
     python tools/studies/refresh.py CORPUS/manifest.csv -o runs/refresh --model speech-16k --split test
     python tools/studies/refresh_report.py runs/refresh/rows.jsonl -o docs/images/refresh.png
 
-It can be stopped and started again: every environment x method is one line of rows.jsonl, with the scores
+It can be stopped and started again. Every environment x method is one line of rows.jsonl, with the scores
 of every piece of sound. The row of method `present` also has the environment that `encode --codebook auto`
-would tell for each piece, by 6 s of sound that are all there is: codebooks of one environment only (`*_all`)
-are for what is told to be of it. Speech is fitted on the `valid` split and judged on `--split`; noises are
+would choose for each piece by its 6 s of sound. Codebooks of one environment only (`*_all`) are for pieces
+that are taken for it. Speech is fitted on the `valid` split and judged on `--split`; noises are
 those of `--split`, half of the recordings of a type to fit, the other half to judge. `--split valid` is for
 tuning: speech to fit is then of the `train` split.
 """
