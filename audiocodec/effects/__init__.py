@@ -1,6 +1,6 @@
-"""What happens to speech before a codec hears it: one effect a file, for training and evaluation alike."""
+"""Effects on the input of a codec (noise, rooms, filters, other codecs), for training and evaluation."""
 
-from audiocodec.effects.base import Drawn, Effect, Range
+from audiocodec.effects.base import Effect, Params, Range
 from audiocodec.effects.build import EFFECTS, Chain, build_chain, build_effect
 from audiocodec.effects.environments import (
     Environment,
@@ -14,9 +14,9 @@ from audiocodec.effects.sources import Sources
 __all__ = [
     "EFFECTS",
     "Chain",
-    "Drawn",
     "Effect",
     "Environment",
+    "Params",
     "Range",
     "Scene",
     "Sources",

@@ -1,7 +1,7 @@
-"""Noise, room and level for many examples at once, as tensors on any device.
+"""Noise, rooms and levels for whole batches, as tensors on any device.
 
-Each function does to every row what its counterpart does to one recording: `audio.levels.active_level`,
-`mixing.add_at_snr`, `room`, and the limit of `environments`.
+Each function does for every row what another one does for one recording: `audio.levels.active_level`,
+`noise.add_at_snr`, `rooms.convolve`, `environments.limit_peak`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from audiocodec.audio.levels import HANGOVER, MARGIN_DB, NUM_THRESHOLDS, TIME_CONSTANT
 from audiocodec.effects.environments import MAX_PEAK
-from audiocodec.effects.filtering import fast_size
+from audiocodec.effects.filters import fast_size
 
 ENVELOPE_CONSTANTS = 16
-"""Time constants after which the filters of the envelope have forgotten, to single precision."""
+"""Length of the impulse response of the envelope in time constants; the rest is below single precision."""
 
 
 def active_levels_db(wavs: Tensor, sample_rate: int) -> Tensor:
@@ -48,7 +48,7 @@ def add_at_snr(wavs: Tensor, noise: Tensor, snr_db: Tensor, sample_rate: int) ->
 
 
 def convolve(wavs: Tensor, responses: Tensor, delays: Tensor) -> Tensor:
-    """Convolve wavs [B, L] with responses [B, M], and take away `delays` [B] < M samples: [B, L]."""
+    """Convolve wavs [B, L] with responses [B, M] and remove the first `delays` [B] < M samples: [B, L]."""
     length = wavs.shape[1]
     size = fast_size(length + responses.shape[1] - 1)
     spectrum = torch.fft.rfft(wavs, size) * torch.fft.rfft(responses, size)
@@ -58,20 +58,20 @@ def convolve(wavs: Tensor, responses: Tensor, delays: Tensor) -> Tensor:
 
 def level_gains(wavs: Tensor, changed: Tensor) -> Tensor:
     """Factors [B, 1] that give `changed` [B, L] the power of `wavs` [B, L]; 1 for silence."""
-    wanted, found = (x.square().sum(dim=1, keepdim=True) for x in (wavs, changed))
-    return torch.where(found > 0, (wanted / found).sqrt(), 1.0)
+    power, changed_power = (x.square().sum(dim=1, keepdim=True) for x in (wavs, changed))
+    return torch.where(changed_power > 0, (power / changed_power).sqrt(), 1.0)
 
 
-def limit(heard: Tensor, target: Tensor, peak: str) -> tuple[Tensor, Tensor]:
-    """What is done to examples [B, L] and their targets that pass full scale: scale, clip or keep."""
+def limit_peak(changed: Tensor, target: Tensor, peak: str) -> tuple[Tensor, Tensor]:
+    """Scale, clip or keep inputs [B, L] that pass full scale, with their targets (see `Environment`)."""
     if peak == "keep":
-        return heard, target
+        return changed, target
     if peak == "clip":
-        clipped = heard.clamp(-1.0, 1.0)
-        return clipped, clipped if target is heard else target
-    highest = torch.maximum(heard.abs().amax(dim=1, keepdim=True), target.abs().amax(dim=1, keepdim=True))
+        clipped = changed.clamp(-1.0, 1.0)
+        return clipped, clipped if target is changed else target
+    highest = torch.maximum(changed.abs().amax(dim=1, keepdim=True), target.abs().amax(dim=1, keepdim=True))
     gain = torch.where(highest > 1.0, MAX_PEAK / highest, 1.0)
-    return heard * gain, target * gain
+    return changed * gain, target * gain
 
 
 def _envelopes(sizes: Tensor, sample_rate: int) -> Tensor:
@@ -85,7 +85,7 @@ def _envelopes(sizes: Tensor, sample_rate: int) -> Tensor:
 
 
 def _held_for(values: Tensor, count: int) -> Tensor:
-    """Highest of the last `count` values at each place of [B, L], by windows of doubling length."""
+    """Maximum of the last `count` values at each place of [B, L], by windows of doubling length."""
     width = 1
     while 2 * width <= count:
         values = torch.maximum(values, F.pad(values, (width, 0))[:, :-width])

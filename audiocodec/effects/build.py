@@ -1,53 +1,37 @@
-"""From plain values, as they stand in YAML, to effects; and effects one after the other."""
+"""Effects built from the plain values of YAML, and chains of effects."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from audiocodec.config import from_mapping
-from audiocodec.effects.babble import Babble
-from audiocodec.effects.bandlimit import BandLimit
-from audiocodec.effects.base import Drawn, Effect, check_wav
-from audiocodec.effects.clipping import Clipping
-from audiocodec.effects.colored_noise import ColoredNoise
-from audiocodec.effects.gain import Gain
-from audiocodec.effects.microphone import Microphone
-from audiocodec.effects.noise import Noise
+from audiocodec.effects.base import Effect, Params, Samples, check_wav
+from audiocodec.effects.filters import BandLimit, Microphone
+from audiocodec.effects.level import Clipping, Gain
+from audiocodec.effects.noise import Babble, ColoredNoise, Noise
 from audiocodec.effects.packet_loss import PacketLoss
-from audiocodec.effects.room import Room
+from audiocodec.effects.rooms import Room
 from audiocodec.effects.tandem import Tandem
 from audiocodec.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from numpy.random import Generator
 
     from audiocodec.effects.sources import Sources
 
 AnyEffect = (
     Babble | BandLimit | Clipping | ColoredNoise | Gain | Microphone | Noise | PacketLoss | Room | Tandem
 )
-"""Any of them as a type: what a configuration field that holds an effect may be."""
+"""Type of configuration fields that hold an effect."""
 
-EFFECTS: dict[str, type[AnyEffect]] = {
-    "babble": Babble,
-    "bandlimit": BandLimit,
-    "clipping": Clipping,
-    "colored_noise": ColoredNoise,
-    "gain": Gain,
-    "microphone": Microphone,
-    "noise": Noise,
-    "packet_loss": PacketLoss,
-    "room": Room,
-    "tandem": Tandem,
-}
+EFFECTS: dict[str, type[AnyEffect]] = {cls.kind: cls for cls in get_args(AnyEffect)}
 
 
 def build_effect(spec: Mapping[str, Any]) -> AnyEffect:
-    """Build the effect that `kind` names, its fields from the other keys.
+    """Build an effect of the class that `kind` names; the other keys are its fields.
 
     Raises:
         ConfigError: names the nearest known kind, or what is wrong with a field.
@@ -64,69 +48,50 @@ def build_effect(spec: Mapping[str, Any]) -> AnyEffect:
 
 
 def build_chain(specs: Sequence[Mapping[str, Any]]) -> Chain:
-    """Build a chain of what `build_effect` takes.
-
-    Raises:
-        ConfigError: as `build_effect`.
-    """
+    """Build a chain of effects as `build_effect` builds them; raises the same errors."""
     return Chain(tuple(build_effect(spec) for spec in specs))
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Effects applied in order, each with its probability; draws and applies as one effect does.
-
-    Attributes:
-        effects: in the order of application.
-    """
+    """Effects applied in order, each with its probability; `draw` and `apply` are as those of an effect."""
 
     effects: tuple[Effect, ...] = ()
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        length: int,
-        sample_rate: int,
-        sources: Sources,
-        speaker: str | None = None,
-    ) -> Drawn:
-        """Draw `effects`: for each its `kind` and what it drew, or None where it is left out.
+        self, rng: Generator, length: int, sample_rate: int, sources: Sources, speaker: str = ""
+    ) -> Params:
+        """Draw `effects`: the `kind` and the parameters of each effect, or None where it is left out.
 
         Raises:
-            InputError: as the effects.
+            InputError: the sources have no recording that fits.
         """
-        drawn: list[Drawn | None] = []
+        params: list[Params | None] = []
         for effect in self.effects:
-            chosen = rng.random() < effect.probability
-            values = effect.draw(rng, length, sample_rate, sources, speaker) if chosen else None
-            drawn.append(None if values is None else {"kind": kind_of(effect), **values})
-        return {"effects": drawn}
+            if rng.random() < effect.probability:
+                params.append(
+                    {"kind": effect.kind, **effect.draw(rng, length, sample_rate, sources, speaker)}
+                )
+            else:
+                params.append(None)
+        return {"effects": params}
 
-    def apply(
-        self, wav: NDArray[np.float32], sample_rate: int, drawn: Drawn, sources: Sources
-    ) -> NDArray[np.float32]:
-        """Apply what was drawn to wav [L]; gives a new array [L].
+    def apply(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Samples:
+        """Apply the effects to wav [L]; returns a new array [L].
 
         Raises:
-            InputError: as the effects.
+            InputError: `wav` is no array [L] of finite samples, or an effect is not defined for it.
         """
         out = check_wav(wav, sample_rate).copy()
-        for effect, values in zip(self.effects, drawn["effects"], strict=True):
+        for effect, values in zip(self.effects, params["effects"], strict=True):
             if values is not None:
                 out = effect.apply(out, sample_rate, values, sources)
         return out
 
-    def reference(
-        self, wav: NDArray[np.float32], sample_rate: int, drawn: Drawn, sources: Sources
-    ) -> NDArray[np.float32]:
-        """What the clean signal [L] becomes, as a target for a model that removes these effects."""
+    def reference(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Samples:
+        """The target [L] of a model that removes these effects, from the clean signal wav [L]."""
         out = check_wav(wav, sample_rate).copy()
-        for effect, values in zip(self.effects, drawn["effects"], strict=True):
+        for effect, values in zip(self.effects, params["effects"], strict=True):
             if values is not None:
                 out = effect.reference(out, sample_rate, values, sources)
         return out
-
-
-def kind_of(effect: Effect) -> str:
-    """The name of an effect in EFFECTS."""
-    return next(kind for kind, cls in EFFECTS.items() if cls is type(effect))

@@ -1,6 +1,6 @@
-"""Named acoustic environments: what a model hears, how often, from which step on, and its target.
+"""Named acoustic environments: effects on the input of a model, their share of the training, and the target.
 
-A YAML file maps names to environments; training draws from them by weight, evaluation goes through them:
+A YAML file maps names to environments. Training draws from them by weight; evaluation uses each of them:
 
     environments:
       clean: {weight: 3}
@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from audiocodec.config import load_config
-from audiocodec.effects.base import Drawn, Effect, Range, check_range, check_wav
+from audiocodec.effects.base import Effect, Params, Range, Samples, bounds, check_range, check_wav
 from audiocodec.effects.build import AnyEffect, Chain
-from audiocodec.effects.colored_noise import colored_noise
+from audiocodec.effects.noise import colored_noise
 from audiocodec.errors import ConfigError, InputError, MissingPackageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.random import Generator
 
     from audiocodec.effects.sources import Sources
 
@@ -40,33 +40,34 @@ MAX_PEAK = 0.99
 
 @dataclass(frozen=True)
 class Scene:
-    """One example as a model meets it.
+    """Input and target of a model, for one example.
 
     Attributes:
-        wav: what it hears [L].
-        target: what it is to give back [L].
-        reason: why the environment could not be applied, in which case both are the clean signal.
+        wav: input of the model [L].
+        target: what the model should return [L].
+        reason: why the environment could not be applied; input and target are the clean signal then.
     """
 
-    wav: NDArray[np.float32]
-    target: NDArray[np.float32]
+    wav: Samples
+    target: Samples
     reason: str | None = None
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A chain of effects with its share of the examples and what a model is to make of it.
+    """A chain of effects, its share of the examples and the target of the model.
 
     Attributes:
         name: in logs and tables; the key in a YAML file.
-        weight: its share of the examples is this over the sum of all weights.
-        target: "input", transparent coding of what is heard; "clean", coding without noise and room.
+        weight: the share of the examples is this weight over the sum of all weights.
+        target: "input", to code the input as it is; "clean", to code it without noise and room.
         effects: in order of application; none for clean speech.
-        start_step: it is not drawn before this step of training.
-        full_step: between the two its weight rises linearly, and ranges move from start_snr_db to snr_db.
-        start_snr_db: the range of SNRs at start_step, for all effects that have one; None: as at the end.
-        peak: of an input that passes full scale: "scale" scales input and target down together, "clip" cuts
-            the input off as a converter does, "keep" leaves it.
+        start_step: the environment is not used before this step of training.
+        full_step: from start_step to this step the weight rises linearly from 0, and ranges of SNRs move from
+            start_snr_db to snr_db.
+        start_snr_db: range of SNRs at start_step, for all effects with an SNR; None: snr_db from the start.
+        peak: what happens to an input that passes full scale: "scale" scales input and target down together,
+            "clip" limits the input as a converter does, "keep" leaves it.
     """
 
     name: str = ""
@@ -88,70 +89,62 @@ class Environment:
                 f"start_step {self.start_step}, full_step {self.full_step}: give steps in this order"
             )
 
-    @property
-    def chain(self) -> Chain:
-        """Its effects as at the end of its curriculum."""
-        return Chain(self.effects)
-
     def progress(self, step: int | None) -> float:
-        """How far its curriculum is at a step: 0 before start_step, 1 from full_step on or without a step."""
+        """Progress of the curriculum: 0 up to start_step, 1 from full_step on, and for step None."""
         if step is None or step >= max(self.start_step, self.full_step):
             return 1.0
         return max(0.0, (step - self.start_step) / (self.full_step - self.start_step))
 
     def weight_at(self, step: int | None) -> float:
-        """Its weight at a step of training."""
+        """The weight at a step of training; None: after the curriculum."""
         return 0.0 if step is not None and step < self.start_step else self.weight * self.progress(step)
 
-    def chain_at(self, step: int | None) -> Chain:
-        """Its effects at a step of training; None: at the end."""
+    def chain(self, step: int | None = None) -> Chain:
+        """The effects at a step of training; None: after the curriculum."""
         progress = self.progress(step)
         if self.start_snr_db is None or progress == 1.0:
-            return self.chain
+            return Chain(self.effects)
         return Chain(tuple(_with_snr(effect, self.start_snr_db, progress) for effect in self.effects))
 
     def draw(
         self,
-        rng: np.random.Generator,
+        rng: Generator,
         length: int,
         sample_rate: int,
         sources: Sources,
-        speaker: str | None = None,
+        speaker: str = "",
         step: int | None = None,
-    ) -> Drawn:
-        """Draw its effects as a `Chain` does, with `environment`, its name.
+    ) -> Params:
+        """Draw its effects as a `Chain` does, and add `environment`, its name.
 
         Raises:
-            InputError: the sources hold nothing that fits.
+            InputError: the sources have no recording that fits.
         """
-        drawn = self.chain_at(step).draw(rng, length, sample_rate, sources, speaker)
-        return {"environment": self.name, **drawn}
+        params = self.chain(step).draw(rng, length, sample_rate, sources, speaker)
+        return {"environment": self.name, **params}
 
     def apply(
-        self,
-        wav: NDArray[np.float32],
-        sample_rate: int,
-        drawn: Drawn,
-        sources: Sources,
-        strict: bool = True,
+        self, wav: Samples, sample_rate: int, params: Params, sources: Sources, strict: bool = True
     ) -> Scene:
-        """Make input and target of wav [L] as drawn.
+        """Make input and target of the model from wav [L].
 
-        Where an effect is not defined, such as an SNR of silence, it is an error, or with `strict` False the
-        clean signal is given with the reason.
+        Without `strict`, a recording that an effect is not defined for (silence has no SNR) is no error: its
+        scene is the clean signal and the reason.
 
         Raises:
             InputError: `wav` cannot be used, or an effect is not defined for it.
         """
         wav = check_wav(wav, sample_rate)
         try:
-            heard = self.chain.apply(wav, sample_rate, drawn, sources)
+            changed = self.chain().apply(wav, sample_rate, params, sources)
         except InputError as error:
             if strict:
                 raise
             return Scene(wav.copy(), wav.copy(), str(error))
-        target = heard if self.target == "input" else self.chain.reference(wav, sample_rate, drawn, sources)
-        return Scene(*_limit(heard, target, self.peak))
+        target = changed
+        if self.target == "clean":
+            target = self.chain().reference(wav, sample_rate, params, sources)
+        return Scene(*limit_peak(changed, target, self.peak))
 
 
 def read_environments(path: Path) -> tuple[Environment, ...]:
@@ -160,16 +153,16 @@ def read_environments(path: Path) -> tuple[Environment, ...]:
     Raises:
         ConfigError: names the file and what is wrong in it.
     """
-    found = load_config(_File, path).environments
-    if not found:
+    environments = load_config(_File, path).environments
+    if not environments:
         raise ConfigError(f"{path}: no environment; name at least one under `environments:`")
-    return tuple(replace(environment, name=name) for name, environment in found.items())
+    return tuple(replace(environment, name=name) for name, environment in environments.items())
 
 
 def pick_environment(
-    environments: Sequence[Environment], rng: np.random.Generator, step: int | None = None
+    environments: Sequence[Environment], rng: Generator, step: int | None = None
 ) -> Environment:
-    """Draw one environment by its weight at a step; always takes one number from the generator.
+    """Draw an environment by the weights at a step; always takes one number from the generator.
 
     Raises:
         ConfigError: all weights are 0 at this step.
@@ -182,7 +175,7 @@ def pick_environment(
 
 
 def check_environments(environments: Sequence[Environment], sources: Sources, sample_rate: int) -> None:
-    """Try every effect once, so that a missing noise or package shows before hours of work, not within.
+    """Apply every effect once: a missing recording or package is an error at the start, not after hours.
 
     Raises:
         InputError: names every environment that cannot be made, and why.
@@ -201,8 +194,8 @@ def check_environments(environments: Sequence[Environment], sources: Sources, sa
         except (InputError, MissingPackageError) as error:
             problems.setdefault(str(error), []).append(environment.name)
     if problems:
-        told = "; ".join(f"{', '.join(names)}: {problem}" for problem, names in problems.items())
-        raise InputError(f"environments that cannot be made: {told}")
+        listed = "; ".join(f"{', '.join(names)}: {problem}" for problem, names in problems.items())
+        raise InputError(f"environments that cannot be made: {listed}")
 
 
 @dataclass(frozen=True)
@@ -214,22 +207,17 @@ def _with_snr(effect: Effect, start: Range, progress: float) -> Effect:
     end: Any = getattr(effect, "snr_db", None)
     if end is None:
         return effect
-    pairs = zip(_pair(start), _pair(end), strict=True)
+    pairs = zip(bounds(start), bounds(end), strict=True)
     return replace(effect, snr_db=tuple(float(a + progress * (b - a)) for a, b in pairs))
 
 
-def _pair(value: Range) -> tuple[float, float]:
-    return value if isinstance(value, tuple) else (value, value)
-
-
-def _limit(
-    heard: NDArray[np.float32], target: NDArray[np.float32], peak: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    highest = max(float(np.abs(heard).max()), float(np.abs(target).max()))
+def limit_peak(changed: Samples, target: Samples, peak: str) -> tuple[Samples, Samples]:
+    """Scale, clip or keep an input [L] that passes full scale, with its target (see `Environment`)."""
+    highest = max(float(np.abs(changed).max()), float(np.abs(target).max()))
     if peak == "keep" or highest <= 1.0:
-        return heard, target
+        return changed, target
     if peak == "clip":
-        clipped = np.clip(heard, -1.0, 1.0)
-        return clipped, clipped if target is heard else target
+        clipped = np.clip(changed, -1.0, 1.0)
+        return clipped, clipped if target is changed else target
     gain = np.float32(MAX_PEAK / highest)
-    return heard * gain, target * gain
+    return changed * gain, target * gain

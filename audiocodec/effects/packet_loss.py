@@ -1,4 +1,4 @@
-"""Packets lost on the way here, by another system, before the codec hears the speech."""
+"""Packets that another system lost before the speech reaches the codec."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from audiocodec.audio.concealment import Concealer
-from audiocodec.effects.base import Drawn, Effect, Range, check_range, draw_range
+from audiocodec.effects.base import Effect, Params, Range, Samples, bounds, check_range, draw_range
 from audiocodec.errors import ConfigError
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from audiocodec.effects.sources import Sources
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 class PacketLoss(Effect):
     """Loses packets in bursts (E. N. Gilbert, Capacity of a burst-noise channel, BSTJ 39, 1960).
 
-    The channel is good or bad and loses every packet while bad; the state moves with the probabilities that
-    give the loss and the mean burst asked for.
+    The channel is good or bad; while it is bad, it loses every packet. The probabilities of a change between
+    the two follow from the loss and the mean length of a burst.
 
     Attributes:
         loss: range of the expected share of packets that is lost, 0 to 0.9.
         burst: range of the mean number of packets lost in a row, from 1.
-        fill: what is heard instead: "zero", silence; "repeat", the packet before, at half the amplitude each
-            time; "conceal", repeated pitch periods as in ITU-T G.711 Appendix I.
+        fill: what replaces a lost packet: "zero", silence; "repeat", the packet before at half the
+            amplitude; "conceal", repeated pitch periods as in ITU-T G.711 Appendix I.
         packet_ms: length of a packet.
     """
 
@@ -42,22 +43,16 @@ class PacketLoss(Effect):
         check_range("loss", self.loss, 0.0, 0.9)
         check_range("burst", self.burst, 1.0, 1000.0)
         check_range("packet_ms", self.packet_ms, 1.0, 200.0)
-        highest = self.loss[1] if isinstance(self.loss, tuple) else self.loss
-        shortest = self.burst[0] if isinstance(self.burst, tuple) else self.burst
+        highest, shortest = bounds(self.loss)[1], bounds(self.burst)[0]
         if highest > shortest / (shortest + 1):
             raise ConfigError(
-                f"loss {highest:g} cannot be had in bursts of {shortest:g}: give a loss of at most"
+                f"loss {highest:g} is impossible with bursts of {shortest:g}: give a loss of at most"
                 f" {shortest / (shortest + 1):.2f}, or longer bursts"
             )
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        length: int,
-        sample_rate: int,
-        sources: Sources,
-        speaker: str | None = None,
-    ) -> Drawn:
+        self, rng: Generator, length: int, sample_rate: int, sources: Sources, speaker: str = ""
+    ) -> Params:
         """Draw `loss`, `burst` and, in `lost`, the numbers of the packets that are lost."""
         loss, burst = draw_range(rng, self.loss), draw_range(rng, self.burst)
         count = -(-length // self._packet_length(sample_rate))
@@ -72,10 +67,10 @@ class PacketLoss(Effect):
         return {"loss": loss, "burst": burst, "lost": lost}
 
     def _apply(
-        self, wav: NDArray[np.float32], sample_rate: int, drawn: Drawn, sources: Sources
+        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
     ) -> NDArray[np.floating]:
         size = self._packet_length(sample_rate)
-        lost = set(drawn["lost"])
+        lost = set(params["lost"])
         packets = [wav[start : start + size] for start in range(0, len(wav), size)]
         if self.fill == "conceal":
             concealer = Concealer(sample_rate, 1)
@@ -85,14 +80,13 @@ class PacketLoss(Effect):
                     for number, packet in enumerate(packets)
                 ]
             )
-        out: list[NDArray[np.float32]] = []
+        out: list[Samples] = []
         before = np.zeros(size, np.float32)
         for number, packet in enumerate(packets):
-            heard = packet
             if number in lost:
-                heard = before[: len(packet)] * np.float32(0.5 if self.fill == "repeat" else 0.0)
-            out.append(heard)
-            before = heard
+                packet = before[: len(packet)] * np.float32(0.5 if self.fill == "repeat" else 0.0)
+            out.append(packet)
+            before = packet
         return np.concatenate(out)
 
     def _packet_length(self, sample_rate: int) -> int:

@@ -1,9 +1,9 @@
-"""A bank of simulated room responses: made once, kept as sound files with a manifest, drawn from by `Room`.
+"""Rooms between mouth and microphone: an effect of room responses, and the simulation of a bank of them.
 
-Shoebox rooms: reflections by the image source method (J. B. Allen and D. A. Berkley, JASA 65, 1979) as
-pyroomacoustics has it, until twice the mixing time; from there on noise that decays as the room does (J.-D.
-Polack, La transmission de l'energie sonore dans les salles, 1988), which is as dense as late reflections are
-and free of the sweeping echoes of a perfect box.
+Simulated rooms are boxes. Reflections come from the image source method (J. B. Allen and D. A. Berkley,
+JASA 65, 1979) of pyroomacoustics until twice the mixing time; after that the response is noise that decays
+like the room (J.-D. Polack, La transmission de l'energie sonore dans les salles, 1988): as dense as late
+reflections are, without the sweeping echoes of a perfect box.
 """
 
 from __future__ import annotations
@@ -13,42 +13,123 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy.signal import fftconvolve
 
 from audiocodec import audio
-from audiocodec.effects.room import direct_path
+from audiocodec.effects.base import Effect, Params, Samples
+from audiocodec.effects.sources import FULL_SCALE
 from audiocodec.errors import InputError, require
 from audiocodec.storage import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
+    from audiocodec.effects.sources import Sources
+
+EARLY_SECONDS = 0.05
+"""Reflections until then after the direct sound help to understand speech (ISO 3382-1, D50)."""
+DIRECT_SECONDS = 0.0025
+"""On both sides of the peak, the direct sound as microphone and resampling spread it."""
+DIRECT_SHARE = 0.5
+"""Of the highest amplitude, which may be that of a reflection."""
 Point = tuple[float, float, float]
 MANIFEST_NAME, STAMPS_NAME = "manifest.csv", "stamps.json"
 NEAR_METERS = 1.0
-"""Talkers up to here count as near, others as far."""
+"""Largest distance of talker and microphone of a type that ends in near."""
 MAX_SECONDS = 1.5
 MIN_WALL_METERS = 0.4
-"""Of talker and microphone to every wall."""
+"""Distance of talker and microphone from every wall."""
 LEAD_SECONDS = 0.005
-"""Before the direct sound, for the filters that place it between samples."""
+"""Silence before the direct sound, for the ringing of the fractional delay filters."""
 PEAK = 0.9
 SPEED_OF_SOUND = 343.0
 MIXED_SECONDS = (0.03, 0.12)
-"""From shortest to longest time of single reflections; between, twice the mixing time of sqrt(V / m3) ms."""
+"""Limits of the duration of single reflections: twice the mixing time, which is sqrt(V / m3) ms."""
 FADE_SECONDS = 0.01
-"""From single reflections to the tail."""
+"""Cross-fade from single reflections to the noise tail."""
+
+
+@dataclass(frozen=True)
+class Room(Effect):
+    """Convolves with a room response; the place of the direct sound in time and the level do not change.
+
+    As in T. Ko et al., A study on data augmentation of reverberant speech for robust speech recognition,
+    ICASSP 2017, with the recordings of kind "rir" of the sources; `ensure_rooms` simulates some.
+
+    Attributes:
+        types: patterns of types to draw from, such as simulated-small-near, measured-large; none: all.
+        names: patterns of names of responses to draw from; none: all.
+        clean: target of a model that removes the room: "dry", the original; "direct", the direct sound at its
+            level in the room; "early", the direct sound and reflections up to 50 ms, which help listeners.
+    """
+
+    kind: Literal["room"] = field(default="room", kw_only=True)
+    types: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    clean: Literal["dry", "direct", "early"] = "dry"
+
+    def draw(
+        self, rng: Generator, length: int, sample_rate: int, sources: Sources, speaker: str = ""
+    ) -> Params:
+        """Draw a type first, then a response of it: `type` and `name`."""
+        response, _ = sources.draw(rng, sources.draw_type(rng, "rir", self.types, self.names), sample_rate)
+        return {"type": response.type, "name": response.name}
+
+    def reference(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Samples:
+        """The clean signal [L] with the part of the room that `clean` names."""
+        if self.clean == "dry":
+            return wav
+        response, direct = _response(params, sample_rate, sources)
+        gain = _level_gain(wav, convolve(wav, response, direct))
+        reach = EARLY_SECONDS if self.clean == "early" else DIRECT_SECONDS
+        start = max(0, direct - round(DIRECT_SECONDS * sample_rate))
+        stop = direct + round(reach * sample_rate) + 1
+        return convolve(wav, response[start:stop], direct - start) * gain
+
+    def _apply(
+        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
+    ) -> NDArray[np.floating]:
+        response, direct = _response(params, sample_rate, sources)
+        reverberant = convolve(wav, response, direct)
+        return reverberant * _level_gain(wav, reverberant)
+
+
+def direct_path(response: NDArray[np.floating]) -> int:
+    """Index of the direct sound in a room response [L]: the first peak of at least DIRECT_SHARE."""
+    size = np.abs(response)
+    first = int(np.argmax(size >= DIRECT_SHARE * size.max()))
+    falls = np.flatnonzero(np.diff(size[first:]) < 0)
+    return first + (int(falls[0]) if len(falls) else len(size) - 1 - first)
+
+
+def convolve(wav: Samples, response: Samples, delay: int) -> Samples:
+    """Convolve wav [L] with a response and remove the first `delay` samples: [L]."""
+    return np.asarray(fftconvolve(wav, response), np.float32)[delay : delay + len(wav)]
+
+
+def _response(params: Params, sample_rate: int, sources: Sources) -> tuple[Samples, int]:
+    samples = sources.samples("rir", params["name"], sample_rate)
+    response = samples.astype(np.float32) * np.float32(1 / FULL_SCALE)
+    return response, direct_path(response)
+
+
+def _level_gain(wav: Samples, changed: Samples) -> np.float32:
+    """The factor that gives `changed` the power of `wav`; 1 for silence."""
+    power = float(np.dot(changed, changed))
+    return np.float32(np.sqrt(float(np.dot(wav, wav)) / power)) if power > 0 else np.float32(1)
 
 
 @dataclass(frozen=True)
 class RoomSize:
-    """Ranges that rooms of one size are drawn from; meters and seconds."""
+    """Ranges of the rooms of one size; meters and seconds."""
 
     length: tuple[float, float]
     width: tuple[float, float]
@@ -67,7 +148,7 @@ ROOM_SIZES = {
 
 @dataclass(frozen=True)
 class SimulatedRoom:
-    """What was drawn of one room; meters and seconds."""
+    """A room, and where talker and microphone are; meters and seconds."""
 
     size: str
     dimensions: Point
@@ -78,12 +159,12 @@ class SimulatedRoom:
 
     @property
     def distance(self) -> float:
-        """From talker to microphone, meters."""
+        """Distance of talker and microphone, meters."""
         return float(np.linalg.norm(np.subtract(self.talker, self.microphone)))
 
     @property
     def type(self) -> str:
-        """As a `Room` effect asks for it: simulated-small-near."""
+        """Type of the response in the manifest, such as simulated-small-near."""
         return f"simulated-{self.size}-{'near' if self.distance <= NEAR_METERS else 'far'}"
 
 
@@ -94,10 +175,10 @@ def ensure_rooms(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> Path:
-    """Give the manifest of a bank of `count` rooms, which is simulated into `folder` when it is not there.
+    """Return the manifest of a bank of `count` simulated rooms below `folder`; make the bank if needed.
 
-    Equal arguments give equal rooms; the bank lies in a folder named by them, and is made again where a file
-    of it is missing or was written anew. `progress` is told the share that is done.
+    Equal arguments give equal rooms, in a folder whose name they form. A bank is made again if one of its
+    files is missing or has changed. `progress` is called with the share that is done.
 
     Raises:
         MissingPackageError: pyroomacoustics is not installed.
@@ -128,7 +209,7 @@ def ensure_rooms(
 
 
 def _is_whole(bank: Path) -> bool:
-    """Whether every file of a bank is there as it was written."""
+    """Whether no file of a bank is missing or has changed."""
     try:
         stamps: Any = json.loads((bank / STAMPS_NAME).read_text("utf-8"))
     except (OSError, ValueError):
@@ -136,12 +217,12 @@ def _is_whole(bank: Path) -> bool:
     return (
         isinstance(stamps, dict)
         and MANIFEST_NAME in stamps
-        and all([*audio.stamp(bank / name)] == found for name, found in stamps.items())
+        and all([*audio.stamp(bank / name)] == stamp for name, stamp in stamps.items())
     )
 
 
-def draw_room(rng: np.random.Generator, size: str, near: bool) -> SimulatedRoom:
-    """Draw a room of a size with a talker near the microphone or far from it."""
+def draw_room(rng: Generator, size: str, near: bool) -> SimulatedRoom:
+    """Draw a room of a size in ROOM_SIZES, with the talker near the microphone or far from it."""
     ranges = ROOM_SIZES[size]
     while True:
         x, y, z = (float(rng.uniform(*axis)) for axis in (ranges.length, ranges.width, ranges.height))
@@ -163,8 +244,8 @@ def _point(place: NDArray[np.float64]) -> Point:
     return x, y, z
 
 
-def simulate_room(room: SimulatedRoom, sample_rate: int) -> NDArray[np.float32]:
-    """Its response [L], direct sound LEAD_SECONDS after the start, at a peak of PEAK.
+def simulate_room(room: SimulatedRoom, sample_rate: int) -> Samples:
+    """The response [L] of a room: its direct sound LEAD_SECONDS after the start, its peak PEAK.
 
     Raises:
         MissingPackageError: pyroomacoustics is not installed.
@@ -180,7 +261,7 @@ def simulate_room(room: SimulatedRoom, sample_rate: int) -> NDArray[np.float32]:
 
 
 def _image_sources(room: SimulatedRoom, seconds: float, sample_rate: int) -> NDArray[np.float64]:
-    """The response with all reflections in the first `seconds` after the direct sound."""
+    """The response of a room, complete in the first `seconds` after the direct sound."""
     pra = _import_pyroomacoustics()
     x, y, z = room.dimensions
     surface = 2 * (x * y + y * z + x * z)
@@ -201,7 +282,7 @@ def _image_sources(room: SimulatedRoom, seconds: float, sample_rate: int) -> NDA
 def _with_tail(
     early: NDArray[np.float64], mixed: int, room: SimulatedRoom, sample_rate: int
 ) -> NDArray[np.float64]:
-    """Cross-fade at sample `mixed` to noise that goes on as loud as the reflections before, and decays."""
+    """Cross-fade at sample `mixed` to decaying noise, which starts at the level of the reflections before."""
     fade = round(FADE_SECONDS * sample_rate)
     length = mixed + round(min(room.t60, MAX_SECONDS) * sample_rate)
     early = np.pad(early[:mixed], (0, max(0, length - len(early[:mixed]))))
@@ -236,5 +317,9 @@ def _write_bank(
 
 
 def _import_pyroomacoustics() -> Any:
-    measured = "measured room responses (kind rir in a manifest) need nothing more"
-    return require("pyroomacoustics", "simulating rooms", "'audiocodec[train]'", measured)
+    return require(
+        "pyroomacoustics",
+        "simulating rooms",
+        "'audiocodec[train]'",
+        "measured room responses (kind rir in a manifest) do not need it",
+    )

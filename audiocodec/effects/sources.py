@@ -1,4 +1,4 @@
-"""Where effects take noise, speech for babble, music and room responses from: recordings, decoded lazily."""
+"""Recordings that effects use (noise, music, speech for babble, room responses), decoded at first use."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KINDS = ("noise", "speech", "music", "rir")
-"""Of recordings that effects take from; rir are room impulse responses."""
+"""Kinds of recordings that effects use; rir are room impulse responses."""
 FULL_SCALE = 32767
 DEFAULT_MAX_BYTES = 1 << 29
-"""Of decoded samples kept in memory: 4.6 hours at 16 kHz."""
+"""Decoded samples kept in memory: 4.6 hours at 16 kHz."""
 MAX_CLIP_SECONDS = 600.0
-"""Of a longer recording, its start is used."""
+"""Only the start of a longer recording is used."""
 MAX_SPEECH_SECONDS = 3600.0
-"""Of speech for babble, so that all of it stays in memory; whole recordings, the same ones every time."""
+"""Limit of the speech for babble, so that all of it fits in memory; always the same recordings."""
 CROSS_FADE_SECONDS = 0.05
-"""Where a recording that is too short starts again."""
+"""Between the end and the start of a recording that is looped."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TypeMap:
-    """Types of recordings that do not say theirs, by patterns such as `*street*`, tried in order.
+    """Patterns such as `*street*` that give a type to recordings without one; the first match counts.
 
     A pattern is compared, in lower case, with each folder in the name of the recording (except train, valid
-    and test), with its file name, and with its speaker: manifests of room responses name the room there.
+    and test), with its file name, and with its speaker, where manifests of room responses have the room.
 
     Attributes:
         noise: patterns of each type of noise.
@@ -56,7 +56,7 @@ class TypeMap:
     rir: dict[str, tuple[str, ...]]
 
     def type_of(self, recording: Recording) -> str | None:
-        """The first type with a pattern that fits; None without."""
+        """The first type with a pattern that matches, else None."""
         types = {"noise": self.noise, "rir": self.rir}.get(recording.kind, {})
         parts = (part for part in recording.name.lower().split("/") if part not in SPLITS)
         texts = (*parts, recording.speaker.lower())
@@ -67,7 +67,7 @@ class TypeMap:
 
 
 def read_types(path: Path | None = None) -> TypeMap:
-    """Read a type map; the one that comes with the package where none is named.
+    """Read a type map; without `path` the one of the package.
 
     Raises:
         ConfigError: it is missing or cannot be understood.
@@ -78,8 +78,8 @@ def read_types(path: Path | None = None) -> TypeMap:
 def read_sources(manifest: Path, split: str | None = None, types: TypeMap | None = None) -> list[Recording]:
     """List the recordings of a manifest that belong to `split` (None: all), with their types.
 
-    A recording that names no split is in all of them. One that names no type gets it from `types`, else its
-    source. Recordings of a kind that is not in KINDS are left out.
+    A recording without a split is in all of them. A recording without a type gets one from `types`, else its
+    source is its type. Recordings of a kind that is not in KINDS are left out.
 
     Raises:
         InputError: the file cannot be read, or a line, which is named, has no path.
@@ -118,14 +118,14 @@ def _with_type(recording: Recording, types: TypeMap | None, otherwise: str) -> R
 class Sources:
     """Pools of recordings by kind; samples are decoded at first use and kept as 16 bit up to `max_bytes`.
 
-    Equal lists give equal draws on every machine: they are sorted by name, and names are what is drawn.
-    Pickles without the decoded samples, so that each worker process decodes what it needs.
+    Equal lists give equal draws on every machine: recordings are sorted by name, and names are drawn. The
+    decoded samples are not pickled: each worker process decodes what it needs.
 
     Attributes:
         recordings: sorted by kind and name.
         max_bytes: of decoded samples in memory.
         used_bytes: of decoded samples in memory now.
-        unreadable: why a recording is left out, by its path.
+        unreadable: by path, why a recording cannot be used.
     """
 
     def __init__(self, recordings: Iterable[Recording] = (), max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -142,7 +142,7 @@ class Sources:
             seen: set[tuple[str, str]] = set()
             twice = next(r for r in self.recordings if (r.kind, r.name) in seen or seen.add((r.kind, r.name)))
             raise InputError(f"{twice.kind} {twice.name} is listed twice; give each recording once")
-        self._found: dict[tuple[Any, ...], list[Recording]] = {}
+        self._matching: dict[tuple[Any, ...], list[Recording]] = {}
         self._decoded: OrderedDict[tuple[str, str, int], NDArray[np.int16]] = OrderedDict()
         self.used_bytes = 0
 
@@ -157,7 +157,7 @@ class Sources:
     ) -> Sources:
         """List the recordings of manifests, of `split` (None: all), and those of folders by kind.
 
-        `types` is a YAML file of patterns that say the type of recordings which do not say it themselves.
+        `types` is a YAML file of patterns that give a type to recordings without one (see `TypeMap`).
 
         Raises:
             InputError: a manifest or folder cannot be read, or holds a recording twice.
@@ -167,15 +167,11 @@ class Sources:
         recordings = [recording for path in manifests for recording in read_sources(path, split, patterns)]
         for kind, paths in (folders or {}).items():
             for path in paths:
-                found = find_sources(path, kind, patterns)
                 prefix = f"{real(path).name}/" if len(paths) > 1 else ""
-                recordings += [replace(recording, name=prefix + recording.name) for recording in found]
-        speech = limit_seconds(
-            [recording for recording in recordings if recording.kind == "speech"], MAX_SPEECH_SECONDS
-        )
-        return cls(
-            [*(recording for recording in recordings if recording.kind != "speech"), *speech], max_bytes
-        )
+                of_folder = find_sources(path, kind, patterns)
+                recordings += [replace(one, name=prefix + one.name) for one in of_folder]
+        speech = limit_seconds([one for one in recordings if one.kind == "speech"], MAX_SPEECH_SECONDS)
+        return cls([*(one for one in recordings if one.kind != "speech"), *speech], max_bytes)
 
     def types(self, kind: str) -> list[str]:
         """The types there are of a kind, sorted."""
@@ -190,21 +186,33 @@ class Sources:
             InputError: there is none; says what types there are.
         """
         key = (kind, types, names)
-        if key not in self._found:
-            self._found[key] = [
+        if key not in self._matching:
+            self._matching[key] = [
                 recording
                 for recording in self.recordings
                 if recording.kind == kind
                 and (not types or any(fnmatchcase(recording.type, pattern) for pattern in types))
                 and (not names or any(fnmatchcase(recording.name, pattern) for pattern in names))
             ]
-        found = [recording for recording in self._found[key] if str(recording.path) not in self.unreadable]
-        if not found:
-            asked = f" of type {', '.join(types)}" * bool(types) + f" named {', '.join(names)}" * bool(names)
+        readable = [one for one in self._matching[key] if str(one.path) not in self.unreadable]
+        if not readable:
+            wanted = f" of type {', '.join(types)}" * bool(types) + f" named {', '.join(names)}" * bool(names)
             known = ", ".join(self.types(kind))
-            hint = f"there are types {known}" if known else "give a manifest or folder that holds some"
-            raise InputError(f"no recording of kind {kind}{asked} among the sources; {hint}")
-        return found
+            hint = f"there are types {known}" if known else "give a manifest or folder with some"
+            raise InputError(f"no recording of kind {kind}{wanted} among the sources; {hint}")
+        return readable
+
+    def draw_type(
+        self, rng: np.random.Generator, kind: str, types: tuple[str, ...], names: tuple[str, ...]
+    ) -> list[Recording]:
+        """Draw a type among the recordings that `find` gives; returns the recordings of this type.
+
+        Raises:
+            InputError: as `find`.
+        """
+        choices = sorted({one.type for one in self.find(kind, types, names)})
+        drawn = choices[int(rng.integers(len(choices)))]
+        return [one for one in self.find(kind, (), names) if one.type == drawn]
 
     def samples(self, kind: str, name: str, sample_rate: int) -> NDArray[np.int16]:
         """The whole recording [L] at `sample_rate`, channels averaged (of a room response: the first).
@@ -228,7 +236,7 @@ class Sources:
     def draw(
         self, rng: np.random.Generator, recordings: Sequence[Recording], sample_rate: int
     ) -> tuple[Recording, NDArray[np.int16]]:
-        """Draw one of `recordings` that can be read; others are logged once, and left out from then on.
+        """Draw one of `recordings`; one that cannot be read is logged, left out from then on, and replaced.
 
         Raises:
             InputError: none can be read.
@@ -244,18 +252,18 @@ class Sources:
     def preload(
         self,
         sample_rate: int,
-        kinds: Sequence[str] = ("noise", "music", "speech", "rir"),
+        kinds: Sequence[str] = KINDS,
         progress: Callable[[float], None] | None = None,
     ) -> None:
-        """Decode all recordings of these kinds now, as far as `max_bytes` allow, rather than at first use.
+        """Decode recordings of these kinds now instead of at first use, until `max_bytes` are full.
 
-        Unreadable ones are logged and left out. `progress` is told the share that is done.
+        Unreadable recordings are logged and left out. `progress` is called with the share that is done.
         """
         recordings = [recording for recording in self.recordings if recording.kind in kinds]
         for number, recording in enumerate(recordings, 1):
             if self.used_bytes >= self.max_bytes:
                 logger.info(
-                    "sources: %d of %d recordings fill the memory they may take", number - 1, len(recordings)
+                    "sources: %d of %d recordings fill the memory for them", number - 1, len(recordings)
                 )
                 return
             self._readable(recording, sample_rate)
@@ -263,7 +271,7 @@ class Sources:
                 progress(number / len(recordings))
 
     def excerpt(self, kind: str, name: str, sample_rate: int, start: int, length: int) -> NDArray[np.float32]:
-        """Samples [length] from `start` on; after its end a recording starts again, cross-faded.
+        """Samples [length] from `start` on; a recording that ends before is looped with a cross-fade.
 
         Raises:
             InputError: as `samples`.
@@ -275,7 +283,7 @@ class Sources:
         return part.astype(np.float32) * np.float32(1 / FULL_SCALE)
 
     def _readable(self, recording: Recording, sample_rate: int) -> bool:
-        """Decode it; one that cannot be decoded is logged and noted in `unreadable`."""
+        """Decode a recording; one that cannot be decoded is logged and added to `unreadable`."""
         try:
             self.samples(recording.kind, recording.name, sample_rate)
         except AudioCodecError as error:
@@ -293,7 +301,7 @@ class Sources:
 
 
 def limit_seconds(recordings: Iterable[Recording], seconds: float) -> list[Recording]:
-    """As many recordings as `seconds` hold, drawn by a checksum of their names: the same on every machine."""
+    """Recordings that last `seconds` at most together, in the order of a checksum of their names."""
     kept: list[Recording] = []
     for recording in sorted(
         recordings,
@@ -307,7 +315,7 @@ def limit_seconds(recordings: Iterable[Recording], seconds: float) -> list[Recor
 
 
 def loop(samples: NDArray[np.int16], start: int, length: int, fade: int) -> NDArray[np.float32]:
-    """Go round `samples` [L] from `start`: its last `fade` samples and its first overlap, at equal power."""
+    """Loop `samples` [L] from `start` on; the last and the first `fade` samples overlap at equal power."""
     fade = min(fade, len(samples) // 2)
     angle = (np.arange(fade) + 0.5) / max(fade, 1) * (np.pi / 2)
     cycle = samples[fade:].astype(np.float32)
@@ -317,8 +325,8 @@ def loop(samples: NDArray[np.int16], start: int, length: int, fade: int) -> NDAr
 
 
 def _decode(recording: Recording, sample_rate: int) -> NDArray[np.int16]:
-    found = audio.info(recording.path)
-    wav, rate = audio.read(recording.path, 0, min(found.length, int(MAX_CLIP_SECONDS * found.sample_rate)))
+    about = audio.info(recording.path)
+    wav, rate = audio.read(recording.path, 0, min(about.length, int(MAX_CLIP_SECONDS * about.sample_rate)))
     # Channels of a room response have different delays: their mean would be a comb filter.
     mono = wav[:1] if recording.kind == "rir" else np.concatenate(list(audio.mono([wav], recording.path)))
     mono = audio.resample(mono, rate, sample_rate)[0]

@@ -1,4 +1,4 @@
-"""Speech that came through another codec before: a phone line, a call over the net, a compressed file."""
+"""Speech that another codec coded before: a phone line, a call over the internet, a compressed file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import soundfile
-from scipy import fft
+from scipy.signal import correlate, correlation_lags
 
 from audiocodec import audio
-from audiocodec.effects.base import Drawn, Effect, Range, check_range
-from audiocodec.effects.filtering import fast_size
+from audiocodec.effects.base import Effect, Params, Range, Samples, bounds, check_range, draw_one
 from audiocodec.errors import ConfigError, InputError, MissingPackageError, require
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from audiocodec.effects.sources import Sources
@@ -30,13 +30,13 @@ class _Format:
     """How to code with one codec: by libsndfile (`container` empty), or by FFmpeg through PyAV.
 
     Attributes:
-        encoder: its name in FFmpeg, or the subtype of a WAV file.
-        container: its file format in FFmpeg.
-        samples: the sample format its encoder takes.
-        rates: sample rates in Hz it takes, in order.
-        bitrates: lowest and highest drawn where an effect does not say, bit/s.
-        ladder: the bit rates there are; none: any.
-        options: of its encoder.
+        encoder: name of the encoder in FFmpeg, or subtype of a WAV file.
+        container: file format in FFmpeg.
+        samples: sample format of the encoder.
+        rates: sample rates of the codec in Hz, ascending.
+        bitrates: default range of bit rates, bit/s; None for a codec with one bit rate.
+        ladder: all bit rates of the codec; empty: any bit rate is possible.
+        options: of the encoder.
     """
 
     encoder: str
@@ -70,13 +70,13 @@ class Tandem(Effect):
     """Encodes and decodes by another codec; the result is aligned with the input by cross-correlation.
 
     GSM 06.10 full rate and G.711 (mulaw, alaw) come with libsndfile; MP3 (LAME), Opus, AAC, AMR-NB and G.722
-    need PyAV. Codecs of narrow band narrow the band. Equal samples on every machine hold for equal versions
-    of those libraries.
+    need PyAV. Narrow-band codecs narrow the band. Samples are equal on two machines that have equal versions
+    of these libraries.
 
     Attributes:
         codecs: to draw from.
-        bitrate: range in bit/s, drawn evenly over the octaves and rounded to what the codec has; None: a
-            range that suits it; without meaning for gsm, mulaw, alaw and g722, which have one bit rate.
+        bitrate: range in bit/s, drawn uniformly in octaves and rounded to a bit rate of the codec; None: the
+            usual range of the codec; ignored by gsm, mulaw, alaw and g722, which have one bit rate.
     """
 
     kind: Literal["tandem"] = field(default="tandem", kw_only=True)
@@ -90,64 +90,58 @@ class Tandem(Effect):
             check_range("bitrate", self.bitrate, 4000.0, 512_000.0)
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        length: int,
-        sample_rate: int,
-        sources: Sources,
-        speaker: str | None = None,
-    ) -> Drawn:
+        self, rng: Generator, length: int, sample_rate: int, sources: Sources, speaker: str = ""
+    ) -> Params:
         """Draw `codec` and `bitrate`, None where the codec has only one."""
         share = rng.random()
-        codec = self.codecs[int(rng.integers(len(self.codecs)))]
+        codec = draw_one(rng, self.codecs)
         form = FORMATS[codec]
         if form.bitrates is None:
             return {"codec": codec, "bitrate": None}
-        low, high = _pair(self.bitrate or form.bitrates)
+        low, high = bounds(self.bitrate or form.bitrates)
         bitrate = low * (high / low) ** share
         nearest = min(form.ladder, key=lambda step: abs(step - bitrate)) if form.ladder else round(bitrate)
         return {"codec": codec, "bitrate": nearest}
 
     def _apply(
-        self, wav: NDArray[np.float32], sample_rate: int, drawn: Drawn, sources: Sources
+        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
     ) -> NDArray[np.floating]:
-        form = FORMATS[drawn["codec"]]
+        form = FORMATS[params["codec"]]
         rate = next((rate for rate in form.rates if rate >= sample_rate), form.rates[-1])
         sent = np.clip(audio.resample(wav[None], sample_rate, rate)[0], -1.0, 1.0)
         if form.container:
-            heard, heard_rate = _through_ffmpeg(drawn["codec"], form, sent, rate, drawn["bitrate"])
+            decoded, rate = _through_ffmpeg(params["codec"], form, sent, rate, params["bitrate"])
         else:
-            heard, heard_rate = _through_sndfile(form, sent, rate)
-        heard = audio.resample(heard[None], heard_rate, sample_rate)[0]
-        return align(heard, wav, round(MAX_DELAY_SECONDS * sample_rate))
+            decoded, rate = _through_sndfile(form, sent, rate)
+        decoded = audio.resample(decoded[None], rate, sample_rate)[0]
+        return align(decoded, wav, round(MAX_DELAY_SECONDS * sample_rate))
 
 
-def align(heard: NDArray[np.float32], wav: NDArray[np.float32], max_delay: int) -> NDArray[np.float32]:
-    """Shift `heard` [L'] by up to `max_delay` samples to where it is most like wav [L]: [L], zeros around."""
-    size = fast_size(len(wav) + len(heard) + 2 * max_delay)
-    product = np.asarray(fft.rfft(heard, size)) * np.conj(np.asarray(fft.rfft(wav, size)))
-    likeness = np.asarray(fft.irfft(product, size))
-    delays = np.arange(-max_delay, max_delay + 1)
-    delay = int(delays[np.argmax(likeness[delays])]) if np.any(likeness) else 0
+def align(decoded: Samples, wav: Samples, max_delay: int) -> Samples:
+    """Shift `decoded` [L'] by up to `max_delay` samples where it correlates best with wav [L]: [L]."""
+    correlation = np.asarray(correlate(decoded, wav, method="fft"))
+    delays = np.asarray(correlation_lags(len(decoded), len(wav)))
+    near = np.abs(delays) <= max_delay
+    delay = int(delays[near][np.argmax(correlation[near])]) if np.any(correlation) else 0
     out = np.zeros(len(wav), np.float32)
-    part = heard[max(0, delay) : max(0, delay + len(wav))]
+    part = decoded[max(0, delay) : max(0, delay + len(wav))]
     start = max(0, -delay)
     part = part[: len(wav) - start]
     out[start : start + len(part)] = part
     return out
 
 
-def _through_sndfile(form: _Format, wav: NDArray[np.float32], rate: int) -> tuple[NDArray[np.float32], int]:
+def _through_sndfile(form: _Format, wav: Samples, rate: int) -> tuple[Samples, int]:
     file = io.BytesIO()
     soundfile.write(file, wav, rate, format="WAV", subtype=form.encoder)
     file.seek(0)
-    heard, heard_rate = soundfile.read(file, dtype="float32")
-    return np.asarray(heard, np.float32), heard_rate
+    decoded, rate = soundfile.read(file, dtype="float32")
+    return np.asarray(decoded, np.float32), rate
 
 
 def _through_ffmpeg(
-    codec: str, form: _Format, wav: NDArray[np.float32], rate: int, bitrate: int | None
-) -> tuple[NDArray[np.float32], int]:
+    codec: str, form: _Format, wav: Samples, rate: int, bitrate: int | None
+) -> tuple[Samples, int]:
     av = _import_av(codec, form)
     samples = np.ascontiguousarray(wav[None])
     if form.samples == "s16":
@@ -165,17 +159,18 @@ def _through_ffmpeg(
             container.mux(stream.encode(part))
     file.seek(0)
     with av.open(file) as container:
-        frames = [decoded.to_ndarray() for decoded in container.decode(audio=0)]
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
         rate = container.streams.audio[0].rate
     if not frames:
         raise InputError(f"{codec} gave no sound for {len(wav) / rate:.3f} s; give more")
-    heard = np.concatenate(frames, axis=1)[0]
-    return (heard / np.float32(32768) if heard.dtype == np.int16 else heard).astype(np.float32), rate
+    decoded = np.concatenate(frames, axis=1)[0]
+    return (decoded / np.float32(32768) if decoded.dtype == np.int16 else decoded).astype(np.float32), rate
 
 
 def _import_av(codec: str, form: _Format) -> Any:
-    without = "gsm, mulaw and alaw need nothing more"
-    av = require("av", f"coding by {codec}", "'audiocodec[peers]'", without)
+    av = require(
+        "av", f"coding by {codec}", "'audiocodec[peers]'", "gsm, mulaw and alaw need no other package"
+    )
     try:
         av.codec.Codec(form.encoder, "w")
     except ValueError as error:
@@ -184,7 +179,3 @@ def _import_av(codec: str, form: _Format) -> Any:
             " install another build (pip install --upgrade av)"
         ) from error
     return av
-
-
-def _pair(value: Range) -> tuple[float, float]:
-    return value if isinstance(value, tuple) else (value, value)

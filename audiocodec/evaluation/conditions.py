@@ -28,7 +28,7 @@ import numpy as np
 from audiocodec.config import find_shipped, load_config, recipes_folder
 from audiocodec.effects import build_effect
 from audiocodec.effects.environments import Environment, Scene
-from audiocodec.effects.room import Room
+from audiocodec.effects.rooms import Room
 from audiocodec.errors import AudioCodecError, ConfigError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Condition:
         named = f"{self.group}\0{identity}".encode(errors="surrogateescape")
         seed = int.from_bytes(sha256(named).digest()[:16], "little")
         rng = np.random.default_rng(seed)
-        drawn = self.environment.draw(rng, len(wav), sample_rate, sources, speaker or None)
+        drawn = self.environment.draw(rng, len(wav), sample_rate, sources, speaker)
         return self.environment.apply(wav, sample_rate, drawn, sources)
 
 

@@ -133,19 +133,19 @@ class Augmenter:
     def scene(self, environment: Environment, wav: NDArray[np.float32], number: int) -> Scene:
         """Put held-out clip `number` [L] into an environment, the same way in every run."""
         rng = np.random.default_rng((crc32(environment.name.encode()), number))
-        return self._scene(environment, wav, rng, None, None)
+        return self._scene(environment, wav, rng, "", None)
 
     def _scene(
         self,
         environment: Environment,
         wav: NDArray[np.float32],
         rng: np.random.Generator,
-        speaker: str | None,
+        speaker: str,
         step: int | None,
     ) -> Scene:
         if not environment.effects:
             return Scene(wav, wav)
-        drawn = environment.draw(rng, len(wav), self.sample_rate, self.sources, speaker or None, step)
+        drawn = environment.draw(rng, len(wav), self.sample_rate, self.sources, speaker, step)
         return environment.apply(wav, self.sample_rate, drawn, self.sources, strict=False)
 
 

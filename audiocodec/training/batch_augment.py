@@ -14,10 +14,9 @@ import torch
 from audiocodec.devices import send
 from audiocodec.effects import batches
 from audiocodec.effects.build import EFFECTS
-from audiocodec.effects.gain import Gain
-from audiocodec.effects.mixing import MAX_TRIES, SILENCE_DB
-from audiocodec.effects.noise import Noise
-from audiocodec.effects.room import DIRECT_SECONDS, EARLY_SECONDS, Room, direct_path
+from audiocodec.effects.level import Gain
+from audiocodec.effects.noise import MAX_TRIES, SILENCE_DB, Noise
+from audiocodec.effects.rooms import DIRECT_SECONDS, EARLY_SECONDS, Room, direct_path
 from audiocodec.effects.sources import FULL_SCALE
 from audiocodec.training.augment import Augmenter, Scenes
 from audiocodec.training.data.resident import ResidentSampler, resident
@@ -97,11 +96,11 @@ class BatchAugmenter(Augmenter):
     ) -> tuple[Tensor, Tensor]:
         """Inputs of the model and targets, [n, L] each, of wavs [n, L]."""
         noisy = clean = wavs
-        for effect in environment.chain_at(step).effects:
+        for effect in environment.chain(step).effects:
             chosen = send(rng.random(len(wavs)) < effect.probability, self.device)[:, None]
             changed, reference = self._effect(effect, noisy, clean, rng)
             noisy, clean = torch.where(chosen, changed, noisy), torch.where(chosen, reference, clean)
-        return batches.limit(noisy, noisy if environment.target == "input" else clean, environment.peak)
+        return batches.limit_peak(noisy, noisy if environment.target == "input" else clean, environment.peak)
 
     def _effect(
         self, effect: Effect, noisy: Tensor, clean: Tensor, rng: np.random.Generator

@@ -9,8 +9,8 @@ import soundfile
 
 from audiocodec import audio
 from audiocodec.effects import EFFECTS, Sources, build_effect
-from audiocodec.effects.bandlimit import BandLimit
 from audiocodec.effects.base import draw_range
+from audiocodec.effects.filters import BandLimit
 from audiocodec.errors import ConfigError, InputError
 
 FILE = Path(__file__).parents[1] / "data" / "ls_2033_001.flac"

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from audiocodec.audio.levels import active_level
-from audiocodec.effects import batches, mixing
-from audiocodec.effects.environments import _limit
-from audiocodec.effects.room import _level_gain, convolve
+from audiocodec.effects import batches
+from audiocodec.effects import noise as one_by_one
+from audiocodec.effects.environments import limit_peak
+from audiocodec.effects.rooms import _level_gain, convolve
 
 RATE = 16000
 
@@ -37,7 +38,7 @@ def test_noise_at_an_snr(wavs):
         torch.from_numpy(wavs), torch.from_numpy(noise), torch.from_numpy(snr_db), RATE
     )
     for row in range(4):
-        wanted = mixing.add_at_snr(wavs[row], noise[row], snr_db[row], RATE)
+        wanted = one_by_one.add_at_snr(wavs[row], noise[row], snr_db[row], RATE)
         np.testing.assert_allclose(found[row], wanted, atol=2e-3 * np.abs(wanted).max())
     assert not found[-1].any(), "no SNR is defined for silence: it stays"
 
@@ -59,9 +60,9 @@ def test_rooms(wavs):
 def test_limit(wavs, peak, same):
     heard = 5 * torch.from_numpy(wavs)
     target = heard if same else 3 * torch.from_numpy(wavs[::-1].copy())
-    found = batches.limit(heard, target, peak)
+    found = batches.limit_peak(heard, target, peak)
     for row in range(len(wavs)):
         one = heard[row].numpy()
-        wanted = _limit(one, one if same else target[row].numpy(), peak)
+        wanted = limit_peak(one, one if same else target[row].numpy(), peak)
         for mine, other in zip(found, wanted, strict=True):
             np.testing.assert_allclose(mine[row], other, rtol=1e-6)

@@ -97,9 +97,9 @@ def test_curriculum(sources):
         start_snr_db=(20.0, 30.0),
     )
     assert [env.weight_at(step) for step in (0, 99, 200, 300, 10**9, None)] == [0, 0, 2, 4, 4, 4]
-    assert env.chain_at(200).effects[0].snr_db == (10.0, 20.0)
-    assert env.chain_at(100).effects[0].snr_db == (20.0, 30.0)
-    assert env.chain_at(300) == env.chain_at(None) == env.chain
+    assert env.chain(200).effects[0].snr_db == (10.0, 20.0)
+    assert env.chain(100).effects[0].snr_db == (20.0, 30.0)
+    assert env.chain(300) == env.chain(None) == env.chain()
     drawn = env.draw(np.random.default_rng(0), 100, RATE, sources, step=100)
     assert drawn["environment"] == "here"
     assert 20 <= drawn["effects"][0]["snr_db"] <= 30

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from audiocodec import audio
 from audiocodec.corpus.manifest import read_lines
-from audiocodec.effects.mixing import add_at_snr
+from audiocodec.effects.noise import add_at_snr
 from audiocodec.errors import InputError, MetricError, PeerUnavailable
 from audiocodec.evaluation.coders import Coder, ModelCoder
 from audiocodec.evaluation.peers import PeerOptions, open_peer

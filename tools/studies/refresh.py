@@ -257,7 +257,7 @@ class Corpus:
             if len(clips) >= pieces or sum(clip.seconds for clip in clips) >= seconds:
                 break
             try:
-                drawn = chain.draw(rng, len(wav), RATE, sources, row["speaker"] or None)
+                drawn = chain.draw(rng, len(wav), RATE, sources, row["speaker"])
                 heard = chain.apply(wav, RATE, drawn, sources)
             except InputError:  # an SNR of silence
                 continue
