@@ -10,11 +10,14 @@ import typer
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.codecs import open_store
 from audiocodec.cli.parts.output import Output, tell
+from audiocodec.cli.refresh import SCORE_COLUMNS, score_rows
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.registry import Registry, Revision
 
 SHOWN_DIGITS = 12
+FACT_WIDTH = 13
+"""Of the names that `show` prints."""
 
 Store = Annotated[
     Path,
@@ -77,14 +80,23 @@ def list_(store: Store, json: options.Json = False, quiet: options.Quiet = False
 def show(
     store: Store, codebook_id: CodebookId, json: options.Json = False, quiet: options.Quiet = False
 ) -> None:
-    """Show everything known of one revision: origin, data, statistics, verdict, file.
+    """Show what one revision is, where it comes from, and how it was judged; --json prints every detail.
 
     Example: audiocodec codebooks show 3f2a --store books
     """
-    output = Output(json, quiet)
-    revision = open_store(store).revision(codebook_id)
+    output, registry = Output(json, quiet), open_store(store)
+    revision = registry.revision(codebook_id)
     output.result(revision.as_json())
-    output.table(("", ""), _facts("", revision.as_json()))
+    names = {model_id: history.name for model_id, history in registry.histories().items()}
+    for name, value in _facts(revision, names[revision.model_id]):
+        output.say(f"{name:<{FACT_WIDTH}}{value}")
+    verdict = revision.provenance.verdict or {}
+    scores = score_rows(verdict)
+    if scores:
+        output.say("")
+        output.table(SCORE_COLUMNS, scores)
+    if isinstance(verdict.get("reason"), str):
+        output.say(f"{'accepted' if verdict.get('accepted') is True else 'refused'}: {verdict['reason']}")
 
 
 def activate(
@@ -263,18 +275,35 @@ def _row(revision: Revision, model: str) -> tuple[Any, ...]:
     )
 
 
-def _facts(prefix: str, record: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Nested facts as rows."""
-    rows: list[tuple[str, Any]] = []
-    for name, value in record.items():
-        counts = value.values() if isinstance(value, dict) else ()
-        if name == "changed" and value and all(isinstance(count, int) for count in counts):
-            rows.append((f"{prefix}{name}", f"{sum(counts)} entries of {len(value)} codebooks"))
-        elif isinstance(value, dict):
-            rows += _facts(f"{prefix}{name}.", value)
-        elif value not in (None, "", {}):
-            rows.append((f"{prefix}{name}", value))
-    return rows
+def _facts(revision: Revision, model: str) -> list[tuple[str, Any]]:
+    """What a person asks first of a revision; what is not known is left out."""
+    origin, file = revision.provenance, revision.file
+    facts = {
+        "codebook": revision.codebook_id,
+        "model": model or revision.model_id,
+        "status": revision.status + (", active" if revision.active else ""),
+        "parent": origin.parent,
+        "created": f"{revision.created[:19].replace('T', ' ')} by {revision.actor}",
+        "reason": origin.reason if origin.reason != (origin.verdict or {}).get("reason") else None,
+        "environment": origin.environment,
+        "changed": _changes(file.get("changed")),
+        "bytes": file.get("bytes"),
+        "signed by": revision.signer,
+    }
+    return [(name, value) for name, value in facts.items() if value not in (None, "")]
+
+
+def _changes(counts: Any) -> str | None:
+    """How much differs from the base: entries of codebooks, and numbers of the decoder (an adapter)."""
+    from audiocodec.revisions import ADAPTER_PREFIX
+
+    if not isinstance(counts, dict) or not all(isinstance(count, int) for count in counts.values()):
+        return None
+    entries = [count for name, count in counts.items() if not name.startswith(ADAPTER_PREFIX)]
+    numbers = sum(count for name, count in counts.items() if name.startswith(ADAPTER_PREFIX))
+    parts = [f"{sum(entries)} entries of {len(entries)} codebooks"] if entries else []
+    parts += [f"{numbers} numbers of the decoder (adapter)"] if numbers else []
+    return ", ".join(parts) or None
 
 
 CODEBOOK_COMMANDS = {

@@ -19,13 +19,12 @@ from audiocodec.process import compute_in_one_thread
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from audiocodec.adaptation.refresh.acceptance import Comparison
     from audiocodec.adaptation.refresh.proposal import Outcome, Plan
 
 DIGITS = 12
 PESQ_RANGE = 5.0
 """No loss is larger."""
-COLUMNS = ("sound", "score", "clips", "before", "after", "mean change", "95 % interval", "p-value")
+SCORE_COLUMNS = ("sound", "score", "clips", "before", "after", "mean change", "95 % interval", "p-value")
 
 Inputs = Annotated[
     list[Path],
@@ -133,7 +132,9 @@ def refresh(
         )
     tolerance = PESQ_RANGE if environment_only else clean_tolerance
     fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}
-    reason = f"refresh by {method}" + " with an adapter" * adapter
+    reason = (
+        "adapter only" if adapter and method == "none" else f"refresh by {method}" + ", adapter" * adapter
+    )
     plan = plan_of(fitting, stages, bitrate, tolerance, environment, reason, activate, dry_run)
     registry = open_store(store, new=True)
     check_named(model, bitrate)
@@ -191,28 +192,32 @@ def report(output: Output, outcome: Outcome) -> None:
         "verdict": verdict.as_json(),
     }
     output.result(record)
-    sides = {"environment": verdict.environment, "clean": verdict.clean}
-    rows = [_row(side, score, one) for side, table in sides.items() for score, one in table.items()]
-    output.table(COLUMNS, rows)
+    output.table(SCORE_COLUMNS, score_rows(verdict.as_json()))
     word = "accepted" if verdict.accepted else "refused"
     kept = "nothing was written" if revision is None else f"codebook {revision.codebook_id[:DIGITS]}"
     active = ", now active" if revision is not None and revision.active else ""
     output.say(f"{word}: {verdict.reason}; {kept}{active}")
 
 
-def _row(side: str, score: str, comparison: Comparison) -> tuple[Any, ...]:
-    interval = None if comparison.low is None else f"{comparison.low:+.4f} to {comparison.high:+.4f}"
-    change = None if comparison.change is None else f"{comparison.change:+.4f}"
-    return (
-        side,
-        score,
-        comparison.pairs,
-        comparison.before,
-        comparison.after,
-        change,
-        interval,
-        comparison.p_value,
-    )
+def score_rows(verdict: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Rows under `SCORE_COLUMNS` of a verdict as JSON; a store may hold other forms, which are left out."""
+    rows: list[tuple[Any, ...]] = []
+    for side in ("environment", "clean"):
+        table = verdict.get(side)
+        for score, one in table.items() if isinstance(table, dict) else ():
+            if isinstance(one, dict):
+                rows.append((side, score, *_score_cells(one)))
+    return rows
+
+
+def _score_cells(one: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("pairs", "before", "after", "change", "low", "high", "p_value")
+    numbers = {name: one[name] for name in names if isinstance(one.get(name), int | float)}
+    change = f"{numbers['change']:+.4f}" if "change" in numbers else None
+    low, high = numbers.get("low"), numbers.get("high")
+    interval = None if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
+    pairs, before, after = (numbers.get(name) for name in names[:3])
+    return pairs, before, after, change, interval, numbers.get("p_value")
 
 
 def _stages(given: str | None) -> tuple[int, int] | None:

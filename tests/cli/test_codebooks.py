@@ -46,7 +46,10 @@ def test_list_show_and_log(run, rows, store, revision):
     assert shown == json.loads(json.dumps(revision.as_json()))
     assert shown["verdict"] == {"accepted": True}
     text = run("codebooks", "show", revision.codebook_id[:8], "--store", "books").stdout
-    assert "512 entries of 8 codebooks" in text
+    assert all(
+        part in text for part in ("512 entries of 8 codebooks", "published", "by tester", "factory hall")
+    )
+    assert "sequence" not in text
     assert [row["event"] for row in rows(run("codebooks", "log", "--store", "books", "--json"))] == [
         "baseline",
         "publish",
@@ -163,6 +166,7 @@ def test_wrong_usage(run, store, revision, monkeypatch):
     nowhere = run("codebooks", "list", "--store", "nowhere")
     assert nowhere.exit_code == 1
     assert "nowhere: no store there" in nowhere.stderr
+    assert "`audiocodec refresh RECORDINGS --store nowhere`" in nowhere.stderr
     (store.path.parent / "file").write_text("x")
     assert "a file, not a store" in run("codebooks", "list", "--store", "file").stderr
     unknown = run("codebooks", "show", "ffff", "--store", "books")
@@ -243,6 +247,30 @@ def test_keys_may_lie_in_a_store_before_it_is_one(run, store, revision, tmp_path
     assert "boss.pub: no unencrypted Ed25519 public key" in refused.stderr
     assert "move it out of theirs/trust" in refused.stderr
     assert "imported" not in run("codebooks", "list", "--store", "theirs").stdout
+
+
+def test_show_takes_any_verdict(run, store, revision):
+    """A revision from elsewhere may hold anything: what has the form of a score is a row of the table."""
+    score = {"pairs": 9, "before": 2.0, "after": 2.25, "change": 0.25, "low": 0.1, "high": 0.4}
+    odd = {"pairs": [9], "before": None, "change": "up"}
+    verdict = {
+        "accepted": False,
+        "reason": "too loud",
+        "clean": 3,
+        "environment": {"stoi": score, "odd": odd, "none": 1},
+    }
+    parent = store.get(revision.parent)
+    new = round_changes(parent, {name: codebook + 1 for name, codebook in parent.items()})
+    given = store.publish(
+        revision.model_id, new, revision.parent, reason="hall", verdict=verdict, refused=True
+    )
+    result = run("codebooks", "show", given.codebook_id, "--store", "books")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "environment stoi 9 2 2.25 +0.2500 +0.1000 to +0.4000 -" in lines
+    assert "environment odd - - - - - -" in lines
+    assert lines[-1] == "refused: too loud"
+    assert len(lines) < 20
 
 
 def test_every_command_has_an_example(run):

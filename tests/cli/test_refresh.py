@@ -37,6 +37,13 @@ def test_refresh_judges_and_keeps_what_came_out(run, rows, folders, codec):
     assert revision.status == ("published" if found["accepted"] else "refused")
     assert revision.active == found["active"] == found["accepted"]
     assert (revision.provenance.environment, revision.parent) == ("hall", codec.codebook_id)
+    shown = run("codebooks", "show", revision.codebook_id[:8], "--store", "books").stdout
+    assert all(
+        part in shown for part in (revision.codebook_id, codec.codebook_id, "mean change", "mel_distance")
+    )
+    assert shown.rstrip().endswith(found["reason"])
+    assert "fingerprint" not in shown
+    assert len(shown.splitlines()) < 30
     assert revision.provenance.fingerprint == found["fingerprint"]
     assert found["verdict"]["environment"]["quantization_error"]["change"] < 0
     assert found["fit"]["moved_entries"] == [16] * 8
@@ -71,7 +78,9 @@ def test_silence_and_too_little_sound_are_named(run, folders, tmp_path):
     result = run("refresh", "few", "--store", "books", "--clean", "quiet")
     assert result.exit_code == 1
     assert "silent.wav: silent, or shorter than 1 s" in result.stderr
-    assert "give at least 96 s that are not silent" in result.stderr
+    needed = "at least 12 are needed: 6 to fit codebooks to and 6 to judge them with"
+    assert f"0 s of sound make 0 pieces, {needed}" in result.stderr
+    assert "pieces of at most 8 s, so 96 s that are not silent are always enough" in result.stderr
 
 
 @pytest.mark.slow

@@ -122,14 +122,16 @@ def divide(sound: SoundClips, seed: int = 0, share: float = JUDGED_SHARE) -> tup
     """Hold a `share` out to judge with: whole files where there are at least 4, else the ends of all.
 
     Raises:
-        InputError: too few pieces to hold any out; says how much sound is needed.
+        InputError: too few pieces to hold any out; says what a piece is and how much sound is needed.
     """
     files = list(dict.fromkeys(clip.file for clip in sound.clips))
     wanted = max(FEWEST_JUDGED, round(share * len(sound.clips)))
     if len(sound.clips) < 2 * FEWEST_JUDGED:
         raise InputError(
             f"{sound.seconds:.0f} s of sound make {len(sound.clips)} pieces, at least {2 * FEWEST_JUDGED} are"
-            f" needed; give at least {2 * FEWEST_JUDGED * CLIP_SECONDS:.0f} s that are not silent"
+            f" needed: {FEWEST_JUDGED} to fit codebooks to and {FEWEST_JUDGED} to judge them with; files are"
+            f" cut into equal pieces of at most {CLIP_SECONDS:g} s, so"
+            f" {2 * FEWEST_JUDGED * CLIP_SECONDS:.0f} s that are not silent are always enough"
         )
     if len(files) >= 4:
         held = _hold_out_files(sound.clips, files, wanted, seed)

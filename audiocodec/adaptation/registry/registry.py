@@ -438,7 +438,11 @@ def open_registry(folder: Path, *, new: bool = False) -> Registry:
     if is_store(folder):
         return Registry(folder)
     if not new:
-        raise RegistryError(f"{folder}: no store there; name another with --store, or import into it first")
+        raise RegistryError(
+            f"{folder}: no store there; name another with --store, or make one:"
+            f" `audiocodec refresh RECORDINGS --store {folder}` or"
+            f" `audiocodec codebooks import FILE --store {folder}`"
+        )
     try:
         names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     except OSError as error:
