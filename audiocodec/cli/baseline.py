@@ -47,7 +47,6 @@ def baseline(
     Example: audiocodec baseline hall/ -o hall.safetensors --name hall
     """
     from audiocodec.adaptation.drift import make_baseline, save_baseline
-    from audiocodec.adaptation.drift.baseline import NullPlan
     from audiocodec.adaptation.statistics import recordings
 
     check_new(out, force)
@@ -63,7 +62,7 @@ def baseline(
             recordings(apart),
             rng=np.random.default_rng(seed),
             name=name,
-            plan=NullPlan(windows=windows),
+            null_windows=windows,
             facts={"model": codec.name, "files": len(files), "held_out_files": len(apart)},
             progress=lambda share: show(1 + share),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiocodec.audio.files import AUDIO_SUFFIXES, as_file
+from audiocodec.audio.files import AUDIO_SUFFIXES
 from audiocodec.cli.parts import options
 from audiocodec.cli.parts.batch import end_if_none, expand
 from audiocodec.cli.parts.codecs import check_named, choose_codec
@@ -15,7 +15,6 @@ from audiocodec.cli.parts.output import Output, failure
 
 if TYPE_CHECKING:
     from audiocodec.adaptation.watch import Monitor, MonitorLog, WindowReport
-    from audiocodec.codec import Codec
 
 ALERT_STATUS = 3
 BaselineName = Annotated[
@@ -78,13 +77,19 @@ def monitor(
 
     Example: audiocodec monitor recordings/ --window 30
     """
-    from audiocodec.adaptation.watch import Monitor, MonitorOptions, environment_book, find_baseline_for
+    from audiocodec.adaptation.watch import (
+        Monitor,
+        MonitorOptions,
+        environment_book,
+        find_baseline_for,
+        monitor_files,
+    )
 
     output = Output(json, quiet)
-    found = expand(inputs, AUDIO_SUFFIXES | {".nac"})
-    _check_one_kind([source for source, _, _ in found])
+    files = expand(inputs, AUDIO_SUFFIXES | {".nac"})
+    _check_one_kind([source for source, _, _ in files])
     check_named(model, bitrate, store)
-    end_if_none([(source, problem) for source, _, problem in found], output)
+    end_if_none([(source, problem) for source, _, problem in files], output)
     codec = choose_codec(model, device, codebook, store).load()
     settings = MonitorOptions(
         window_seconds=window,
@@ -94,39 +99,25 @@ def monitor(
     )
     known = find_baseline_for(codec, baseline, model, store)
     watch = Monitor(codec, known, bitrate, settings, environment_book(codec, known, store))
-    journal = _journal(log, store)
-    if journal is not None:
-        journal.start({"model": codec.name, "baseline": known.name, "window_seconds": window})
-    with output.progress("files", len(found)) as show:
-        for number, (source, _, problem) in enumerate(found, 1):
-            try:
-                if problem is not None:
-                    raise problem
-                _watch(codec, watch, source, bitrate, output, journal)
-            except Exception as error:
-                output.error(source, failure(error, source))
-            show(number)
-    _finish(watch, output, journal)
+    events = _monitor_log(log, store)
+    if events is not None:
+        events.add("start", {"model": codec.name, "baseline": known.name, "window_seconds": window})
+
+    def fail(source: Path, error: Exception) -> None:
+        output.error(source, failure(error, source))
+
+    for source, _, problem in files:
+        if problem is not None:
+            fail(source, problem)
+    readable = [source for source, _, problem in files if problem is None]
+    with output.progress("files", 1.0) as show:
+        reports = monitor_files(codec, watch, readable, bitrate, on_error=fail, log=events, progress=show)
+        for report in reports:
+            output.result(report.as_json(), _line(report))
+    _finish(watch, output, events)
 
 
-def _watch(
-    codec: Codec,
-    watch: Monitor,
-    source: Path,
-    bitrate: float | None,
-    output: Output,
-    journal: MonitorLog | None,
-) -> None:
-    from audiocodec.adaptation.watch import monitor_file
-
-    with as_file(source) as file:
-        for report in monitor_file(codec, watch, file, bitrate):
-            _tell(report, output, journal)
-
-
-def _finish(watch: Monitor, output: Output, journal: MonitorLog | None) -> None:
-    for report in watch.flush():
-        _tell(report, output, journal)
+def _finish(watch: Monitor, output: Output, events: MonitorLog | None) -> None:
     if not output.failed:
         watch.check_enough()
     summary = {
@@ -138,8 +129,8 @@ def _finish(watch: Monitor, output: Output, journal: MonitorLog | None) -> None:
         "failed": output.failed,
         "baseline": watch.baseline.name,
     }
-    if journal is not None:
-        journal.end(summary)
+    if events is not None:
+        events.add("end", summary)
     output.result(
         summary,
         f"{watch.state}: {watch.alerts} of {watch.windows} windows in alert, {watch.seconds:.0f} s"
@@ -148,12 +139,6 @@ def _finish(watch: Monitor, output: Output, journal: MonitorLog | None) -> None:
     if watch.alerts:
         raise typer.Exit(ALERT_STATUS)
     output.finish()
-
-
-def _tell(report: WindowReport, output: Output, journal: MonitorLog | None) -> None:
-    if journal is not None:
-        journal.window(report)
-    output.result(report.as_json(), _line(report))
 
 
 def _line(report: WindowReport) -> str:
@@ -176,7 +161,7 @@ def _shown(measures: Any) -> list[str]:
     return [name for name in ("relative_error", "usage", "perplexity", "js", "w2") if name in measures]
 
 
-def _journal(log: Path | None, store: Path | None) -> MonitorLog | None:
+def _monitor_log(log: Path | None, store: Path | None) -> MonitorLog | None:
     from audiocodec.adaptation.watch.log import LOG_NAME, MonitorLog
 
     if log is None and store is None:

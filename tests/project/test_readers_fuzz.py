@@ -30,7 +30,6 @@ import torch
 from audiocodec import audio, pretrained
 from audiocodec.adaptation.dashboard import WatchCollector, build_page, read_timeline
 from audiocodec.adaptation.drift import load_baseline, make_baseline, save_baseline
-from audiocodec.adaptation.drift.baseline import NullPlan
 from audiocodec.adaptation.registry import Registry, export_revision, import_bundle, round_changes
 from audiocodec.adaptation.registry.bundle import read_bundle, read_public_key
 from audiocodec.adaptation.statistics import collect
@@ -351,17 +350,17 @@ def make_statistics(folder: Path, models: Models) -> Path:
 
 def make_a_baseline(folder: Path, models: Models) -> Path:
     wavs = [sound for seed in range(4) for sound in models.sound(8.0, seed)]
-    plan, rng = NullPlan((2.0,), 50), np.random.default_rng(0)
+    null, rng = {"null_seconds": (2.0,), "null_windows": 50}, np.random.default_rng(0)
     soundfile.write(folder / "talk.wav", models.voice(5.0).T, 16000)
     path = folder / "a.safetensors"
-    save_baseline(path, make_baseline(models.codec, wavs, wavs, rng=rng, plan=plan))
+    save_baseline(path, make_baseline(models.codec, wavs, wavs, rng=rng, **null))
     return path
 
 
 def read_environments(path: Path, models: Models) -> None:
     baseline = load_baseline(path)
     book = EnvironmentBook(models.codec.model_id, path.parent)
-    if book.environments:
+    if book.baselines:
         monitor = Monitor(models.codec, baseline, None, MonitorOptions(window_seconds=2.0), book)
         for report in (*monitor_file(models.codec, monitor, path.with_name("talk.wav")), *monitor.flush()):
             json.dumps(plain(report.as_json()), allow_nan=False)

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from refresh import RATE, ROOM, TELEPHONE, Corpus
 from scipy.stats import pearsonr, spearmanr
+from two_sample import classifier_test
 
 import audiocodec
-from audiocodec.adaptation.drift import Baseline, classifier_test, find_baseline
+from audiocodec.adaptation.drift import Baseline, find_baseline
 from audiocodec.adaptation.drift.null import TWO_SIDED
 from audiocodec.adaptation.refresh.acceptance import PESQ, STOI, score
 from audiocodec.adaptation.refresh.sound import SoundClips

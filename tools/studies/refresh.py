@@ -30,7 +30,6 @@ import torch
 import audiocodec
 from audiocodec import audio
 from audiocodec.adaptation.drift import Baseline, find_baseline, make_baseline
-from audiocodec.adaptation.drift.baseline import NullPlan
 from audiocodec.adaptation.refresh.acceptance import SCORES, score, with_codebooks
 from audiocodec.adaptation.refresh.candidate import RefreshOptions, refresh
 from audiocodec.adaptation.refresh.refine import Refining, encode_clips
@@ -178,15 +177,15 @@ def picked(
     for sound, names in zip(judged, told, strict=True):
         for clip in sound.clips:
             window = collect(codec, [(clip.wav[None], RATE)], rng=np.random.default_rng(0))
-            long_enough = clip.seconds >= max(known.baseline.shortest_seconds for known in book.environments)
+            long_enough = clip.seconds >= max(known.shortest_seconds for known in book.baselines)
             names.append(book.recognize(window).name if long_enough else None)
     return {"environment_scores": told[0], "clean_scores": told[1]}
 
 
 def _describe(codec: Codec, sound: SoundClips, name: str) -> Baseline:
-    plan = NullPlan(seconds=(5.0, 10.0), windows=100)
     wavs = [(clip.wav[None], RATE) for clip in sound.clips]
-    return make_baseline(codec, wavs, rng=np.random.default_rng(0), name=name, plan=plan)
+    rng = np.random.default_rng(0)
+    return make_baseline(codec, wavs, rng=rng, name=name, null_seconds=(5.0, 10.0), null_windows=100)
 
 
 def candidate(

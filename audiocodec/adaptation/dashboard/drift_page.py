@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.adaptation.dashboard.timeline import Mark, Timeline, Window
+from audiocodec.adaptation.dashboard.timeline import CodebookEvent, Timeline, Window
 from audiocodec.report.page import render
 from audiocodec.report.plots import COLORS, GRAY, draw
 from audiocodec.storage import new_file
@@ -88,7 +88,7 @@ def build_page(timeline: Timeline) -> str:
                 ("Time", "Score", "Decisive measure", "Relative error", "Environment", "Sources"),
                 _alert_rows(windows),
             ),
-            ("Codebook events", ("Number", "Time", "Event", "Codebook", "Reason"), _mark_rows(timeline)),
+            ("Codebook events", ("Number", "Time", "Event", "Codebook", "Reason"), _event_rows(timeline)),
         ),
     )
 
@@ -122,10 +122,10 @@ def _alert_rows(windows: Sequence[Window]) -> list[tuple[str, ...]]:
     ]
 
 
-def _mark_rows(timeline: Timeline) -> list[tuple[str, ...]]:
+def _event_rows(timeline: Timeline) -> list[tuple[str, ...]]:
     return [
-        (str(number), _time(mark.time), mark.kind, mark.codebook_id[:12], mark.text)
-        for number, mark in reversed(list(enumerate(timeline.marks, 1)))
+        (str(number), _time(event.time), event.kind, event.codebook_id[:12], event.text)
+        for number, event in reversed(list(enumerate(timeline.events, 1)))
     ]
 
 
@@ -158,7 +158,7 @@ def _chart(timeline: Timeline, environments: Mapping[str, str]) -> str:
         for axes in panels:
             axes.set_xlim(0, len(windows))
             axes.grid(visible=False, axis="x")
-            for position in {mark.position for mark in timeline.marks if mark.changes_codebook}:
+            for position in {event.position for event in timeline.events if event.changes_codebook}:
                 axes.axvline(position, color="#1c2128", linestyle=":", linewidth=1)
         labels = _time_labels(windows)
         panels[-1].set_xticks([number + 0.5 for number, _ in labels], [label for _, label in labels])
@@ -187,7 +187,7 @@ def _line_charts(windows: Sequence[Window]) -> Iterator[tuple[str, Lines, dict[s
 def _paint_states(axes: Axes, timeline: Timeline, environments: Mapping[str, str]) -> None:
     """States above, environments below, numbers of codebook events on top."""
     windows = timeline.windows
-    axes.set_title("State and environment", pad=16 if timeline.marks else None)
+    axes.set_title("State and environment", pad=16 if timeline.events else None)
     states = ["silent" if window.silent else window.state for window in windows]
     for names, colors, bottom in (
         (states, STATE_COLORS, 1.1),
@@ -196,10 +196,10 @@ def _paint_states(axes: Axes, timeline: Timeline, environments: Mapping[str, str
         runs = _runs(names)
         spans = [(start, stop - start) for start, stop, _ in runs]
         axes.broken_barh(spans, (bottom, 0.9), facecolors=[colors[name] for _, _, name in runs], linewidth=0)
-    for number, mark in _spaced(timeline.marks, len(windows) / 40):
+    for number, event in _spaced(timeline.events, len(windows) / 40):
         axes.annotate(
             str(number),
-            (mark.position, 2),
+            (event.position, 2),
             (0, 3),
             textcoords="offset points",
             ha="center",
@@ -212,13 +212,13 @@ def _paint_states(axes: Axes, timeline: Timeline, environments: Mapping[str, str
     axes.spines[:].set_visible(False)
 
 
-def _spaced(marks: Sequence[Mark], distance: float) -> Iterator[tuple[int, Mark]]:
-    """Marks that change the codebook, with their numbers, without those too close to the one before."""
+def _spaced(events: Sequence[CodebookEvent], distance: float) -> Iterator[tuple[int, CodebookEvent]]:
+    """Events that change the codebook, with their numbers, without those too close to the one before."""
     last = -np.inf
-    for number, mark in enumerate(marks, 1):
-        if mark.changes_codebook and mark.position - last >= distance:
-            last = mark.position
-            yield number, mark
+    for number, event in enumerate(events, 1):
+        if event.changes_codebook and event.position - last >= distance:
+            last = event.position
+            yield number, event
 
 
 def _paint_lines(axes: Axes, title: str, lines: Lines, guides: Mapping[str, tuple[float, str]]) -> None:

@@ -69,7 +69,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Mark:
+class CodebookEvent:
     """An event in the log of a store of codebooks.
 
     Attributes:
@@ -98,14 +98,14 @@ class Timeline:
 
     Attributes:
         windows: few enough to be drawn.
-        marks: events of the store.
+        events: events of the store.
         total: number of windows in the logs.
         alerts: number of them in alert.
         seconds: length of all audio.
     """
 
     windows: tuple[Window, ...]
-    marks: tuple[Mark, ...]
+    events: tuple[CodebookEvent, ...]
     total: int
     alerts: int
     seconds: float
@@ -130,7 +130,7 @@ def read_timeline(
     drawn = [_together(windows[i : i + size]) for i in range(0, len(windows), size)]
     return Timeline(
         tuple(drawn),
-        tuple(_marks(registry, drawn)) if registry else (),
+        tuple(_codebook_events(registry, drawn)) if registry else (),
         len(windows),
         sum(window.in_alert for window in windows),
         sum(window.seconds for window in windows),
@@ -220,15 +220,15 @@ def _together(windows: Sequence[Window]) -> Window:
     )
 
 
-def _marks(registry: Registry, windows: Sequence[Window]) -> list[Mark]:
-    marks: list[Mark] = []
+def _codebook_events(registry: Registry, windows: Sequence[Window]) -> list[CodebookEvent]:
+    events: list[CodebookEvent] = []
     for event in registry.log():
         details = event.details
         provenance = cast("Mapping[str, Any]", details.get("provenance") or {})
         text = str(details.get("reason") or provenance.get("reason") or "")
         position = sum(_moment(window.time) < _moment(event.time) for window in windows)
-        marks.append(Mark(event.time, event.kind, event.codebook_id, text, position))
-    return marks
+        events.append(CodebookEvent(event.time, event.kind, event.codebook_id, text, position))
+    return events
 
 
 def _moment(time: str) -> str:

@@ -18,15 +18,12 @@ from audiocodec.adaptation.drift.measures import (
     sliced_w2,
 )
 from audiocodec.adaptation.drift.null import NullDistribution
-from audiocodec.adaptation.drift.two_sample import TwoSampleTest, classifier_test
 
 __all__ = [
     "MEASURES",
     "Baseline",
     "Measures",
     "NullDistribution",
-    "TwoSampleTest",
-    "classifier_test",
     "compare",
     "find_baseline",
     "gaussian_w2",

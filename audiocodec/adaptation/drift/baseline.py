@@ -24,7 +24,6 @@ from audiocodec.adaptation.drift.measures import (
 )
 from audiocodec.adaptation.drift.null import NullDistribution
 from audiocodec.adaptation.statistics import Statistics
-from audiocodec.adaptation.statistics.collector import Collecting
 from audiocodec.adaptation.statistics.recordings import Frames, RecordingSamples, encode_frames, statistics_of
 from audiocodec.adaptation.statistics.statistics import VERSION, from_arrays, read_file, to_arrays
 from audiocodec.errors import InputError
@@ -41,7 +40,8 @@ BASELINE_SAMPLE = 2500
 """Latents that a baseline keeps: with them it stays below 2 MB."""
 WINDOW_SAMPLE = 1024
 """Latents of a window that are kept for distances of samples."""
-WINDOW_OPTIONS = Collecting(reservoir_size=WINDOW_SAMPLE, residual_moments=False)
+NULL_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
+"""Lengths of the random windows of a null distribution; those that exceed half of the audio are left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +85,6 @@ class Baseline:
         return compare(self.statistics, window)
 
 
-@dataclass(frozen=True)
-class NullPlan:
-    """How the null distribution is drawn.
-
-    Attributes:
-        seconds: lengths of windows; those that are more than half of the audio are left out.
-        windows: drawn for each length.
-    """
-
-    seconds: Sequence[float] = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
-    windows: int = 250
-
-
 def make_baseline(
     codec: Codec,
     wavs: Iterable[RecordingSamples],
@@ -105,56 +92,57 @@ def make_baseline(
     *,
     rng: np.random.Generator,
     name: str = "clean",
-    plan: NullPlan | None = None,
+    null_seconds: Sequence[float] = NULL_SECONDS,
+    null_windows: int = 250,
     facts: Mapping[str, Any] | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Baseline:
     """Describe recordings, and how much windows of the same kind differ from them by chance.
 
-    Windows are drawn from `held_out`, which the codebooks should not have been fitted to. Without any, the
-    recordings are dealt into two halves, and windows of each are compared with the other.
+    `null_windows` random windows of each length in `null_seconds` are drawn from `held_out`, to which the
+    codebooks should not have been fitted. Without it, the recordings are divided into two halves, and windows
+    of each half are compared with the other.
 
     Raises:
-        InputError: less than 30 s of audible audio, or a recording that cannot be used.
+        InputError: there is less than 30 s of audible audio, or a recording cannot be used.
     """
-    plan = plan or NullPlan()
     parts = list(encode_frames(codec, wavs))
     check_enough(parts)
     judged = list(encode_frames(codec, held_out))
-    sampling = Collecting(reservoir_size=BASELINE_SAMPLE)
-    everything = statistics_of(codec, parts, rng, sampling)
+    everything = statistics_of(codec, parts, rng, BASELINE_SAMPLE)
     if judged:
         check_enough(judged)
         sides = [(everything, Frames.join(judged))]
     else:
         first, second = _halves(parts)
         sides = [
-            (statistics_of(codec, one, rng, sampling), Frames.join(other))
+            (statistics_of(codec, one, rng, BASELINE_SAMPLE), Frames.join(other))
             for one, other in ((first, second), (second, first))
         ]
-    null = draw_null(codec, sides, plan, rng, progress)
+    null = draw_null(codec, sides, null_seconds, null_windows, rng, progress)
     return Baseline(name, everything, null, {"seconds": round(everything.seconds, 1), **(facts or {})})
 
 
 def draw_null(
     codec: Codec,
     sides: Sequence[tuple[Statistics, Frames]],
-    plan: NullPlan,
+    null_seconds: Sequence[float],
+    null_windows: int,
     rng: np.random.Generator,
     progress: Callable[[float], None] = lambda share: None,
 ) -> NullDistribution:
     """Compare windows out of frames with the statistics beside them, drawn from each side in turn."""
     rate = codec.model.frame_rate
     shortest = min(len(frames) for _, frames in sides)
-    lengths = sorted({round(seconds * rate) for seconds in plan.seconds if seconds * rate <= shortest / 2})
+    lengths = sorted({round(seconds * rate) for seconds in null_seconds if seconds * rate <= shortest / 2})
     drawn: list[list[Measures]] = []
     for done, length in enumerate(lengths):
         found: list[Measures] = []
-        for number in range(plan.windows):
+        for number in range(null_windows):
             reference, frames = sides[number % len(sides)]
-            window = statistics_of(codec, draw_window(frames, length, rng), rng, WINDOW_OPTIONS)
+            window = statistics_of(codec, draw_window(frames, length, rng), rng, WINDOW_SAMPLE)
             found.append(compare(reference, window))
-            progress((done + (number + 1) / plan.windows) / len(lengths))
+            progress((done + (number + 1) / null_windows) / len(lengths))
         drawn.append(found)
     samples = {
         name: np.array([[one.values[name] for one in found] for found in drawn], np.float32)

@@ -174,12 +174,12 @@ def overall(name: str, values: Values) -> Values:
 
 
 def compare(baseline: Statistics, window: Statistics) -> Measures:
-    """Measure how far a window is from the baseline, at the window's step of the ladder.
+    """Measure how far a window is from the baseline, at the window's number of quantizers.
 
     Codes are compared if the same codebooks chose them, latents if both have them.
 
     Raises:
-        InputError: they are of different models, there is nothing to compare, or too little of it.
+        InputError: the models differ, or there is nothing or too little to compare.
     """
     check_comparable(baseline, window)
     values: dict[str, Values] = {}
@@ -192,32 +192,32 @@ def compare(baseline: Statistics, window: Statistics) -> Measures:
         values |= {name: np.array([value]) for name, value in _compare_latents(baseline, window).items()}
     if not values:
         raise InputError(
-            "nothing to compare: codes of other codebooks than the baseline's, and no latents; make a"
-            " baseline with these codebooks, or monitor audio instead of .nac files"
+            "nothing to compare: the codes come from other codebooks than the baseline's, and there are no"
+            " latents; make a baseline with these codebooks, or monitor audio instead of .nac files"
         )
     return Measures(values, window.frames)
 
 
 def check_comparable(baseline: Statistics, window: Statistics) -> None:
-    """Refuse statistics of another model, or of nothing.
+    """Refuse statistics of another model, and those of less than two frames.
 
     Raises:
         InputError: says what differs.
     """
     if baseline.model_id != window.model_id:
         raise InputError(
-            f"the baseline is of model {baseline.model_id[:32] or '?'}, what is compared with it of"
-            f" {window.model_id[:32] or '?'}; make a baseline with this model"
+            f"the baseline was made with model {baseline.model_id[:32] or '?'}, the audio was coded with"
+            f" model {window.model_id[:32] or '?'}; make a baseline with this model"
         )
     num_quantizers = window.num_quantizers
     if baseline.codebook_sizes[:num_quantizers] != window.codebook_sizes:
         raise InputError(
-            f"the baseline has {baseline.num_quantizers} codebooks, the window {num_quantizers} that differ"
-            " in size"
+            f"the baseline has {baseline.num_quantizers} quantizers, the window has {num_quantizers}, and"
+            " their codebooks have other sizes; make a baseline with this model"
         )
-    for what, found in (("baseline", baseline), ("window", window)):
-        if found.frames < 2:
-            raise InputError(f"the {what} has {found.frames} frames; give at least a second of audio")
+    for what, statistics in (("baseline", baseline), ("window", window)):
+        if statistics.frames < 2:
+            raise InputError(f"the {what} has {statistics.frames} frames; give at least a second of audio")
 
 
 def _compare_codes(before: CodeUse, after: CodeUse) -> tuple[float, ...]:
@@ -245,7 +245,7 @@ def _compare_errors(baseline: Statistics, window: Statistics) -> dict[str, Value
 
 
 def _compare_latents(baseline: Statistics, window: Statistics) -> dict[str, float]:
-    before, after = baseline.stages[0].latents, window.stages[0].latents
+    before, after = baseline.latents, window.latents
     shift = float(np.linalg.norm(after.mean - before.mean)) / max(before.variance, 1e-30) ** 0.5
     values = {
         "w2": gaussian_w2(before, after),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,22 +73,7 @@ def _stacked_entries(quantizer: Quantizer, num_quantizers: int) -> tuple[Tensor,
 
 FOLD_FRAMES = 512
 """Latents are taken in so many at a time: matrix products of few rows cost as much as of many."""
-
-
-@dataclass(frozen=True)
-class Collecting:
-    """What to gather.
-
-    Attributes:
-        reservoir_size: latents kept as a sample.
-        sample_every: latents are looked at in every so many-th frame only, codes in all. Neighboring
-            frames are alike, so 4 loses little and costs a live encoder little.
-        residual_moments: also gather the moments of what later stages take in, most of the work.
-    """
-
-    reservoir_size: int = 4096
-    sample_every: int = 1
-    residual_moments: bool = True
+RESERVOIR_SIZE = 4096
 
 
 class StatisticsCollector:
@@ -104,14 +88,17 @@ class StatisticsCollector:
         num_quantizers: int | None = None,
         *,
         rng: np.random.Generator,
-        options: Collecting | None = None,
+        reservoir_size: int = RESERVOIR_SIZE,
+        sample_every: int = 1,
         model_id: str = "",
         codebook_id: str = "",
         frame_rate: float = 1.0,
     ) -> None:
-        """Follow codes of `num_quantizers` rows; `rng` draws the reservoir.
+        """Follow codes of `num_quantizers` rows; `rng` draws a sample of `reservoir_size` latents.
 
-        The codebooks are read once, here.
+        Codes of all frames are counted, but only the latents of every `sample_every`-th frame. Neighboring
+        frames are alike, so 4 loses little and makes a live encoder faster. The codebooks are read
+        once, here.
 
         Raises:
             InputError: the quantizer has no such number of rows.
@@ -120,7 +107,8 @@ class StatisticsCollector:
         self._reconstruction = Reconstruction(quantizer, self._num_quantizers)
         self._sizes = quantizer.codebook_sizes[: self._num_quantizers]
         self._steps = steps(quantizer, self._num_quantizers)
-        self._dim, self._rng, self._options = quantizer.dim, rng, options or Collecting()
+        self._dim, self._rng = quantizer.dim, rng
+        self._reservoir_size, self._sample_every = reservoir_size, sample_every
         self._model_id, self._codebook_id, self._frame_rate = model_id, codebook_id, frame_rate
         self._offsets = np.concatenate([[0], np.cumsum(self._sizes)])[: self._num_quantizers, None]
         self._pair_offsets = np.arange(self._num_quantizers)[:, None] * BIGRAM_BUCKETS
@@ -135,7 +123,8 @@ class StatisticsCollector:
         bitrate: float | None = None,
         *,
         rng: np.random.Generator,
-        options: Collecting | None = None,
+        reservoir_size: int = RESERVOIR_SIZE,
+        sample_every: int = 1,
     ) -> StatisticsCollector:
         """Follow what a codec codes at a bitrate (None: the highest)."""
         model = codec.model
@@ -143,7 +132,8 @@ class StatisticsCollector:
             model.quantizer,
             model.num_quantizers_for(bitrate),
             rng=rng,
-            options=options,
+            reservoir_size=reservoir_size,
+            sample_every=sample_every,
             model_id=codec.model_id,
             codebook_id=codec.codebook_id,
             frame_rate=model.frame_rate,
@@ -160,9 +150,9 @@ class StatisticsCollector:
         self._bigrams = np.zeros(self._num_quantizers * BIGRAM_BUCKETS, np.int64)
         self._repeats = np.zeros(self._num_quantizers, np.int64)
         self._frames = 0
-        self._moments = [Moments.empty(self._dim) for _ in self._steps]
+        self._moments = Moments.empty(self._dim)
         self._errors = [ErrorStatistics.empty() for _ in self._steps]
-        self._reservoir = Reservoir.empty(self._dim, self._options.reservoir_size)
+        self._reservoir = Reservoir.empty(self._dim, self._reservoir_size)
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._waiting_frames = 0
 
@@ -195,8 +185,8 @@ class StatisticsCollector:
         self._fold()
         uses = self._uses()
         stages = tuple(
-            StageStatistics(uses[first:last], moments, error)
-            for (first, last), moments, error in zip(self._steps, self._moments, self._errors, strict=True)
+            StageStatistics(uses[first:last], error)
+            for (first, last), error in zip(self._steps, self._errors, strict=True)
         )
         return Statistics(
             model_id=self._model_id,
@@ -204,6 +194,7 @@ class StatisticsCollector:
             num_quantizers=self._num_quantizers,
             frame_rate=self._frame_rate,
             frames=self._frames,
+            latents=self._moments,
             stages=stages,
             reservoir=self._reservoir,
         )
@@ -233,7 +224,7 @@ class StatisticsCollector:
         self._last = codes[..., -1:]
 
     def _wait(self, latents: Tensor, codes: Tensor) -> None:
-        every = self._options.sample_every
+        every = self._sample_every
         start, self._phase = -self._phase % every, (self._phase + codes.shape[2]) % every
         picked = latents[..., start::every].detach().float()
         if not bool(torch.isfinite(picked.sum())):
@@ -259,17 +250,12 @@ class StatisticsCollector:
 
     def _fold_chunk(self, latents: Tensor, codes: Tensor) -> None:
         left = latents - self._reconstruction(codes)  # [S, n, D], what each stage leaves
-        later = left[:-1] if self._options.residual_moments else left[:0]
-        inputs = torch.cat([latents[None], later])
-        mean = inputs.mean(dim=1)
-        centered = inputs - mean[:, None]
-        # Of so few rows, about their mean, single precision is enough; sums over all chunks are double.
-        scatter = (centered.transpose(1, 2) @ centered).double().cpu().numpy()
-        means = mean.double().cpu().numpy()
+        mean = latents.mean(dim=0)
+        centered = latents - mean
+        # Of so few vectors, about their mean, single precision is enough; sums over all chunks are double.
+        scatter = (centered.t() @ centered).double().cpu().numpy()
+        self._moments = self._moments + Moments(len(latents), mean.double().cpu().numpy(), scatter)
         errors = left.square().sum(dim=2).cpu().numpy()
-        count = len(latents)
-        for stage in range(len(inputs)):
-            self._moments[stage] = self._moments[stage] + Moments(count, means[stage], scatter[stage])
         for stage in range(len(self._steps)):
             self._errors[stage] = self._errors[stage] + ErrorStatistics.of(errors[stage])
         self._reservoir = self._reservoir.offer(latents.cpu().numpy(), self._rng)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from audiocodec import audio
-from audiocodec.adaptation.statistics.collector import Collecting, StatisticsCollector
+from audiocodec.adaptation.statistics.collector import RESERVOIR_SIZE, StatisticsCollector
 from audiocodec.audio.samples import as_channels
 from audiocodec.coding import encode_latents
 
@@ -31,14 +31,13 @@ def collect(
     bitrate: float | None = None,
     *,
     rng: np.random.Generator,
-    options: Collecting | None = None,
 ) -> Statistics:
     """Statistics of recordings at a bitrate (None: the highest); they may come one by one.
 
     Raises:
         InputError: a recording cannot be used; BitrateError, SampleRateError likewise.
     """
-    collector = StatisticsCollector.for_codec(codec, bitrate, rng=rng, options=options)
+    collector = StatisticsCollector.for_codec(codec, bitrate, rng=rng)
     num_quantizers = codec.model.num_quantizers_for(bitrate)
     for wav, sample_rate in wavs:
         collector.new_recording()
@@ -120,7 +119,7 @@ def encode_frames(
 
 
 def statistics_of(
-    codec: Codec, parts: Iterable[Frames], rng: np.random.Generator, options: Collecting | None = None
+    codec: Codec, parts: Iterable[Frames], rng: np.random.Generator, reservoir_size: int = RESERVOIR_SIZE
 ) -> Statistics:
     """Statistics of frames, each part a recording of its own.
 
@@ -133,11 +132,11 @@ def statistics_of(
             model = codec.model
             num_quantizers = int(part.codes.shape[0])
             bitrate = model.bitrates[model.quantizer.prefixes.index(num_quantizers)]
-            collector = StatisticsCollector.for_codec(codec, bitrate, rng=rng, options=options)
+            collector = StatisticsCollector.for_codec(codec, bitrate, rng=rng, reservoir_size=reservoir_size)
         collector.new_recording()
         collector.update(part.latents[None], part.codes[None])
     if collector is None:
-        collector = StatisticsCollector.for_codec(codec, rng=rng, options=options)
+        collector = StatisticsCollector.for_codec(codec, rng=rng, reservoir_size=reservoir_size)
     return collector.statistics()
 
 

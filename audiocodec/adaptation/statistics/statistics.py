@@ -33,45 +33,37 @@ from audiocodec.storage import new_file
 
 @dataclass(frozen=True, eq=False)
 class StageStatistics:
-    """One step of the ladder: what comes into it, which entries it takes, what it leaves.
+    """One stage of the quantizer: which entries it uses, and the error it leaves.
 
     Attributes:
-        codes: use of the codes of each of its rows; one row, but for products.
-        latents: moments of its input: of the encoder's output for the first stage, else of the residual;
-            `count` 0 where they were not gathered.
-        error: of what it leaves, that is of the next stage's input.
+        codes: use of the codes of each quantizer in the stage; a product quantizer has several.
+        error: what remains of the latents after this stage, which is the input of the next one.
     """
 
     codes: tuple[CodeUse, ...]
-    latents: Moments
     error: ErrorStatistics
 
-    @property
-    def relative_error(self) -> float:
-        """Mean squared error over the variance of the stage's own input; 0 where either is missing."""
-        return self.error.mean / self.latents.variance if self.latents.variance else 0.0
-
     def __add__(self, other: StageStatistics) -> StageStatistics:
-        """Of both."""
+        """Statistics of both."""
         codes = tuple(mine + theirs for mine, theirs in zip(self.codes, other.codes, strict=True))
-        return StageStatistics(codes, self.latents + other.latents, self.error + other.error)
+        return StageStatistics(codes, self.error + other.error)
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What audio looks like to a model at one step of its ladder.
+    """Statistics of audio as a model codes it with `num_quantizers` quantizers.
 
-    `a + b` is what one collector would have found that saw both, exactly for counts and to the rounding of
-    double precision for sums. Statistics of codes alone have `latents.count` 0 in every stage.
+    `a + b` is what one collector would have gathered from both: exactly for counts, and up to rounding in
+    double precision for sums. Statistics of codes alone have `latents.count` 0.
 
     Attributes:
-        model_id: identity of the model, "" if it was not given.
-        codebook_id: identity of the codebooks that chose the codes, likewise.
-        num_quantizers: rows of codes.
-        frame_rate: frames a second.
-        frames: frames whose codes were counted.
-        stages: one for each step of the ladder up to `num_quantizers`.
-        reservoir: a sample of the encoder's output, from which all stages can be had anew.
+        model_id: identity of the model; "" if it was not given.
+        codebook_id: identity of the codebooks that chose the codes; "" if it was not given.
+        frame_rate: frames per second.
+        frames: number of frames whose codes were counted.
+        latents: moments of the encoder's output.
+        stages: one for each stage up to `num_quantizers`.
+        reservoir: a sample of the encoder's output; all stages can be computed again from it.
     """
 
     model_id: str
@@ -79,6 +71,7 @@ class Statistics:
     num_quantizers: int
     frame_rate: float
     frames: int
+    latents: Moments
     stages: tuple[StageStatistics, ...]
     reservoir: Reservoir
 
@@ -89,54 +82,55 @@ class Statistics:
 
     @property
     def seconds(self) -> float:
-        """Of one channel of audio."""
+        """Duration in seconds, all channels added up."""
         return self.frames / self.frame_rate
 
     @property
     def codes_only(self) -> bool:
         """Whether no latents were seen."""
-        return not self.stages[0].latents.count
+        return not self.latents.count
 
     @property
     def codebook_sizes(self) -> tuple[int, ...]:
-        """Entries of each row of codes."""
+        """Number of entries of each quantizer."""
         return tuple(len(use.counts) for use in self.codes)
 
     @property
     def codes(self) -> tuple[CodeUse, ...]:
-        """Use of the codes, row by row through all stages."""
+        """Use of the codes of each quantizer, through all stages."""
         return tuple(use for stage in self.stages for use in stage.codes)
 
     @property
     def variance(self) -> float:
-        """Of the encoder's output, summed over its dimensions."""
-        return self.stages[0].latents.variance
+        """Variance of the encoder's output, summed over its dimensions."""
+        return self.latents.variance
 
     @property
     def relative_errors(self) -> tuple[float, ...]:
-        """Mean squared error after each stage over the variance of the encoder's output; 0 if unknown."""
+        """Mean squared error after each stage, over the variance of the encoder's output; 0 if unknown."""
         variance = self.variance
         return tuple(stage.error.mean / variance if variance else 0.0 for stage in self.stages)
 
     @property
     def error_shares(self) -> tuple[float, ...]:
-        """Share of the energy coming into each stage that it leaves; 0 of codes alone.
+        """Share of the energy of its input that each stage leaves; 0 for statistics of codes alone.
 
-        For the first stage energy is counted about the mean, for residuals about zero.
+        The energy of the first input is its variance; the energy of a residual is its mean square.
         """
         energies = [self.variance, *(stage.error.mean for stage in self.stages)]
         return tuple(after / before if before else 0.0 for before, after in pairwise(energies))
 
     def __add__(self, other: Statistics) -> Statistics:
-        """Of both.
+        """Statistics of both.
 
         Raises:
-            InputError: they are of different models, codebooks or steps of the ladder.
+            InputError: the two differ in model, codebooks or number of quantizers.
         """
         self.check_same_kind(other)
         return replace(
             self,
             frames=self.frames + other.frames,
+            latents=self.latents + other.latents,
             stages=tuple(mine + theirs for mine, theirs in zip(self.stages, other.stages, strict=True)),
             reservoir=self.reservoir + other.reservoir,
         )
@@ -150,7 +144,10 @@ class Statistics:
         for what in ("model_id", "codebook_id", "num_quantizers", "frame_rate", "codebook_sizes", "dim"):
             mine, theirs = getattr(self, what), getattr(other, what)
             if mine != theirs:
-                raise InputError(f"statistics differ in {what} ({mine} and {theirs}); collect them alike")
+                raise InputError(
+                    f"statistics cannot be added: they differ in {what} ({mine} and {theirs}); collect both"
+                    " with the same model, codebooks and bitrate"
+                )
 
 
 VERSION = 1
@@ -158,7 +155,7 @@ MAX_FILE_BYTES = 256 << 20
 MAX_HEADER_BYTES = 1 << 20
 MAX_CAPACITY = 1 << 20
 LARGEST = 1e30
-"""Of all values: their squares and sums are finite."""
+"""Largest absolute value that is read; squares and sums of smaller values are finite."""
 _COUNTS = ("counts", "bigrams", "repeats", "latent_counts", "error_counts", "error_histograms")
 Arrays = dict[str, NDArray[Any]]
 
@@ -167,7 +164,7 @@ def save_statistics(path: str | os.PathLike[str], statistics: Statistics, *, ove
     """Write statistics to a file, whole or not at all. Equal statistics are equal files.
 
     Raises:
-        InputError: the file is there already, or cannot be written.
+        InputError: the file exists already, or cannot be written.
     """
     arrays, facts = to_arrays(statistics)
     document = {"kind": "statistics", "version": VERSION, **facts}
@@ -180,41 +177,47 @@ def load_statistics(path: str | os.PathLike[str]) -> Statistics:
     """Read statistics from a file.
 
     Raises:
-        InputError: there is none, or it is damaged, too large or of another kind.
+        InputError: the file is missing, damaged, too large or of another kind.
     """
     arrays, document = read_file(Path(path), "statistics")
     try:
         return from_arrays(arrays, document)
     except MALFORMED as error:
-        raise InputError(f"{path}: damaged ({error!r}); collect it again") from error
+        raise InputError(f"{path}: damaged ({error!r}); make it again") from error
 
 
 def read_file(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
     """Arrays and JSON of one of our files, its size checked before memory is taken.
 
     Raises:
-        InputError: there is none, or it is damaged, too large or of another kind.
+        InputError: the file is missing, damaged, too large or of another kind.
     """
     data = read_bytes(path, MAX_FILE_BYTES)
     size = int.from_bytes(data[:8], "little")
     try:
         if not 0 < size <= min(len(data), MAX_HEADER_BYTES):
-            raise InputError("a header of an impossible size")
+            raise InputError("its header has an impossible size")
         header = parse_json(data[8 : 8 + size])
         document = parse_json(header["__metadata__"]["audiocodec"])
         if document["kind"] != kind or document["version"] != VERSION:
-            found = f"{document['kind']!r} version {document['version']!r}"
-            raise InputError(f"holds {found}; expected {kind} version {VERSION}")
+            raise InputError(
+                f"it holds {document['kind']!r} version {document['version']!r};"
+                f" expected {kind} version {VERSION}"
+            )
         return from_safetensors(data), document
     except MALFORMED as error:
-        raise InputError(f"{path}: damaged, or no file of {kind} ({error}); collect it again") from error
+        raise InputError(f"{path}: damaged, or not a file of {kind} ({error}); make it again") from error
 
 
 def to_arrays(statistics: Statistics) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays and JSON that `from_arrays` makes statistics of. Covariances keep their upper triangle."""
+    """Arrays and JSON from which `from_arrays` makes statistics. Of scatters the upper triangle is kept.
+
+    Moments have a place for each stage. Only the first is used, for the encoder's output; the others are 0.
+    """
     upper = np.triu_indices(statistics.dim)
     stages, codes = statistics.stages, statistics.codes
-    moments, errors = [stage.latents for stage in stages], [stage.error for stage in stages]
+    errors = [stage.error for stage in stages]
+    moments = [statistics.latents, *[Moments.empty(statistics.dim)] * (len(stages) - 1)]
     arrays: Arrays = {
         "counts": np.concatenate([use.counts for use in codes]),
         "bigrams": np.stack([use.bigrams for use in codes]),
@@ -241,30 +244,30 @@ def to_arrays(statistics: Statistics) -> tuple[Arrays, dict[str, Any]]:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Statistics:
-    """Statistics out of arrays and JSON from outside.
+    """Statistics from arrays and JSON that were read from a file.
 
     Raises:
-        InputError, or one of MALFORMED: they are none.
+        InputError, or one of MALFORMED: these do not describe statistics.
     """
-    sizes, rows = [int(size) for size in facts["codebook_sizes"]], [int(n) for n in facts["rows"]]
+    sizes, widths = [int(size) for size in facts["codebook_sizes"]], [int(n) for n in facts["rows"]]
     dim = int(arrays["means"].shape[1])
-    if not rows or sum(rows) != len(sizes) or min(rows) < 1 or min(sizes) < 1 or dim < 1:
-        raise InputError("stages and rows of codes do not fit")
-    _check_shapes(arrays, sizes, len(rows), dim)
+    if not widths or sum(widths) != len(sizes) or min(widths) < 1 or min(sizes) < 1 or dim < 1:
+        raise InputError("the numbers of stages and of quantizers do not fit")
+    _check_shapes(arrays, sizes, len(widths), dim)
     counts = np.split(arrays["counts"].astype(np.int64), np.cumsum(sizes)[:-1])
     bigrams, repeats = arrays["bigrams"].astype(np.int64), arrays["repeats"]
     uses = [
         CodeUse(count, pairs, int(number))
         for count, pairs, number in zip(counts, bigrams, repeats, strict=True)
     ]
-    ends = np.cumsum(rows)
+    ends = np.cumsum(widths)
     stages = tuple(
-        StageStatistics(tuple(uses[end - count : end]), _moments(arrays, number), _error(arrays, number))
-        for number, (count, end) in enumerate(zip(rows, ends, strict=True))
+        StageStatistics(tuple(uses[end - width : end]), _error(arrays, number))
+        for number, (width, end) in enumerate(zip(widths, ends, strict=True))
     )
     capacity, seen = (int(number) for number in facts["reservoir"])
     if not 0 <= len(arrays["reservoir"]) <= capacity <= MAX_CAPACITY:
-        raise InputError("the reservoir holds more than it can")
+        raise InputError("the reservoir holds more vectors than its capacity")
     vectors, keys = arrays["reservoir"].astype(np.float32), arrays["reservoir_keys"].astype(np.float64)
     return Statistics(
         model_id=str(facts["model_id"]),
@@ -272,6 +275,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) ->
         num_quantizers=len(sizes),
         frame_rate=_within(facts, "frame_rate", 0.1, 1e6),
         frames=int(_within(facts, "frames", 0, 1e15)),
+        latents=_moments(arrays),
         stages=stages,
         reservoir=Reservoir(vectors, keys, capacity, seen),
     )
@@ -280,17 +284,17 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) ->
 def _within(facts: Mapping[str, Any], name: str, least: float, most: float) -> float:
     value = float(facts[name])
     if not least <= value <= most:
-        raise InputError(f"{name} is {value:g}; from {least:g} to {most:g} is possible")
+        raise InputError(f"{name} is {value:g}; allowed are {least:g} to {most:g}")
     return value
 
 
-def _moments(arrays: Mapping[str, NDArray[Any]], stage: int) -> Moments:
-    mean = arrays["means"][stage].astype(np.float64)
+def _moments(arrays: Mapping[str, NDArray[Any]]) -> Moments:
+    mean = arrays["means"][0].astype(np.float64)
     upper = np.triu_indices(len(mean))
     scatter = np.zeros((len(mean), len(mean)))
-    scatter[upper] = arrays["scatters"][stage]
-    scatter.T[upper] = arrays["scatters"][stage]
-    return Moments(int(arrays["latent_counts"][stage]), mean, scatter)
+    scatter[upper] = arrays["scatters"][0]
+    scatter.T[upper] = arrays["scatters"][0]
+    return Moments(int(arrays["latent_counts"][0]), mean, scatter)
 
 
 def _error(arrays: Mapping[str, NDArray[Any]], stage: int) -> ErrorStatistics:
@@ -316,9 +320,9 @@ def _check_shapes(arrays: Mapping[str, NDArray[Any]], sizes: list[int], stages: 
     }
     for name, shape in wanted.items():
         if arrays[name].shape != shape:
-            raise InputError(f"{name} is {arrays[name].shape}, not {shape}")
+            raise InputError(f"{name} has shape {arrays[name].shape}; expected {shape}")
         values = arrays[name]
         if values.dtype.kind not in "fiu" or not (np.abs(values.astype(np.float64)) <= LARGEST).all():
-            raise InputError(f"{name} holds values that are not finite numbers, or too large")
+            raise InputError(f"{name} holds values that are not finite, or too large")
         if name in _COUNTS and (values < 0).any():
             raise InputError(f"{name} holds negative counts")

@@ -2,7 +2,6 @@
 
 from audiocodec.adaptation.watch.alarm import STATES, Scorer, StateMachine
 from audiocodec.adaptation.watch.environments import (
-    Environment,
     EnvironmentBook,
     Recognition,
     environment_book,
@@ -11,11 +10,10 @@ from audiocodec.adaptation.watch.environments import (
 )
 from audiocodec.adaptation.watch.log import MonitorLog, read_log
 from audiocodec.adaptation.watch.monitor import Monitor, MonitorOptions, WindowReport
-from audiocodec.adaptation.watch.stream import MonitoredStream, monitor_file
+from audiocodec.adaptation.watch.stream import MonitoredStream, monitor_file, monitor_files
 
 __all__ = [
     "STATES",
-    "Environment",
     "EnvironmentBook",
     "Monitor",
     "MonitorLog",
@@ -28,6 +26,7 @@ __all__ = [
     "environment_book",
     "find_baseline_for",
     "monitor_file",
+    "monitor_files",
     "read_log",
     "recognize_file",
 ]

@@ -33,24 +33,6 @@ RECOGNITION_SECONDS = 30.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True, eq=False)
-class Environment:
-    """One that is known.
-
-    Attributes:
-        name: as people call it.
-        baseline: what its audio looks like.
-    """
-
-    name: str
-    baseline: Baseline
-
-    @property
-    def codebook_id(self) -> str:
-        """Codebooks that its audio was described with, which are those to encode it with."""
-        return self.baseline.codebook_id
-
-
 @dataclass(frozen=True)
 class Recognition:
     """What known environment a window is like.
@@ -77,7 +59,7 @@ class Recognition:
 
 
 class EnvironmentBook:
-    """Environments of one model: those given, and those in a folder, one baseline file each."""
+    """Known environments of one model, each a baseline: those given, and those in the files of a folder."""
 
     def __init__(
         self, model_id: str, folder: str | os.PathLike[str] | None = None, known: Sequence[Baseline] = ()
@@ -88,19 +70,19 @@ class EnvironmentBook:
             InputError: a file in it is damaged, or two environments have one name.
         """
         self.model_id, self.folder = model_id, None if folder is None else Path(folder)
-        found = list(known)
+        baselines = list(known)
         if self.folder is not None and self.folder.is_dir():
             files = sorted(file for file in self.folder.glob(f"*{SUFFIX}") if not file.name.startswith("."))
             if len(files) > MAX_ENVIRONMENTS:
                 raise InputError(f"{self.folder}: {len(files)} environments, at most {MAX_ENVIRONMENTS}")
-            found += [load_baseline(file) for file in files]
-        self._known: dict[str, Environment] = {}
-        for baseline in found:
+            baselines += [load_baseline(file) for file in files]
+        self._known: dict[str, Baseline] = {}
+        for baseline in baselines:
             if baseline.model_id != model_id:
                 continue
             if baseline.name in self._known:
                 raise InputError(f"two environments are named {baseline.name!r}; rename one")
-            self._known[baseline.name] = Environment(baseline.name, baseline)
+            self._known[baseline.name] = baseline
 
     def __len__(self) -> int:
         return len(self._known)
@@ -109,12 +91,12 @@ class EnvironmentBook:
         return name in self._known
 
     @property
-    def environments(self) -> tuple[Environment, ...]:
-        """All that are known."""
+    def baselines(self) -> tuple[Baseline, ...]:
+        """Baselines of all known environments."""
         return tuple(self._known.values())
 
-    def get(self, name: str) -> Environment:
-        """The environment of that name.
+    def get(self, name: str) -> Baseline:
+        """The baseline of the environment with that name.
 
         Raises:
             InputError: there is none; lists those there are.
@@ -124,7 +106,7 @@ class EnvironmentBook:
             raise InputError(f"environment {name!r} is not known; known are: {known}")
         return self._known[name]
 
-    def add(self, baseline: Baseline, *, overwrite: bool = False) -> Environment:
+    def add(self, baseline: Baseline, *, overwrite: bool = False) -> None:
         """Remember an environment, in the folder if the book has one.
 
         Raises:
@@ -144,8 +126,7 @@ class EnvironmentBook:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             save_baseline(self.folder / f"{baseline.name}{SUFFIX}", baseline, overwrite=overwrite)
-        self._known[baseline.name] = Environment(baseline.name, baseline)
-        return self._known[baseline.name]
+        self._known[baseline.name] = baseline
 
     def recognize(self, window: Statistics) -> Recognition:
         """Find the environment nearest to a window of latents, and whether it is near enough.
@@ -156,18 +137,19 @@ class EnvironmentBook:
         if not self._known:
             raise InputError("no environment is known; add one with audiocodec baseline --store DIR")
         if window.model_id != self.model_id or window.codes_only:
-            raise InputError("environments are told by latents of the model they were described with")
-        latents = window.stages[0].latents
+            raise InputError(
+                "an environment is recognized by latents of the model that its baseline was made with; give"
+                " sound files, not .nac files, and use that model"
+            )
         distances = {
-            name: gaussian_w2(known.baseline.statistics.stages[0].latents, latents)
-            for name, known in self._known.items()
+            name: gaussian_w2(known.statistics.latents, window.latents) for name, known in self._known.items()
         }
         nearest = min(distances, key=lambda name: distances[name])
         known = self._known[nearest]
-        known.baseline.null.check_frames(window.frames, window.frame_rate)
-        drawn = known.baseline.null.at("w2", window.frames, 1)[:, 0]
-        p_value = tail("w2", distances[nearest], np.asarray(drawn))
-        same = distances[nearest] <= np.quantile(drawn, 1 - UNKNOWN_BELOW)
+        known.null.check_frames(window.frames, window.frame_rate)
+        null = known.null.at("w2", window.frames, 1)[:, 0]
+        p_value = tail("w2", distances[nearest], null)
+        same = distances[nearest] <= np.quantile(null, 1 - UNKNOWN_BELOW)
         return Recognition(
             name=nearest if same else None,
             nearest=nearest,
@@ -200,10 +182,10 @@ def find_baseline_for(codec: Codec, name: str | None, model: str | None, store: 
         return load_baseline(name)
     book = EnvironmentBook(codec.model_id, None if store is None else store / ENVIRONMENTS_NAME)
     wanted = codec.codebook_id if name is None else name
-    for environment in book.environments:
-        if environment.name == wanted or (len(wanted) >= 4 and environment.codebook_id.startswith(wanted)):
-            return environment.baseline
-    return find_baseline(model) if name is None else book.get(name).baseline
+    for baseline in book.baselines:
+        if baseline.name == wanted or (len(wanted) >= 4 and baseline.codebook_id.startswith(wanted)):
+            return baseline
+    return find_baseline(model) if name is None else book.get(name)
 
 
 def recognize_file(codec: Codec, model: str | None, store: Path | None, path: Path) -> Recognition:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from audiocodec.adaptation.watch.monitor import WindowReport
 from audiocodec.errors import InputError
 from audiocodec.outside import MALFORMED, lines, parse_json, parse_time
 from audiocodec.storage import plain
@@ -20,7 +19,7 @@ LOG_NAME = "monitor.jsonl"
 """Inside a store of codebooks."""
 MAX_LINE_BYTES = 1 << 20
 NAMED = 5
-"""Damaged lines; more are left out without a word of their own."""
+"""Damaged lines that are warned of one by one."""
 logger = logging.getLogger(__name__)
 Clock = Callable[[], float]
 
@@ -37,19 +36,12 @@ class MonitorLog:
         self.path, self._clock = Path(path), clock
         self._write(b"")
 
-    def start(self, facts: Mapping[str, Any]) -> None:
-        """Note that a run begins, and with what."""
-        self._event("start", facts)
+    def add(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Add an event: "start" or "end" of a run, or a "window".
 
-    def window(self, report: WindowReport) -> None:
-        """Note a window."""
-        self._event("window", report.as_json())
-
-    def end(self, facts: Mapping[str, Any]) -> None:
-        """Note that a run has ended."""
-        self._event("end", facts)
-
-    def _event(self, kind: str, facts: Mapping[str, Any]) -> None:
+        Raises:
+            InputError: it cannot be written.
+        """
         moment = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": moment, "event": kind, **plain(facts)}, sort_keys=True, allow_nan=False)
         self._write(line.encode() + b"\n")
@@ -69,46 +61,40 @@ class MonitorLog:
 
 
 def read_log(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Events of a log in order; other lines are left out, and named, but for those that are half written.
+    """Events of a log in order. Other lines are left out with a warning, except one that is half written.
 
     Raises:
-        InputError: there is no such file, or it may not be read.
+        InputError: the file does not exist or cannot be read.
     """
-    try:
-        with Path(path).open("rb") as file:
-            damaged = 0
-            for number, line in enumerate(lines(file, MAX_LINE_BYTES), 1):
-                event = _parse(line)
-                if isinstance(event, dict):
-                    yield event
-                elif line is None or line.endswith(b"\n"):  # else it is being written
-                    damaged += 1
-                    _name(damaged, f"{path}, line {number}", event)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name") from error
+    return (event for event, _ in read_new(path, 0, unfinished=True) if event is not None)
 
 
-def read_new(path: str | os.PathLike[str], position: int) -> Iterator[tuple[dict[str, Any] | None, int]]:
-    """Whole lines after byte `position`, each as an event (None: it is none) and where the next one starts.
+def read_new(
+    path: str | os.PathLike[str], position: int, unfinished: bool = False
+) -> Iterator[tuple[dict[str, Any] | None, int]]:
+    """Whole lines after byte `position`: the event of each (None: damaged), and where the next line starts.
 
-    It starts at 0 again if the file became shorter.
+    Reading starts at 0 again if the file became shorter. With `unfinished`, a last line without its end
+    counts if it holds a whole event.
 
     Raises:
-        InputError: there is no such file, or it may not be read.
+        InputError: the file does not exist or cannot be read.
     """
     try:
         with Path(path).open("rb") as file:
             if position > file.seek(0, os.SEEK_END):
                 position = 0
             file.seek(position)
-            damaged = 0
-            for line in lines(file, MAX_LINE_BYTES):
-                if line is not None and not line.endswith(b"\n"):
-                    return  # it is being written
+            damaged, first = 0, position
+            for number, line in enumerate(lines(file, MAX_LINE_BYTES), 1):
                 event = _parse(line)
+                half = line is not None and not line.endswith(b"\n")  # it is being written
+                if half and (isinstance(event, str) or not unfinished):
+                    return
                 if isinstance(event, str):
                     damaged += 1
-                    _name(damaged, f"{path}, the line at byte {position}", event)
+                    where = f"the line at byte {position}" if first else f"line {number}"
+                    _name(damaged, f"{path}, {where}", event)
                 position = file.tell()
                 yield event if isinstance(event, dict) else None, position
     except OSError as error:
@@ -116,22 +102,22 @@ def read_new(path: str | os.PathLike[str], position: int) -> Iterator[tuple[dict
 
 
 def _parse(line: bytes | None) -> dict[str, Any] | str:
-    """The event of a line, or why it is none."""
+    """The event of a line, or what is wrong with it."""
     try:
         if line is None:
             raise ValueError(f"more than {MAX_LINE_BYTES} bytes")
-        found = cast("dict[str, Any]", parse_json(line))
-        if not isinstance(found["event"], str):
-            raise ValueError("its event is no text")
-        parse_time(found["time"])
+        event = cast("dict[str, Any]", parse_json(line))
+        if not isinstance(event["event"], str):
+            raise ValueError("its event is not a string")
+        parse_time(event["time"])
     except MALFORMED as error:
         return str(error)
-    return found
+    return event
 
 
 def _name(count: int, where: str, problem: str) -> None:
-    """Say what is left out; after some lines that the rest goes unnamed."""
+    """Warn of a damaged line; after some lines, say once that there are no more warnings."""
     if count <= NAMED:
-        logger.warning("%s: no event of a monitor (%s); left out", where, problem)
+        logger.warning("%s: not an event of a monitor (%s); left out", where, problem)
     elif count == NAMED + 1:
-        logger.warning("%s: left out, as all that follow it and are no events", where)
+        logger.warning("%s: damaged; this line and all further damaged lines are left out", where)

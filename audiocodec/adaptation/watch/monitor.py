@@ -11,7 +11,6 @@ import numpy as np
 from audiocodec.adaptation.drift.baseline import WINDOW_SAMPLE
 from audiocodec.adaptation.drift.measures import Measures
 from audiocodec.adaptation.statistics import Statistics, StatisticsCollector
-from audiocodec.adaptation.statistics.collector import Collecting
 from audiocodec.adaptation.watch.alarm import (
     ChangeDetector,
     MonitorState,
@@ -139,8 +138,13 @@ class Monitor:
             raise InputError("recovery_windows and sample_every are 1 or more")
         self.baseline, self.book, self.frame_rate = baseline, book, rate
         self._rng = np.random.default_rng(self.options.seed)
-        sampling = Collecting(WINDOW_SAMPLE, self.options.sample_every, residual_moments=False)
-        self._collector = StatisticsCollector.for_codec(codec, bitrate, rng=self._rng, options=sampling)
+        self._collector = StatisticsCollector.for_codec(
+            codec,
+            bitrate,
+            rng=self._rng,
+            reservoir_size=WINDOW_SAMPLE,
+            sample_every=self.options.sample_every,
+        )
         share = 1.0 if self.options.sequential == "none" else 0.5
         self._scorer = Scorer(
             baseline.null,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audiocodec import audio
 from audiocodec.adaptation.statistics.recordings import audible_seconds
+from audiocodec.audio.files import as_file
 from audiocodec.audio.samples import as_channels
 from audiocodec.bitstream import open_container
 from audiocodec.errors import InputError
@@ -20,6 +21,7 @@ from audiocodec.files import BLOCK_LENGTH
 from audiocodec.streaming import StreamEncoder
 
 if TYPE_CHECKING:
+    from audiocodec.adaptation.watch.log import MonitorLog
     from audiocodec.adaptation.watch.monitor import Monitor, WindowReport
     from audiocodec.codec import Codec
     from audiocodec.coding import Samples
@@ -102,6 +104,40 @@ class MonitoredStream:
 
 
 NAC_SUFFIX = ".nac"
+
+
+def monitor_files(
+    codec: Codec,
+    monitor: Monitor,
+    files: Sequence[Path],
+    bitrate: float | None = None,
+    *,
+    on_error: Callable[[Path, Exception], None],
+    log: MonitorLog | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Iterator[WindowReport]:
+    """Reports of all windows of sound files or `.nac` files, each also added to `log`.
+
+    A file that cannot be read is given to `on_error` with its exception, and the next ones are monitored.
+
+    Raises:
+        InputError: the log cannot be written.
+    """
+
+    def reports() -> Iterator[WindowReport]:
+        for number, source in enumerate(files, 1):
+            try:
+                with as_file(source) as file:
+                    yield from monitor_file(codec, monitor, file, bitrate)
+            except Exception as error:
+                on_error(source, error)
+            progress(number / len(files))
+        yield from monitor.flush()
+
+    for report in reports():
+        if log is not None:
+            log.add("window", report.as_json())
+        yield report
 
 
 def monitor_file(

@@ -5,14 +5,16 @@ import pytest
 
 from audiocodec.adaptation.dashboard import build_page, read_timeline, write_page
 from audiocodec.adaptation.dashboard.drift_page import STATE_COLORS
-from audiocodec.adaptation.dashboard.timeline import Mark
+from audiocodec.adaptation.dashboard.timeline import CodebookEvent
 from audiocodec.errors import InputError
 
 HOSTILE = '<script>alert("x")</script> $\\frac{1}{$ 名前'
 
 
-def marks(*kinds):
-    return tuple(Mark("2026-11-21T10:00:02Z", kind, "cd" * 32, HOSTILE, at) for at, kind in enumerate(kinds))
+def events(*kinds):
+    return tuple(
+        CodebookEvent("2026-11-21T10:00:02Z", kind, "cd" * 32, HOSTILE, at) for at, kind in enumerate(kinds)
+    )
 
 
 def test_a_page_needs_nothing_and_trusts_nothing(line, write):
@@ -24,7 +26,7 @@ def test_a_page_needs_nothing_and_trusts_nothing(line, write):
         line(3, "warning", 2.5, **names),
     ]
     timeline = replace(
-        read_timeline([write(windows)]), marks=marks("publish", "activate", HOSTILE, "rollback")
+        read_timeline([write(windows)]), events=events("publish", "activate", HOSTILE, "rollback")
     )
     page = build_page(timeline)
     assert "http" not in page
@@ -36,7 +38,7 @@ def test_a_page_needs_nothing_and_trusts_nothing(line, write):
 
 
 def test_panels(log):
-    timeline = replace(read_timeline([log]), marks=marks("publish", "activate", "activate"))
+    timeline = replace(read_timeline([log]), events=events("publish", "activate", "activate"))
     page = build_page(timeline)
     assert page.count("<svg") == 1
     drawn = re.findall(r"<text[^>]*>([^<]*)</text>", page)

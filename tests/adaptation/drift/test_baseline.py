@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from audiocodec.adaptation.drift import find_baseline, load_baseline, make_baseline, save_baseline
-from audiocodec.adaptation.drift.baseline import NullPlan, draw_window
+from audiocodec.adaptation.drift.baseline import draw_window
 from audiocodec.adaptation.statistics import collect
 from audiocodec.adaptation.statistics.recordings import Frames
 from audiocodec.errors import InputError
@@ -40,8 +40,8 @@ def test_clean_windows_are_not_suspicious_and_noisy_ones_are(baseline, codec, vo
 
 
 def test_halves_of_one_recording_serve_where_nothing_is_held_out(codec, voice):
-    plan = NullPlan((1.0, 500.0), 50)
-    made = make_baseline(codec, [(voice(40.0), 16000)], rng=np.random.default_rng(0), plan=plan)
+    lengths, rng = (1.0, 500.0), np.random.default_rng(0)
+    made = make_baseline(codec, [(voice(40.0), 16000)], rng=rng, null_seconds=lengths, null_windows=50)
     assert made.null.lengths == (50,)  # 500 s are more than half of it
     assert made.null.windows == 50
 

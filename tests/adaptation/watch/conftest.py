@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from audiocodec.adaptation.drift import make_baseline
-from audiocodec.adaptation.drift.baseline import NullPlan
 
 
 @pytest.fixture(scope="package")
 def baseline(codec, voice):
     wavs = [(voice(8.0, seed=seed), 16000) for seed in range(6)]
     held_out = [(voice(3.0, seed=seed), 16000) for seed in range(6, 36)]  # chance needs many voices
-    return make_baseline(codec, wavs, held_out, rng=np.random.default_rng(0), plan=NullPlan((2.0,), 100))
+    rng = np.random.default_rng(0)
+    return make_baseline(codec, wavs, held_out, rng=rng, null_seconds=(2.0,), null_windows=100)
 
 
 @pytest.fixture(scope="package")

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 
 from audiocodec.adaptation.drift import make_baseline
-from audiocodec.adaptation.drift.baseline import NullPlan
 from audiocodec.adaptation.statistics import collect
 from audiocodec.adaptation.watch import EnvironmentBook
 from audiocodec.errors import InputError
+
+NULL = {"null_seconds": (2.0,), "null_windows": 50}
 
 
 @pytest.fixture(scope="module")
 def hall(codec, noisy):
     wavs = [(noisy(8.0, seed=seed), 16000) for seed in range(6)]
-    made = make_baseline(codec, wavs, rng=np.random.default_rng(0), name="hall", plan=NullPlan((2.0,), 50))
+    made = make_baseline(codec, wavs, rng=np.random.default_rng(0), name="hall", **NULL)
     return replace(made, statistics=replace(made.statistics, codebook_id="f" * 64))
 
 
@@ -21,7 +22,7 @@ def test_known_ones_are_named_and_others_are_unknown(codec, voice, noisy, baseli
     book = EnvironmentBook(codec.model_id, tmp_path / "environments", [baseline])
     book.add(hall)
     again = EnvironmentBook(codec.model_id, tmp_path / "environments", [baseline])
-    assert {environment.name for environment in again.environments} == {"clean", "hall"}
+    assert {known.name for known in again.baselines} == {"clean", "hall"}
     rng = np.random.default_rng(0)
 
     def recognize(wav):

@@ -7,10 +7,10 @@ from audiocodec.errors import InputError
 
 def test_lines_survive_what_is_half_written(tmp_path):
     path = tmp_path / "monitor.jsonl"
-    MonitorLog(path, clock=lambda: 0.0).start({"a": float("nan")})
+    MonitorLog(path, clock=lambda: 0.0).add("start", {"a": float("nan")})
     with path.open("ab") as file:
         file.write(b'{"event": "win')
-    MonitorLog(path, clock=lambda: 1.5).end({"b": 1})
+    MonitorLog(path, clock=lambda: 1.5).add("end", {"b": 1})
     events = list(read_log(path))
     assert [event["event"] for event in events] == ["start", "end"]
     assert events[0]["a"] is None
@@ -20,7 +20,7 @@ def test_lines_survive_what_is_half_written(tmp_path):
 def test_reading_on(tmp_path):
     path = tmp_path / "monitor.jsonl"
     log = MonitorLog(path)
-    log.start({})
+    log.add("start", {})
     ((first, position),) = read_new(path, 0)
     with path.open("ab") as file:
         file.write(b'{"event": "end", "time": "')
@@ -50,14 +50,16 @@ DAMAGED = {
 @pytest.mark.parametrize("line", DAMAGED, ids=DAMAGED.values())
 def test_damaged_lines_are_named_and_the_rest_is_read(tmp_path, caplog, line):
     path = tmp_path / "monitor.jsonl"
-    MonitorLog(path).start({})
+    MonitorLog(path).add("start", {})
     with path.open("ab") as file:
         file.write(line + b"\n")
-    MonitorLog(path).end({})
+    MonitorLog(path).add("end", {})
     assert [event["event"] for event in read_log(path)] == ["start", "end"]
     assert [event and event["event"] for event, _ in read_new(path, 0)] == ["start", None, "end"]
-    by_number, by_byte = (record.getMessage() for record in caplog.records)
-    assert by_number.startswith(f"{path}, line 2: no event of a monitor (")
+    assert [event["event"] for event, _ in list(read_new(path, path.read_bytes().index(line)))[1:]] == ["end"]
+    by_number, again, by_byte = (record.getMessage() for record in caplog.records)
+    assert again == by_number
+    assert by_number.startswith(f"{path}, line 2: not an event of a monitor (")
     assert DAMAGED[line] in by_number
     assert by_byte.startswith(f"{path}, the line at byte ")
 
@@ -66,7 +68,7 @@ def test_many_damaged_lines_are_not_all_named(tmp_path, caplog):
     (tmp_path / "m.jsonl").write_bytes(b"damaged\n" * 1000)
     assert list(read_log(tmp_path / "m.jsonl")) == []
     assert len(caplog.records) == 6
-    assert "line 6: left out, as all that follow" in caplog.records[-1].getMessage()
+    assert "line 6: damaged; this line and all further" in caplog.records[-1].getMessage()
 
 
 def test_no_log_is_an_error(tmp_path):

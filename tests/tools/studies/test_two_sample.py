@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from audiocodec.adaptation.drift import classifier_test
 from audiocodec.errors import InputError
+from tools.studies.two_sample import classifier_test
 
 
 def vectors(seed, count=600, dim=20):
