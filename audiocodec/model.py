@@ -23,9 +23,10 @@ class ModelConfig:
     """Everything needed to build a model.
 
     Attributes:
-        sample_rate: Hz.
+        sample_rate: sample rate in Hz that the nets work at.
         net: sizes of encoder and decoder; its `kind` names the family, spectral or seanet.
-        denoise: "film" for an encoder with a switch that removes noise while it is on, "none" without.
+        quantizer: method of quantization, number of quantizers and size of their codebooks.
+        denoise: "film" gives the encoder a denoising switch; "none" does not.
     """
 
     sample_rate: int = 16000

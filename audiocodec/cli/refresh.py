@@ -132,9 +132,7 @@ def refresh(
         )
     tolerance = PESQ_RANGE if environment_only else clean_tolerance
     fitting = {"method": method, "fraction": fraction, "adapter": adapter, "seed": seed}
-    reason = (
-        "adapter only" if adapter and method == "none" else f"refresh by {method}" + ", adapter" * adapter
-    )
+    reason = reason_of(method, adapter)
     plan = plan_of(fitting, stages, bitrate, tolerance, environment, reason, activate, dry_run)
     registry = open_store(store, new=True)
     check_named(model, bitrate)
@@ -152,6 +150,13 @@ def refresh(
     if not outcome.verdict.accepted:
         raise typer.Exit(1)
     output.finish()
+
+
+def reason_of(method: str, adapter: bool) -> str:
+    """The reason that a store keeps with a refresh by hand."""
+    if adapter and method == "none":
+        return "adapter only"
+    return f"refresh by {method}, with adapter" if adapter else f"refresh by {method}"
 
 
 def plan_of(

@@ -47,16 +47,18 @@ class LossConfig:
 
     Attributes:
         window_lengths: STFT windows of the mel loss, in samples.
-        mel_bins: number of mel bands for each window.
-        compressed_windows: windows of the `spectrum` loss, a subset of `window_lengths`.
+        mel_bins: number of mel bands for each of `window_lengths`.
+        compressed_windows: STFT windows of the `spectrum` loss, in samples; each is one of `window_lengths`.
         log_windows: STFT windows of the `logspectrum` loss, in samples.
-        log_from_hz: lowest frequency of the `logspectrum` loss.
-        complex_share: share of the `spectrum` loss on complex values; the rest is on magnitudes.
-        complex_below_hz: complex values are compared below this frequency; above it only magnitudes are.
-        weights: weight by name: mel, spectrum, logspectrum, waveform, loudness, intelligibility, commitment;
-            a loss that is not named is not computed.
-        renderings: 2 decodes each example twice with different random phases, if the decoder has any, and
-            compares by energy distances, so that random phases cost nothing; 1 takes half the time.
+        log_from_hz: lowest frequency of the `logspectrum` loss, in Hz.
+        complex_share: share of the `spectrum` loss that compares complex values; the rest compares
+            magnitudes.
+        complex_below_hz: frequency in Hz above which the `spectrum` loss compares magnitudes only.
+        weights: weight of each loss by its name: mel, spectrum, logspectrum, waveform, loudness,
+            intelligibility, commitment; a loss that is not named is not computed.
+        renderings: how often each example is decoded, 1 or 2. With 2, the random phases of the decoder
+            differ, and energy distances take the place of the losses, so that random phases are not
+            punished; it takes twice the time.
     """
 
     window_lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)

@@ -28,18 +28,19 @@ class SEANetConfig:
 
     Attributes:
         kind: name of this family of nets in a recipe.
-        channels: width C at the audio's rate; it doubles in each encoder block.
+        channels: width C of the first layer, at the sample rate; it doubles in each encoder block.
         dim: width D of the latents.
-        strides: factor of each encoder block, from the audio inwards; the decoder runs them backwards.
-        kernel_size: samples seen by the first and last convolutions.
-        latent_kernel_size: frames seen by the encoder's last convolution.
-        residual_kernel_size: samples seen by each residual unit, before dilation.
-        residual_layers: residual units in a block.
+        strides: factors by which the encoder blocks lower the rate, the first block first; the decoder
+            raises the rate by the same factors in reverse order.
+        kernel_size: kernel size of the first and last convolutions, in samples.
+        latent_kernel_size: kernel size of the encoder's last convolution, in frames.
+        residual_kernel_size: kernel size in the residual units, before dilation.
+        residual_layers: number of residual units in a block.
         dilation_base: unit j of a block has dilation `dilation_base` ** j.
-        compress: factor by which residual units are narrower inside.
+        compress: factor by which the hidden width of a residual unit is smaller than its input.
         conv_shortcut: whether residual units pass their input through a 1x1 convolution instead of unchanged.
-        lstm_layers: LSTM layers next to the latents, on both sides; 0 for none.
-        activation: "elu" or "snake".
+        lstm_layers: number of LSTM layers at the end of the encoder and at the start of the decoder.
+        activation: activation function, "elu" or "snake".
         norm: "weight" for weight normalization, "none" for plain weights.
     """
 

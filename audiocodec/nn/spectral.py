@@ -30,23 +30,25 @@ ANALYZED_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class SpectralConfig:
-    """Sizes of the frame-rate nets.
+    """Sizes of the frame-rate nets (kind spectral).
 
     Attributes:
         kind: name of this family of nets in a recipe.
         hop_length: samples per frame of codes.
         substeps: STFT frames in one frame of codes.
         window_length: samples of one STFT window, 2 or more whole hops of the STFT.
-        exponent: power to which magnitudes are raised, phase kept; above 0, up to 1.
+        exponent: power to which magnitudes are raised; phases stay; above 0, up to 1.
         dim: width D of the latents.
-        encoder_channels, encoder_blocks: width and number of the encoder's blocks.
-        decoder_channels, decoder_blocks: width and number of the decoder's blocks.
-        kernel_size: frames seen by each block.
-        expansion: hidden width of a block in units of its channels.
-        noise_gains: gains of random phase, one for each number of quantizers; empty for no random phase. See
-            `PhaseNoise`.
-        noise_crossover: frequency in units of half the sample rate at which half the phase is random.
-        noise_slope: width of the transition to random phase, in the same units.
+        encoder_channels: width of the encoder's blocks.
+        encoder_blocks: number of the encoder's blocks.
+        decoder_channels: width of the decoder's blocks.
+        decoder_blocks: number of the decoder's blocks.
+        kernel_size: kernel size of the convolution in each block, in frames of codes.
+        expansion: hidden width of a block, as a multiple of its channels.
+        noise_gains: gain of the part with random phase, for each number of quantizers; empty for no random
+            phase. See `PhaseNoise`.
+        noise_crossover: frequency at which half of the phase is random, as a share of half the sample rate.
+        noise_slope: width of the transition to random phase, in the same unit.
     """
 
     kind: Literal["spectral"] = "spectral"

@@ -52,14 +52,15 @@ class QuantizerConfig:
     """A residual stack of one method.
 
     Attributes:
-        method: a name in `QUANTIZERS`.
-        num_quantizers: stages of the stack.
-        codebook_size: entries of each stage, or of each of its groups.
-        groups: if above 1, every stage is a product over so many groups of channels.
-        strides: frames that share a code, one number a stage, such as [4, 2, 1]; empty for one code a frame.
-        search_width: paths kept when codes are chosen, for methods that choose the nearest entry; 4 leaves
-            about a tenth less error than 1 at four times the work of the quantizer, which is small beside
-            the nets.
+        method: name of the method of every stage, such as "ema" or "fsq"; `QUANTIZERS` has all names.
+        num_quantizers: number of stages.
+        codebook_size: number of entries of each codebook.
+        groups: number of groups of channels in every stage; each group has its own codebook.
+        strides: number of frames that share a code, for each stage, such as [4, 2, 1]; empty for one code
+            per frame in every stage.
+        search_width: number of candidate paths that the search for the codes keeps (beam search), for methods
+            that choose the nearest entry; 4 leaves about a tenth less error than 1 and takes four times the
+            time in the quantizer, which is small beside the nets.
         options: further arguments of the method, such as `ema_decay`, `estimator` or `dead_codes`.
     """
 

@@ -35,24 +35,28 @@ class AdversarialConfig:
     """Training against discriminators.
 
     Attributes:
-        discriminators: kinds and sizes; none by default.
-        loss: "hinge" (EnCodec) or "least_squares" (DAC).
-        feature: feature matching "relative" to the size of the features (EnCodec) or "absolute" (DAC).
-        reduction: "mean" over discriminators and layers (EnCodec) or their "sum" (DAC).
-        weights: weight by name, adversarial and feature; a loss that is not named does not count.
-        share: norm of the adversarial gradient relative to that of the reconstruction losses, at the output
-            of the decoder, whatever the size of the weights; 0 leaves it to the weights.
-        most: largest factor by which `share` scales the adversarial gradient up: the gradient of
-            discriminators that cannot tell anything yet is noise.
-        start_step: first step with discriminators; the codec trains alone before.
-        warmup_steps: steps after `start_step` in which only the discriminators learn from the comparison.
-        ramp_steps: steps after the warm-up in which the weights grow to their full size.
-        every: the discriminators take part in one of so many steps.
-        update_share: share of these steps in which the discriminators learn, chosen at random.
-        crop_seconds: length of the random excerpt of each example that is judged; 0 for all of it.
+        discriminators: kinds and sizes of the discriminators; none by default.
+        loss: adversarial loss, "hinge" (EnCodec) or "least_squares" (DAC).
+        feature: how features are compared (feature matching): "relative" to their size (EnCodec) or
+            "absolute" (DAC).
+        reduction: how discriminators and layers are combined: "mean" (EnCodec) or "sum" (DAC).
+        weights: weight of each loss by its name, adversarial and feature; a loss that is not named does not
+            count.
+        share: norm that the adversarial gradient gets at the output of the decoder, relative to the gradient
+            of the reconstruction losses; 0 means that only `weights` decide.
+        most: largest factor by which `share` may scale the adversarial gradient up. It is needed because the
+            gradient of untrained discriminators is small and only noise.
+        start_step: first step with discriminators; before it the codec trains without them.
+        warmup_steps: number of steps after `start_step` in which the discriminators learn and the codec does
+            not learn from them.
+        ramp_steps: number of steps after the warm-up in which the weights grow to their full size.
+        every: the discriminators take part in every so many steps; 1 for every step.
+        update_share: share of these steps in which the discriminators learn; the steps are drawn at random.
+        crop_seconds: length of the random excerpt of each example that the discriminators hear; 0 for the
+            whole example.
         learning_rate: learning rate of the discriminators' AdamW.
         betas: betas of the discriminators' AdamW.
-        max_grad_norm: gradients of the discriminators are scaled down to this norm.
+        max_grad_norm: a gradient of the discriminators with a larger norm is scaled down to this norm.
     """
 
     discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)

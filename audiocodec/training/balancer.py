@@ -25,7 +25,7 @@ class BalancerConfig:
     Attributes:
         enabled: whether the balancer is used; the commitment loss stays outside of it.
         total_norm: norm of the whole gradient at the output of the decoder.
-        ema_decay: decay of the moving average of each loss's own norm.
+        ema_decay: decay per step of the moving average of the gradient norm of each loss.
     """
 
     enabled: bool = False

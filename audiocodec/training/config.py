@@ -26,34 +26,35 @@ class TrainConfig:
         name: name of the model.
         model: sample rate, nets and quantizer of the model.
         data: recordings and how examples are made of them.
-        augment: noise, rooms and other environments; none by default.
-        loss: reconstruction losses and their weights.
+        augment: noise, rooms and other environments that examples are put into; none by default.
+        loss: losses between the decoded and the original audio, and their weights.
         optim: optimizer and learning rate.
-        adversarial: discriminators; none by default.
+        adversarial: discriminators and their losses; none by default.
         balancer: gives losses shares of the gradient instead of weights.
         steps: number of steps of the run.
-        seed: seed of all random generators, together with the number of the step.
-        autocast: number type that nets compute in: "bfloat16" or "none".
-        start: "linear" starts nets of kind spectral as a principal-component codec, "random" as they are
-            built; anything else is a pretrained model or model folder to fine-tune.
+        seed: seed of the run; the random draws of a step depend on it and on the number of the step.
+        autocast: number type that the nets compute in: "bfloat16", or "none" for float32.
+        start: how the nets begin: "linear" as a principal-component codec (nets of kind spectral only),
+            "random" with random weights, or the name or folder of a trained model, which is trained further.
         frozen: parts that do not learn: encoder, quantizer, decoder, denoise (the denoising switch).
         accumulate: number of batches whose gradients make one step.
-        quantizer_inner_steps: further steps of only the quantizer after each step, on the same latents: the
-            alternated optimization of Huh et al. 2023, https://arxiv.org/abs/2305.08842.
+        quantizer_inner_steps: number of steps that only the quantizer takes after each step, on the same
+            latents (alternated optimization, Huh et al. 2023, https://arxiv.org/abs/2305.08842).
         compile: whether encoder and decoder go through torch.compile.
-        prefix_choices: numbers of quantizers that half of the examples choose from; the other half chooses
-            from all numbers, and so do all examples if this is empty.
-        log_every: steps between two lines of the log.
+        prefix_choices: numbers of quantizers, one of which is drawn for half of the examples; for the other
+            half, any number is drawn. Empty means any number for all examples.
+        log_every: number of steps between two lines of the log.
         checkpoint_minutes: minutes between two checkpoints.
-        keep_best: number of checkpoints with the best validations that are kept, beside the newest two.
+        keep_best: number of checkpoints to keep for their validation scores, besides the newest two.
         best_score: weights of validation scores, such as `{distillmos/12: 1.0, frame_lock/12: -0.1}`, or the
             name of one score; the checkpoint with the largest sum is the best. Empty means `distillmos` +
             `dnsmos_p808` + 0.5 `pesq_wb` - 0.1 `frame_lock` with the most quantizers, without those that are
             not installed.
         judge_clips: number of validation clips without noise that are also scored by metrics that no loss
             imitates: `frame_lock`, `distillmos`, `dnsmos_p808`. Each clip takes some seconds.
-        validate_every: steps between two validations.
-        validate_seconds: seconds of audio in a validation; 0 for none, then no split named valid is needed.
+        validate_every: number of steps between two validations.
+        validate_seconds: seconds of audio in a validation; 0 means no validation, and then no split `valid`
+            is needed.
     """
 
     name: str = "model"

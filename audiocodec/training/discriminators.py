@@ -98,7 +98,8 @@ class STFTConfig:
     """EnCodec's multi-scale complex STFT discriminator.
 
     Attributes:
-        window_lengths: samples of the STFT windows, one sub-discriminator each; the hop is a quarter.
+        window_lengths: lengths of the STFT windows in samples, one sub-discriminator for each; the hop is a
+            quarter of the window.
         channels: width of every layer.
     """
 
@@ -148,8 +149,8 @@ class PeriodConfig:
     """The multi-period discriminator of HiFi-GAN and DAC.
 
     Attributes:
-        periods: samples between two neighbors of a column, one sub-discriminator each.
-        channels: widths of the layers; all but the last divide the rate by 3.
+        periods: distances in samples between neighbors of a column, one sub-discriminator for each.
+        channels: widths of the layers; all layers but the last divide the rate by 3.
     """
 
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
@@ -197,9 +198,9 @@ class ScaleConfig:
     """The multi-scale waveform discriminator of MelGAN and SoundStream.
 
     Attributes:
-        scales: sub-discriminators, each at half the rate of the one before.
+        scales: number of sub-discriminators; each works at half the rate of the one before.
         channels: width of the first layer, a multiple of 4; each strided layer has four times as many.
-        max_channels: the widest, a multiple of 4.
+        max_channels: largest width of a layer, a multiple of 4.
     """
 
     scales: int = 3
@@ -257,8 +258,9 @@ class BandsConfig:
     """DAC's multi-band, multi-resolution complex STFT discriminator.
 
     Attributes:
-        window_lengths: samples of the STFT windows, one sub-discriminator each; the hop is a quarter.
-        bands: (low, high) as shares of half the sample rate, each with layers of its own.
+        window_lengths: lengths of the STFT windows in samples, one sub-discriminator for each; the hop is a
+            quarter of the window.
+        bands: limits (low, high) of each band as shares of half the sample rate; each has its own layers.
         channels: width of every layer.
     """
 
@@ -323,10 +325,12 @@ class LightConfig:
     """A multi-resolution STFT discriminator that is fast enough for training on CPUs.
 
     Attributes:
-        window_lengths: samples of the STFT windows, one sub-discriminator each; the hop is a quarter.
+        window_lengths: lengths of the STFT windows in samples, one sub-discriminator for each; the hop is a
+            quarter of the window.
         channels: width of the first layer; the others have twice as many.
-        patch: frequencies combined by the first layer, the only one that works at the full resolution.
-        exponent: power to which magnitudes are raised, phase kept; below 1 quiet parts count more.
+        patch: number of neighboring frequencies that the first layer combines; only this layer works at the
+            full resolution.
+        exponent: power to which magnitudes are raised; phases stay; below 1, quiet parts count more.
     """
 
     window_lengths: tuple[int, ...] = (1024, 512, 256)
@@ -386,13 +390,14 @@ class DiscriminatorConfig:
     """Which discriminators judge, and their sizes.
 
     Attributes:
-        kinds: any of stft, period, scale, bands, light; empty for no adversarial training.
-        normalize: whether each example is first freed of its mean and scaled to a peak of 0.8, as in DAC.
-        stft: sizes of kind stft.
-        period: sizes of kind period.
-        scale: sizes of kind scale.
-        bands: sizes of kind bands.
-        light: sizes of kind light.
+        kinds: kinds of discriminators, any of stft, period, scale, bands, light; empty for no adversarial
+            training.
+        normalize: whether the mean of each example is removed and its peak scaled to 0.8, as in DAC.
+        stft: sizes of the discriminators of kind stft.
+        period: sizes of the discriminators of kind period.
+        scale: sizes of the discriminators of kind scale.
+        bands: sizes of the discriminators of kind bands.
+        light: sizes of the discriminators of kind light.
     """
 
     kinds: tuple[str, ...] = ()

@@ -36,11 +36,13 @@ class OptimConfig:
 
     Attributes:
         learning_rate: learning rate between warm-up and decay.
-        warmup_steps: steps of linear warm-up.
-        decay_steps: steps of linear decay at the end of `steps`.
-        max_grad_norm: gradients are scaled down to this norm.
-        weight_ema_decay: decay per step of the moving average of the weights, which is what is evaluated and
-            published.
+        betas: decay of AdamW's moving averages of the gradient and of its square.
+        weight_decay: weight decay of AdamW.
+        warmup_steps: number of steps at the start in which the learning rate rises linearly.
+        decay_steps: number of steps at the end in which the learning rate falls linearly towards zero.
+        max_grad_norm: a gradient with a larger norm is scaled down to this norm.
+        weight_ema_decay: decay per step of the moving average of the weights; the averaged weights are what
+            is validated and exported.
     """
 
     learning_rate: float = 5e-4

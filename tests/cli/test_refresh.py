@@ -3,6 +3,7 @@ import pytest
 import soundfile
 
 from audiocodec.adaptation.registry import Registry
+from audiocodec.cli.refresh import reason_of
 
 
 @pytest.fixture
@@ -56,6 +57,12 @@ def test_refresh_judges_and_keeps_what_came_out(run, rows, folders, codec):
     }
 
 
+def test_the_reason_says_what_was_fitted():
+    assert reason_of("kmeans", False) == "refresh by kmeans"
+    assert reason_of("kmeans", True) == "refresh by kmeans, with adapter"
+    assert reason_of("none", True) == "adapter only"
+
+
 def test_wrong_use_is_refused_before_any_work(run, folders):
     cases = [
         (("--method", "magic"), 1, "choose one of kmeans"),
@@ -94,6 +101,7 @@ def test_each_file_takes_the_codebooks_and_the_adapter_of_its_environment(run, r
     assert found["fit"]["adapter"]
     assert "tolerance" not in found["verdict"]["reason"]
     identity = found["codebook"]
+    assert "numbers of the decoder (adapter)" in run("codebooks", "show", identity, "--store", "books").stdout
     result = run("codebooks", "activate", identity, "--store", "books", "--force")
     assert result.exit_code == 0, result.stderr
     result = run("codebooks", "rollback", "--store", "books")

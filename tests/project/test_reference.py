@@ -33,6 +33,13 @@ def test_every_command_and_metric_is_there(reference):
     assert "| `pesq_wb_input` |" in reference.column_page()
 
 
+def test_every_recipe_field_has_a_meaning(reference):
+    page = reference.recipe_page()
+    assert "## model.net of kind seanet" in page
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows if not row[3].strip(" |")] == []
+
+
 def test_links_lead_somewhere():
     wrong = []
     for page in PAGES:

@@ -247,32 +247,32 @@ Write a nested field as `data.batch_size=4` behind the recipe, or as `data: {bat
 that a recipe leaves out have the defaults below. `extends: FILE` takes over all fields of another recipe.
 
 """
-    return page + "".join(describe_config(TrainConfig, ""))
+    return page + "".join(describe_config(TrainConfig, "", "The recipe"))
 
 
-def describe_config(config: Any, path: str) -> Iterator[str]:
+def describe_config(config: Any, path: str, title: str) -> Iterator[str]:
     """A table for a dataclass of settings, then those of the dataclasses in it."""
     prose, found = sections(config.__doc__)
     meanings = found.get("Attributes", {})
     hints = typing.get_type_hints(config)
     rows: list[tuple[str, ...]] = []
-    nested: list[tuple[Any, str]] = []
+    nested: list[tuple[Any, str, str]] = []
     for one in dataclasses.fields(config):
-        inner = next((part for part in parts_of(hints[one.name]) if dataclasses.is_dataclass(part)), None)
+        inner = [part for part in parts_of(hints[one.name]) if dataclasses.is_dataclass(part)]
         name = f"{path}{one.name}"
-        if inner is not None:
-            nested.append((inner, name))
-        default = f"see [below](#{anchor(name)})" if inner is not None else plain_default(one)
+        kinds = [f"{name} of kind {part.kind}" for part in inner] if len(inner) > 1 else [name] * len(inner)
+        nested += [(part, f"{name}.", kind) for part, kind in zip(inner, kinds, strict=True)]
+        below = " or ".join(f"[below](#{anchor(kind)})" for kind in kinds)
+        default = f"see {below}" if inner else plain_default(one)
         rows.append((f"`{name}`", f"`{one.type}`", default, meanings.get(one.name, "")))
-    title = path.rstrip(".") or "The recipe"
     yield f"## {title}\n\n{prose}\n" + table(("field", "type", "default", "meaning"), rows)
-    for inner, name in nested:
-        yield from describe_config(inner, f"{name}.")
+    for inner, prefix, kind in nested:
+        yield from describe_config(inner, prefix, kind)
 
 
 def anchor(title: str) -> str:
     """As GitHub makes links of headings."""
-    return re.sub(r"[^\w-]", "", title.lower())
+    return re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
 
 
 def parts_of(hint: Any) -> list[Any]:

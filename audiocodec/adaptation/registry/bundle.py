@@ -176,9 +176,15 @@ def check_signature(message: bytes, signature: bytes, signer: bytes | None, trus
     """
     known = sorted(key.hex() for key in trusted)
     if signer is None:
-        raise RegistryError(f"not signed, and only what is signed by {', '.join(known)} is trusted")
+        raise RegistryError(
+            f"not signed, but only files signed with the key {' or '.join(known)} are trusted; let the sender"
+            " export it with --sign"
+        )
     if signer.hex() not in known:
-        raise RegistryError(f"signed by {signer.hex()}; trusted are {', '.join(known)}")
+        raise RegistryError(
+            f"signed with the key {signer.hex()}, but only {' or '.join(known)} is trusted; if you trust that"
+            " key too, give it with --trust or put it into the folder `trust` of the store"
+        )
     ed25519, _ = _cryptography()
     from cryptography.exceptions import InvalidSignature
 
