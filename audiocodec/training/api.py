@@ -12,11 +12,11 @@ from audiocodec.errors import InputError
 from audiocodec.process import prepare_for_training
 from audiocodec.training.checkpoints import checkpoints
 from audiocodec.training.config import TrainConfig
-from audiocodec.training.data.opening import open_data
 from audiocodec.training.folder import BEST_NAME, CONFIG_NAME, MODEL_NAME, check_changes, check_free, clear
 from audiocodec.training.log import require_tensorboard
 from audiocodec.training.loop import Trainer
 from audiocodec.training.processes import Processes, join
+from audiocodec.training.starting import open_run_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +133,7 @@ def open_training(
             elif resume:
                 for change in check_changes(folder, config, processes.world_size, force_config):
                     warn(f"{folder / CONFIG_NAME}: {change}")
-        data = open_data(config, folder, progress, processes.rank, processes.world_size, processes.device)
+        data = open_run_data(config, folder, processes, progress)
     trainer = Trainer(config, folder, data, processes)
     if force and processes.first:
         clear(folder)

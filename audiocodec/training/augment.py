@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from audiocodec.effects import Environment
-    from audiocodec.training.data.batch import Batch
+    from audiocodec.training.data.sampler import Batch
 
 KINDS = ("noise", "speech", "music", "rir")
 """Pools of recordings that effects take from; rir are room impulse responses."""

@@ -19,7 +19,7 @@ from audiocodec.effects.noise import MAX_TRIES, SILENCE_DB, Noise
 from audiocodec.effects.rooms import DIRECT_SECONDS, EARLY_SECONDS, Room, direct_path
 from audiocodec.effects.sources import FULL_SCALE
 from audiocodec.training.augment import Augmenter, Scenes
-from audiocodec.training.data.resident import ResidentSampler, resident
+from audiocodec.training.data.sampler import ResidentSampler, resident
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from audiocodec.corpus import Recording
     from audiocodec.effects import Effect, Environment, Range, Sources
-    from audiocodec.training.data.batch import Batch, Sampler
+    from audiocodec.training.data.sampler import Batch, Sampler
 
 BATCHED = (Noise, Room, Gain)
 """Effects that are applied here."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from audiocodec.training.augment import Scenes
-from audiocodec.training.data.batch import step_rng
+from audiocodec.training.data.sampler import step_rng
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from audiocodec.training.augment import Augmenter
-    from audiocodec.training.data.batch import Sampler
+    from audiocodec.training.data.sampler import Sampler
 
 
 SHARED = 2**32 - 1

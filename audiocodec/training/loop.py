@@ -26,7 +26,6 @@ from audiocodec.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from audiocodec.training.data.opening import TrainingData, open_data
 from audiocodec.training.data.prefetch import Prefetcher
 from audiocodec.training.exporting import model_metadata
 from audiocodec.training.folder import BEST_NAME, MODEL_NAME, write_config
@@ -34,7 +33,7 @@ from audiocodec.training.inputs import Feed
 from audiocodec.training.log import Recorder, RunLog
 from audiocodec.training.objective import Objective, autocast, si_sdr_by_switch
 from audiocodec.training.processes import Processes
-from audiocodec.training.starting import build_or_load, fit_start, hold_frozen, scores_imitated
+from audiocodec.training.starting import build_or_load, fit_start, hold_frozen, open_run_data, scores_imitated
 from audiocodec.training.state import TrainState
 from audiocodec.training.validation import (
     Validation,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
 
     from audiocodec.model import ModelOutput
     from audiocodec.training.config import TrainConfig
+    from audiocodec.training.data.opening import TrainingData
     from audiocodec.training.inputs import PassInput
 
 GUARDED = ("total", "grad_norm", "discriminator", "discriminator_grad_norm")
@@ -84,9 +84,7 @@ class Trainer:
         self.processes = processes = processes or Processes()
         self.config, self.folder, self.clock = config, folder, clock
         self.device, rate = processes.device, config.model.sample_rate
-        self.data = data or open_data(
-            config, folder, None, processes.rank, processes.world_size, processes.device
-        )
+        self.data = data or open_run_data(config, folder, processes)
         self.bfloat16 = config.autocast == "bfloat16"
         torch.manual_seed(config.seed)
         self.model = build_or_load(config.model, config.start).to(self.device)

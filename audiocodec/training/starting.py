@@ -1,4 +1,4 @@
-"""The model before its first step: as built, a linear codec, or a trained one; and which parts learn."""
+"""The start of a run: its data, and its model as built, as a linear codec or trained before."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ from audiocodec.model import CodecModel, build_model, build_quantizer
 from audiocodec.nn.film import SwitchableNet
 from audiocodec.nn.spectral import SpectralConfig, SpectralDecoder, SpectralEncoder, start_linear
 from audiocodec.pretrained import find
+from audiocodec.training.augment import open_environments
+from audiocodec.training.batch_augment import cpu_effects
+from audiocodec.training.data.opening import TrainingData, open_data
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
     from audiocodec.model import ModelConfig
-    from audiocodec.training.data.batch import Sampler
+    from audiocodec.training.config import TrainConfig
+    from audiocodec.training.data.sampler import Sampler
     from audiocodec.training.processes import Processes
 
 UNTRAINED = ("linear", "random")
@@ -35,6 +40,38 @@ START_SECONDS = 1280.0
 MAX_BATCHES = 80
 CHUNK = 16
 """Examples that are encoded at a time."""
+
+
+def open_run_data(
+    config: TrainConfig,
+    folder: Path,
+    processes: Processes | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> TrainingData:
+    """Open the data of a recipe (see `open_data`); a segment is a whole number of frames.
+
+    Raises:
+        InputError: files are missing, or a split has no recording that can be read.
+        ConfigError: segments are too short for the model, or a source is unknown.
+    """
+    data, net, rate = config.data, config.model.net, config.model.sample_rate
+    length = max(1, round(data.segment_seconds * rate / net.hop_length)) * net.hop_length
+    if length <= net.delay:
+        raise ConfigError(
+            f"data.segment_seconds {data.segment_seconds:g} is no longer than the model's delay of"
+            f" {net.delay} samples; give more"
+        )
+    return open_data(
+        data,
+        folder,
+        rate,
+        length,
+        seed=config.seed,
+        validate_seconds=config.validate_seconds,
+        cpu_effects=cpu_effects(open_environments(config.augment)),
+        processes=processes,
+        progress=progress,
+    )
 
 
 def build_or_load(config: ModelConfig, start: str) -> CodecModel:
@@ -146,4 +183,4 @@ def _sample(sampler: Sampler, seed: int, batch_seconds: float) -> Tensor:
     """Draw audio to fit to, [B, 1, L]; no training step draws from this generator."""
     rng = np.random.default_rng((seed, 2**31))
     count = min(math.ceil(START_SECONDS / batch_seconds), MAX_BATCHES)
-    return torch.cat([sampler.batch(rng) for _ in range(count)])
+    return torch.cat([sampler.draw(rng).wav for _ in range(count)])

@@ -15,7 +15,7 @@ from lhotse.audio import AudioSource
 from audiocodec.corpus.cuts import is_cuts, read_cuts
 from audiocodec.corpus.finding import find_recordings
 from audiocodec.errors import InputError, MissingPackageError
-from audiocodec.training.data.decoding import decode
+from audiocodec.training.data.store import decode
 
 
 def cut(path, start=0.0, duration=4.0, speaker=None, **custom):

@@ -54,7 +54,7 @@ from audiocodec.tokens import load_tokens, save_tokens
 from audiocodec.training.api import load_recipe
 from audiocodec.training.config import TrainConfig
 from audiocodec.training.data.config import DataConfig
-from audiocodec.training.data.shards.sampler import _Places
+from audiocodec.training.data.shard_sampler import _Places
 from audiocodec.training.data.store import SampleStore
 from audiocodec.training.log import _drop_after
 from audiocodec.training.loop import Trainer

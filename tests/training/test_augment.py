@@ -9,7 +9,7 @@ import soundfile
 
 from audiocodec.errors import ConfigError, InputError
 from audiocodec.training.augment import AugmentConfig, held_out_scenes, open_augmenter
-from audiocodec.training.data.batch import step_rng
+from audiocodec.training.data.sampler import step_rng
 from audiocodec.training.loop import Trainer
 
 RATE = 16000

@@ -12,7 +12,7 @@ from audiocodec.effects import Environment, Sources, build_effect
 from audiocodec.errors import ConfigError
 from audiocodec.training.augment import AugmentConfig, Augmenter, open_environments
 from audiocodec.training.batch_augment import BatchAugmenter, Excerpts, cpu_effects
-from audiocodec.training.data.batch import Batch
+from audiocodec.training.data.sampler import Batch
 from audiocodec.training.loop import Trainer
 
 RATE, LENGTH = 16000, 16000

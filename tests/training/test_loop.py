@@ -118,7 +118,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_batch_saved(recipe, tmp_path, 
     with pytest.raises(AudioCodecError, match=r"not finite at step 3; the batch is in .*bad-batch-3\.npy"):
         trainer.fit()
     batch = np.load(tmp_path / "bad-batch-3.npy")
-    assert np.array_equal(batch, trainer.data.sampler.batch(_after_seed(recipe.seed, 3)).numpy())
+    assert np.array_equal(batch, trainer.data.sampler.draw(_after_seed(recipe.seed, 3)).wav.numpy())
     after = everything(trainer)
     weights = [name for name, _ in trainer.model.named_parameters()]
     assert all(torch.equal(before[name], after[name]) for name in weights)

@@ -13,17 +13,17 @@ from audiocodec.model import build_model
 from audiocodec.nn.seanet import SEANetConfig
 from audiocodec.training import starting
 from audiocodec.training.augment import AugmentConfig
-from audiocodec.training.data.opening import open_data
+from audiocodec.training.data.sampler import Batch
 from audiocodec.training.loop import Trainer
 from audiocodec.training.objective import si_sdr_by_switch
 from audiocodec.training.processes import Processes
-from audiocodec.training.starting import build_or_load, fit_start, scores_imitated
+from audiocodec.training.starting import build_or_load, fit_start, open_run_data, scores_imitated
 
 SEANET = SEANetConfig(channels=4, dim=16, strides=(4, 5, 8), lstm_layers=0)
 
 
 def test_codebooks_are_fitted_to_the_latents(recipe, tmp_path):
-    sampler = open_data(recipe, tmp_path).sampler
+    sampler = open_run_data(recipe, tmp_path).sampler
     model = build_or_load(recipe.model, recipe.start)
     before = model.quantizer.codebooks()["0.codebook"].clone()
     fit_start(model, recipe.start, sampler, recipe.seed, 1.0, Processes())
@@ -84,8 +84,8 @@ def test_how_much_is_fitted_to(batch_size, seconds, examples):
     """1280 s, in whole batches, 80 at most."""
 
     class Sampler:
-        def batch(self, rng):
-            return torch.zeros(batch_size, 1, 1)
+        def draw(self, rng):
+            return Batch(torch.zeros(batch_size, 1, 1), ())
 
     assert len(starting._sample(Sampler(), 0, batch_size * seconds)) == examples
 

@@ -23,12 +23,10 @@ from rich.table import Table
 from audiocodec import audio
 from audiocodec.corpus.finding import find_recordings
 from audiocodec.corpus.manifest import Recording
-from audiocodec.training.data.batch import Batch, Sampler, step_rng
 from audiocodec.training.data.config import DataConfig
 from audiocodec.training.data.prefetch import Prefetcher
-from audiocodec.training.data.sampler import SegmentSampler
-from audiocodec.training.data.shards.sampler import ShardSampler
-from audiocodec.training.data.shards.stream import Cutting, SegmentStream
+from audiocodec.training.data.sampler import Batch, Sampler, SegmentSampler, step_rng
+from audiocodec.training.data.shard_sampler import Cutting, SegmentStream, ShardSampler
 from audiocodec.training.data.store import SampleStore
 
 RATE = 16000

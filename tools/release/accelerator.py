@@ -55,15 +55,15 @@ def train(
 
     from audiocodec.devices import resolve_device
     from audiocodec.training.api import load_recipe
-    from audiocodec.training.data.opening import open_data
     from audiocodec.training.loop import Trainer
     from audiocodec.training.processes import Processes
+    from audiocodec.training.starting import open_run_data
 
     given = [] if data is None else [f"data.manifest={join_manifests(data)}", f"data.cache={data / 'cache'}"]
     config = load_recipe(recipe, ["validate_seconds=0", "checkpoint_minutes=1", *given, *overrides])
     processes = Processes(device=resolve_device(device))
     torch.backends.cudnn.benchmark = True  # sizes do not change in a run
-    trainer = Trainer(config, run, open_data(config, run, None, device=processes.device), processes)
+    trainer = Trainer(config, run, open_run_data(config, run, processes), processes)
     print(f"going on from step {trainer.step_number}" if trainer.resume() else "a new run", flush=True)
     if not trainer.step_number:
         trainer.start()

@@ -1,1 +1,1 @@
-"""From manifests and folders to random segments; one reader a file."""
+"""Training data: from manifests, folders and shards to random segments."""

@@ -1,32 +1,61 @@
-"""Batches made ahead in the background, so that a step never waits for reading and effects."""
+"""Work done ahead in threads, with results in order: batches of training steps, and decoded files."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from audiocodec.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from types import TracebackType
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+AHEAD = 4
+"""Finished results for each thread that may wait for their turn, by default."""
+
+
+def in_order(
+    work: Callable[[T], R], tasks: Iterable[T], jobs: int, ahead: int | None = None
+) -> Generator[R, None, None]:
+    """Yield `work(task)` of every task in order; `jobs` threads work on up to `ahead` tasks after this one.
+
+    With `ahead` 0 (the default for one job) there are no threads. Closing the generator ends the threads.
+    """
+    ahead = (AHEAD * jobs - 1 if jobs > 1 else 0) if ahead is None else ahead
+    if not ahead:
+        yield from map(work, tasks)
+        return
+    waiting: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="ahead")
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(work, task))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class Prefetcher(Generic[T]):
-    """Gives what `make_batch(step)` makes, in order of steps: an iterator without end, a context manager.
+    """Endless iterator over `make_batch(step)` in the order of steps, and a context manager.
 
-    `make_batch` must depend on the step alone (its own random generator, never a global one): then making
-    batches ahead, in however many threads, changes nothing. Threads are enough, as decoding, numpy and torch
-    leave the interpreter to others while they compute.
+    `make_batch` must depend on the step alone (with a random generator of its own, never a global one): the
+    batches are the same for any number of threads then. Threads are enough, as decoding, numpy and torch
+    release the interpreter lock while they compute.
 
     Attributes:
-        step: the step whose batch comes next.
-        waited_seconds: for how long the caller has waited for batches so far.
-        making_seconds: how long batches were in the making so far, all threads together.
+        step: the step of the next batch.
+        waited_seconds: time that the caller has waited for batches so far.
+        making_seconds: time spent in `make_batch` so far, the sum of all threads.
     """
 
     def __init__(
@@ -37,18 +66,17 @@ class Prefetcher(Generic[T]):
         workers: int = 1,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Make up to `depth` batches ahead in `workers` threads; with depth 0 each is made when asked for.
+        """Make up to `depth` batches ahead in `workers` threads; with depth 0 each is made when needed.
 
         Raises:
             InputError: `depth` is below 0 or `workers` below 1.
         """
         if depth < 0 or workers < 1:
             raise InputError(f"depth {depth} and {workers} workers; give 0 or more, and 1 or more")
-        self.step, self.depth = start_step, depth
+        self.step = start_step
         self.waited_seconds = self.making_seconds = 0.0
         self._make_batch, self._clock = make_batch, clock
-        self._ahead: deque[Future[tuple[T, float]]] = deque()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="prefetch") if depth else None
+        self._results = in_order(self._timed, count(start_step), workers, depth)
         self._closed = False
 
     def __iter__(self) -> Iterator[T]:
@@ -62,10 +90,10 @@ class Prefetcher(Generic[T]):
             InputError: it is closed.
         """
         if self._closed:
-            raise InputError("this prefetcher is closed; make a new one from the step to go on with")
+            raise InputError("this prefetcher is closed; make a new one that starts at the next step")
         began = self._clock()
         try:
-            batch, seconds = self._timed(self.step) if self._pool is None else self._from(self._pool)
+            batch, seconds = next(self._results)
         except BaseException:
             self.close()
             raise
@@ -75,11 +103,9 @@ class Prefetcher(Generic[T]):
         return batch
 
     def close(self) -> None:
-        """Forget batches made ahead, and wait for those in the making; may be called again."""
+        """Drop batches made ahead and wait for those in the making; may be called again."""
         self._closed = True
-        self._ahead.clear()
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self._results.close()
 
     def __enter__(self) -> Prefetcher[T]:
         return self
@@ -88,19 +114,6 @@ class Prefetcher(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _from(self, pool: ThreadPoolExecutor) -> tuple[T, float]:
-        self._fill(pool)
-        result = self._ahead[0].result()
-        self._ahead.popleft()
-        # Filled after the batch is taken: the step that follows runs beside the making of `depth` others.
-        self._fill(pool, self.step + 1)
-        return result
-
-    def _fill(self, pool: ThreadPoolExecutor, first: int | None = None) -> None:
-        first = self.step if first is None else first
-        while len(self._ahead) < self.depth:
-            self._ahead.append(pool.submit(self._timed, first + len(self._ahead)))
 
     def _timed(self, step: int) -> tuple[T, float]:
         began = self._clock()

@@ -1,4 +1,4 @@
-"""Recordings decoded once, so that a training step reads samples and nothing else."""
+"""Recordings decoded once into a cache of 16-bit samples, so that a training step only reads samples."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from audiocodec import audio
 from audiocodec.audio import stamp
 from audiocodec.errors import InputError
 from audiocodec.outside import MALFORMED, parse_json, read_bytes
 from audiocodec.process import available_cpus
 from audiocodec.storage import new_file
-from audiocodec.training.data.decoding import decode_all, to_float32
+from audiocodec.training.data.prefetch import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 
     from audiocodec.corpus.manifest import Recording
 
+FULL_SCALE = 32767
+BLOCK_LENGTH = 1 << 18
+LONG_SECONDS = 600.0
+"""Longer recordings are not decoded ahead, as they would fill memory, but block by block in their turn."""
 NAMED = 20
-MAX_ABOUT_BYTES = 1 << 30
 """Unreadable recordings that the log names one by one; a file lists all."""
+MAX_ABOUT_BYTES = 1 << 30
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +43,8 @@ class SampleStore:
     Attributes:
         samples: of all recordings, one after the other.
         lengths: samples of each recording, 0 for one that could not be read.
-        recordings: what they are.
         sources: of each recording.
-        skipped: reason for each recording that could not be read, by path.
+        skipped: by path, why a recording could not be read.
     """
 
     def __init__(
@@ -51,10 +55,10 @@ class SampleStore:
         progress: Callable[[float], None] | None = None,
         jobs: int | None = None,
     ) -> None:
-        """Open the cache of these recordings; decode them where it is missing or a file was written anew.
+        """Open the cache of these recordings; decode them if it is missing or a file has changed.
 
-        `progress` is told the share of recordings that are decoded; `jobs` threads decode, as many as there
-        are cores unless given, and the samples are the same with any number.
+        `progress` is called with the share of recordings that are decoded. `jobs` threads decode (default:
+        one for each core); the samples are the same for any number of threads.
 
         Raises:
             InputError: there is no recording, none can be read, or the cache cannot be written.
@@ -72,7 +76,7 @@ class SampleStore:
         self.samples, self.lengths = self._open()
         self.skipped: dict[str, str] = self._about().get("skipped", {})
         self.offsets = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
-        self._tell_skipped(len(recordings))
+        self._log_skipped(len(recordings))
 
     def segment(self, index: int, start: int, length: int) -> NDArray[np.float32]:
         """Samples [length] of recording `index` from `start`, zeros after its end."""
@@ -83,22 +87,20 @@ class SampleStore:
         return wav
 
     def _usable(self, stamps: list[list[int]]) -> bool:
-        """Whether the cache is complete (lengths are written last) and made of files of these stamps."""
+        """Whether the cache is complete (lengths are written last) and its files had these stamps."""
         samples_file, lengths_file, _ = self._files
         if not (samples_file.exists() and lengths_file.exists()):
             return False
         before: Any = self._about().get("stamps")
         if isinstance(before, list) and before != stamps:
             old = dict(enumerate(cast("list[Any]", before)))
-            anew = [
-                one.path for number, one in enumerate(self.recordings) if old.get(number) != stamps[number]
-            ]
-            logger.warning("%d of %d recordings were written anew, such as %s; all are decoded again",
-                           len(anew), len(stamps), *anew[:1])  # fmt: skip
+            changed = [one.path for n, one in enumerate(self.recordings) if old.get(n) != stamps[n]]
+            logger.warning("%d of %d recordings have changed, such as %s; all are decoded again",
+                           len(changed), len(stamps), *changed[:1])  # fmt: skip
         return before == stamps
 
     def _about(self) -> dict[str, Any]:
-        """What the cache was made of; {} where that is not noted."""
+        """Stamps of the files and skipped recordings of the cache; {} without such a file."""
         file = self._files[2]
         try:
             return dict(parse_json(read_bytes(file, MAX_ABOUT_BYTES))) if file.exists() else {}
@@ -147,7 +149,7 @@ class SampleStore:
         with new_file(lengths_file, overwrite=True) as part, part.open("wb") as file:
             np.save(file, lengths)
 
-    def _tell_skipped(self, total: int) -> None:
+    def _log_skipped(self, total: int) -> None:
         for reason in list(self.skipped.values())[:NAMED]:
             logger.warning("skipped: %s", reason)
         if self.skipped:
@@ -155,14 +157,14 @@ class SampleStore:
 
 
 def _write_header(file: BinaryIO, length: int) -> int:
-    """Write the header of an array of `length` 16-bit samples; gives the place where they start."""
+    """Write the header of an array of `length` 16-bit samples; returns the place where the samples start."""
     header = {"descr": "<i2", "fortran_order": False, "shape": (length,)}
     np.lib.format.write_array_header_1_0(file, header)
     return file.tell()
 
 
 def _append(file: BinaryIO, blocks: Iterator[NDArray[np.int16]]) -> int:
-    """Append one recording and give its length; nothing is left of a recording that is damaged on the way."""
+    """Append one recording and return its length; a damaged recording leaves nothing in the file."""
     start = file.tell()
     try:
         for block in blocks:
@@ -175,5 +177,72 @@ def _append(file: BinaryIO, blocks: Iterator[NDArray[np.int16]]) -> int:
 
 
 def _name(recording: Recording) -> str:
-    """The file, and which part of it."""
+    """The file and, for a part of it, the seconds."""
     return str(recording.path) if recording.part is None else f"{recording.path} {recording.part}"
+
+
+def decode_all(
+    recordings: Sequence[Recording], sample_rate: int, jobs: int
+) -> Iterator[Iterator[NDArray[np.int16]]]:
+    """Yield an iterator over the blocks [L] of each recording, mono at `sample_rate`, in order.
+
+    Iterators raise InputError where a recording cannot be read. Threads are enough, as libsndfile and soxr
+    release the interpreter lock while they decode and resample.
+    """
+
+    def decode_short(recording: Recording) -> list[NDArray[np.int16]] | InputError | None:
+        """All blocks, or why the recording cannot be read; None for a long recording."""
+        try:
+            part = recording.part
+            seconds = audio.info(recording.path).seconds if part is None else part[1] - part[0]
+            return None if seconds > LONG_SECONDS else list(decode(recording, sample_rate))
+        except InputError as error:
+            return error
+
+    for recording, blocks in zip(recordings, in_order(decode_short, recordings, jobs), strict=True):
+        yield decode(recording, sample_rate) if blocks is None else _replay(blocks)
+
+
+def decode(recording: Recording, sample_rate: int) -> Iterator[NDArray[np.int16]]:
+    """Mean of the channels of a recording at `sample_rate`, in blocks [L] of 16-bit samples.
+
+    Raises:
+        InputError: it cannot be read, or its channels cancel each other.
+    """
+    path = recording.path
+    resampler = audio.Resampler(audio.info(path).sample_rate, sample_rate, 1)
+    for block in audio.mono(_blocks(recording), path):
+        yield to_int16(resampler.push(block)[0])
+    yield to_int16(resampler.flush()[0])
+
+
+def to_int16(wav: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Samples [L] in [-1, 1] as 16-bit integers; what is louder is clipped."""
+    return (wav.clip(-1, 1) * FULL_SCALE).round().astype("<i2")
+
+
+def to_float32(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """16-bit samples [L] in [-1, 1]."""
+    return samples.astype(np.float32) / np.float32(FULL_SCALE)
+
+
+def _blocks(recording: Recording) -> Iterator[NDArray[np.float32]]:
+    """Blocks [C, L] of a recording, which may be a part of a file."""
+    path = recording.path
+    if recording.part is None:
+        yield from audio.blocks(path, BLOCK_LENGTH)
+        return
+    about = audio.info(path)
+    start, stop = (min(round(second * about.sample_rate), about.length) for second in recording.part)
+    if start >= stop:
+        raise InputError(
+            f"{path}: seconds {recording.part[0]:g} to {recording.part[1]:g} are not in its"
+            f" {about.seconds:g}; correct the manifest"
+        )
+    yield from audio.blocks(path, BLOCK_LENGTH, start, stop - start)
+
+
+def _replay(blocks: list[NDArray[np.int16]] | InputError) -> Iterator[NDArray[np.int16]]:
+    if isinstance(blocks, InputError):
+        raise blocks
+    yield from blocks

@@ -7,15 +7,17 @@ import pytest
 import soundfile
 
 from audiocodec.errors import ConfigError, InputError
-from audiocodec.training.data.opening import open_data, pick_clips
-from audiocodec.training.data.shards.sampler import ShardSampler
+from audiocodec.training.data.opening import pick_clips
+from audiocodec.training.data.shard_sampler import ShardSampler
 from audiocodec.training.data.store import SampleStore
+from audiocodec.training.processes import Processes
+from audiocodec.training.starting import open_run_data
 
 
 def test_opens_train_and_valid(recipe, tmp_path, recordings):
-    told = []
-    data = open_data(replace(recipe, validate_seconds=2.0), tmp_path / "run", told.append)
-    assert told[-1] == 1.0
+    shares = []
+    data = open_run_data(replace(recipe, validate_seconds=2.0), tmp_path / "run", progress=shares.append)
+    assert shares[-1] == 1.0
     assert data.sampler.segment_length == 8000
     assert sorted(set(data.sampler.store.sources)) == ["a", "b"]
     held_out, _ = soundfile.read(recordings / "valid" / "a" / "4.wav", dtype="float32")
@@ -24,36 +26,36 @@ def test_opens_train_and_valid(recipe, tmp_path, recordings):
 
 
 def test_the_cache_is_in_the_run_folder_unless_named(recipe, tmp_path):
-    open_data(replace(recipe, data=replace(recipe.data, cache="")), tmp_path / "run")
+    open_run_data(replace(recipe, data=replace(recipe.data, cache="")), tmp_path / "run")
     assert list((tmp_path / "run" / "cache").glob("*.samples.npy"))
 
 
 def test_segments_are_whole_frames(recipe, tmp_path):
     data = replace(recipe.data, segment_seconds=0.333)
-    assert open_data(replace(recipe, data=data), tmp_path).sampler.segment_length == 17 * 320
+    assert open_run_data(replace(recipe, data=data), tmp_path).sampler.segment_length == 17 * 320
 
 
 def test_a_split_without_recordings(recipe, tmp_path):
     manifest = tmp_path / "m.csv"
     manifest.write_text("path,split,kind\na.wav,test,speech\nb.wav,train,music\n")
     with pytest.raises(InputError, match=r"split train \(splits found: test\).*kind"):
-        open_data(replace(recipe, data=replace(recipe.data, manifest=str(manifest))), tmp_path)
+        open_run_data(replace(recipe, data=replace(recipe.data, manifest=str(manifest))), tmp_path)
 
 
 def test_no_valid_split_is_needed_without_validation(recipe, tmp_path, recordings):
     data = replace(recipe.data, manifest=str(recordings / "train" / "a" / "m.csv"))
     (recordings / "train" / "a" / "m.csv").write_text("path\n0.wav\n")
     try:
-        assert open_data(replace(recipe, data=data), tmp_path).clips == []
+        assert open_run_data(replace(recipe, data=data), tmp_path).clips == []
         with pytest.raises(InputError, match=r"split valid.*validate_seconds=0"):
-            open_data(replace(recipe, data=data, validate_seconds=1.0), tmp_path)
+            open_run_data(replace(recipe, data=data, validate_seconds=1.0), tmp_path)
     finally:
         (recordings / "train" / "a" / "m.csv").unlink()
 
 
 def test_a_segment_shorter_than_the_delay(recipe, tmp_path):
     with pytest.raises(ConfigError, match="320 samples"):
-        open_data(replace(recipe, data=replace(recipe.data, segment_seconds=0.02)), tmp_path)
+        open_run_data(replace(recipe, data=replace(recipe.data, segment_seconds=0.02)), tmp_path)
 
 
 def test_clips_are_spread_and_skip_what_could_not_be_read(tmp_path, recordings):
@@ -89,14 +91,14 @@ def test_shards_are_trained_on_and_judged_by(recipe, tmp_path, recordings):
         shuffle_segments=8,
         valid_manifest=str(recordings),
     )
-    data = open_data(replace(recipe, data=shards, validate_seconds=6.0), tmp_path / "run")
+    data = open_run_data(replace(recipe, data=shards, validate_seconds=6.0), tmp_path / "run")
     assert isinstance(data.sampler, ShardSampler)
     assert data.sampler.draw(np.random.default_rng(0), 3).wav.shape == (2, 1, 8000)
     held_out, _ = soundfile.read(recordings / "valid" / "a" / "4.wav", dtype="float32")
     (clip,) = data.clips
     np.testing.assert_allclose(clip, held_out, atol=2 / 32767)
     both = replace(shards, valid_manifest=str(tmp_path / "valid.tar"))
-    clips = open_data(replace(recipe, data=both, validate_seconds=12.0), tmp_path / "run").clips
+    clips = open_run_data(replace(recipe, data=both, validate_seconds=12.0), tmp_path / "run").clips
     assert [np.allclose(clip, held_out, atol=2 / 32767) for clip in clips] == [True, True]
 
 
@@ -104,23 +106,27 @@ def test_shards_need_held_out_recordings(recipe, tmp_path, recordings):
     write_shard(tmp_path / "train.tar", recordings, "train")
     shards = replace(recipe.data, manifest=str(tmp_path / "train.tar"))
     with pytest.raises(ConfigError, match=r"data\.valid_manifest, or set validate_seconds=0"):
-        open_data(replace(recipe, data=shards, validate_seconds=1.0), tmp_path / "run")
-    assert open_data(replace(recipe, data=shards, validate_seconds=0), tmp_path / "run").clips == []
+        open_run_data(replace(recipe, data=shards, validate_seconds=1.0), tmp_path / "run")
+    assert open_run_data(replace(recipe, data=shards, validate_seconds=0), tmp_path / "run").clips == []
 
 
 def test_ranks_read_their_own_shards(recipe, tmp_path, recordings):
     write_shard(tmp_path / "train.tar", recordings, "train")
     shards = replace(recipe.data, manifest=str(tmp_path / "train.tar"))
     with pytest.raises(InputError, match="1 shards for 2 ranks"):
-        open_data(replace(recipe, data=shards), tmp_path / "run", rank=1, world_size=2)
+        open_run_data(replace(recipe, data=shards), tmp_path / "run", Processes(rank=1, world_size=2))
 
 
 def test_held_out_recordings_may_be_elsewhere(recipe, tmp_path, recordings):
     """All of a plain folder; of what names splits, the split valid."""
     plain = replace(recipe.data, valid_manifest=str(recordings / "train"))
-    assert len(open_data(replace(recipe, data=plain, validate_seconds=100.0), tmp_path / "run").clips) == 4
+    assert (
+        len(open_run_data(replace(recipe, data=plain, validate_seconds=100.0), tmp_path / "run").clips) == 4
+    )
     named = replace(recipe.data, valid_manifest=str(recordings))
-    assert len(open_data(replace(recipe, data=named, validate_seconds=100.0), tmp_path / "run").clips) == 1
+    assert (
+        len(open_run_data(replace(recipe, data=named, validate_seconds=100.0), tmp_path / "run").clips) == 1
+    )
 
 
 def test_missing_files_are_named_before_anything_is_decoded(recipe, tmp_path, recordings):
@@ -128,13 +134,13 @@ def test_missing_files_are_named_before_anything_is_decoded(recipe, tmp_path, re
     (tmp_path / "m.csv").write_text("\n".join(["path,split", *lines]))
     data = replace(recipe.data, manifest=str(tmp_path / "m.csv"))
     with pytest.raises(InputError, match=r"2 of 3 files are missing: .*gone\.wav, .*lost\.wav"):
-        open_data(replace(recipe, data=data, validate_seconds=1.0), tmp_path / "run")
+        open_run_data(replace(recipe, data=data, validate_seconds=1.0), tmp_path / "run")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["missing-recordings.txt"]
 
 
 def test_short_recordings_are_counted(recipe, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        open_data(replace(recipe, data=replace(recipe.data, segment_seconds=3.2)), tmp_path / "run")
+        open_run_data(replace(recipe, data=replace(recipe.data, segment_seconds=3.2)), tmp_path / "run")
     assert "4 of 4 recordings are shorter than a segment of 3.2 s" in caplog.text
 
 
@@ -144,6 +150,6 @@ def test_a_corpus_in_its_layout(recipe, tmp_path, recordings):
         'files: "{split}/{speaker}/*.wav"\n'
     )
     data = replace(recipe.data, corpus=str(tmp_path / "mine.yaml"))
-    found = open_data(replace(recipe, data=data), tmp_path / "run").sampler.draw(np.random.default_rng(0))
+    found = open_run_data(replace(recipe, data=data), tmp_path / "run").sampler.draw(np.random.default_rng(0))
     assert {example.source for example in found.examples} == {"mine"}
     assert {example.speaker for example in found.examples} <= {"a", "b"}

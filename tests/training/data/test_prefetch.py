@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiocodec.errors import InputError
-from audiocodec.training.data.prefetch import Prefetcher
+from audiocodec.training.data.prefetch import AHEAD, Prefetcher, in_order
 
 
 def drawn(step):
@@ -103,3 +103,25 @@ def test_says_how_long_making_and_waiting_took():
 def test_numbers_out_of_range(depth, workers):
     with pytest.raises(InputError, match="give 0 or more, and 1 or more"):
         Prefetcher(drawn, depth=depth, workers=workers)
+
+
+def test_few_tasks_run_ahead():
+    started, lock = [], threading.Lock()
+
+    def work(task):
+        with lock:
+            started.append(task)
+        return task * task
+
+    results = in_order(work, range(100), jobs=2)
+    assert next(results) == 0
+    assert len(started) <= 2 * AHEAD
+    assert list(results) == [task * task for task in range(1, 100)]
+
+
+def test_an_error_of_ours_is_no_bad_file():
+    def broken(task):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(broken, [1, 2], jobs=2))
