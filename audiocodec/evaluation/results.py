@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from audiocodec.errors import InputError
 from audiocodec.evaluation.coders import ModelCoder
-from audiocodec.evaluation.report.examples import examples, recoder
-from audiocodec.evaluation.report.html import write_report
-from audiocodec.evaluation.report.markdown import write_markdown
+from audiocodec.evaluation.report import html, markdown
+from audiocodec.evaluation.report.examples import examples
 from audiocodec.evaluation.rows import ROWS_NAME, write_rows
 from audiocodec.evaluation.summary import summarize
 from audiocodec.process import available_cpus
@@ -129,14 +128,18 @@ def _rounded(cells: Any) -> list[Any]:
 def write_results(
     folder: Path, frame: pd.DataFrame, about: dict[str, Any], formats: Sequence[str], benchmark: Benchmark
 ) -> None:
-    """Write rows.parquet, rows.csv, summary.json, and the reports in `formats`."""
+    """Write rows.parquet, rows.csv, summary.json, and reports; none is left half-written."""
     write_rows(frame, folder)
     summary = plain(summarize(frame))
-    with replacing(folder / "summary.json") as part:
-        run = plain({"run": about, **summary})
-        part.write_text(json.dumps(run, indent=1, allow_nan=False), encoding="utf-8")
+    run = plain({"run": about, **summary})
+    _write_text(folder / "summary.json", json.dumps(run, indent=1, allow_nan=False))
     if "html" in formats:
-        recode = recoder(benchmark.setup, benchmark.units)
-        write_report(summary, about, examples(frame, recode), folder / "report.html")
+        sounds = examples(frame, benchmark.setup, benchmark.units)
+        _write_text(folder / "report.html", html.render(summary, about, sounds))
     if "md" in formats:
-        write_markdown(summary, about, folder / "report.md")
+        _write_text(folder / "report.md", markdown.render(summary, about))
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")

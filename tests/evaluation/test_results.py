@@ -9,7 +9,7 @@ from audiocodec.evaluation.benchmark import plan
 from audiocodec.evaluation.coders import ModelCoder
 from audiocodec.evaluation.conditions import Condition
 from audiocodec.evaluation.recordings import read_recordings
-from audiocodec.evaluation.results import describe_run, prepare_folder, tally
+from audiocodec.evaluation.results import describe_run, prepare_folder, tally, write_results
 from audiocodec.evaluation.rows import ROWS_NAME, to_frame
 from audiocodec.work import Backend
 
@@ -71,3 +71,16 @@ def test_scores_that_losses_of_a_model_imitate_are_told(setup_with, speech_folde
     benchmark = plan(setup, read_recordings(speech_folder), [Condition("clean")], [600.0])
     about = describe_run(benchmark, [])
     assert [(one["name"], one["imitates"]) for one in about["codecs"]] == [("told", ["pesq_wb", "stoi"])]
+
+
+def test_a_page_that_breaks_off_costs_no_results(run, tmp_path, monkeypatch):
+    def break_off(*_):
+        raise RuntimeError("in the middle")
+
+    benchmark, rows = run
+    monkeypatch.setattr("audiocodec.evaluation.report.html.render", break_off)
+    with pytest.raises(RuntimeError):
+        write_results(tmp_path, to_frame(rows), describe_run(benchmark, rows), ("html",), benchmark)
+    assert {"rows.csv", "rows.parquet", "summary.json"} == {
+        path.name for path in tmp_path.iterdir() if path.is_file()
+    }

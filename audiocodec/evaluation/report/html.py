@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from audiocodec.evaluation.report import curves, tables, text
 from audiocodec.evaluation.report.curves import Panels
@@ -17,7 +16,6 @@ from audiocodec.evaluation.report.tables import Table
 from audiocodec.report import media
 from audiocodec.report.page import render as render_page
 from audiocodec.report.plots import SYMBOLS
-from audiocodec.storage import replacing
 
 MAX_SECONDS = 6.0
 """Length of an example."""
@@ -37,24 +35,17 @@ GLOSSARY = {
 }
 
 
-def write_report(summary: Entry, meta: Entry, examples: Iterable[Example], path: Path) -> None:
-    """Write the page, complete or not at all.
+def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str:
+    """The page as text.
 
     Args:
         summary: of the rows, as `summarize` makes it.
         meta: of the run, as `describe_run` makes it; what is missing is left out.
-        examples: the worst rows with their sounds, as `examples` makes them; taken until the page is large.
-        path: of the page.
+        examples: the worst rows with their sounds; taken until the page is large.
 
     Raises:
         MissingPackageError: a package that draws or fills in the page is not installed.
     """
-    with replacing(path) as part:
-        part.write_text(render(summary, meta, examples), encoding="utf-8")
-
-
-def render(summary: Entry, meta: Entry, examples: Iterable[Example] = ()) -> str:
-    """The page as text."""
     facts = Facts(summary, meta)
     peers = [codec for codec in facts.codecs if codec not in facts.models]
     about = [
@@ -137,55 +128,28 @@ def _badges(facts: Facts, meta: Entry) -> list[str]:
     ]
 
 
-class ShownSound(NamedTuple):
-    """A sound with its picture, as data URIs."""
-
-    title: str
-    note: str
-    sound: str
-    picture: str
-
-
-class ShownExample(NamedTuple):
-    """An example as the page shows it."""
-
-    title: str
-    lead: str
-    sounds: list[ShownSound]
-
-
-def _shown_examples(examples: Iterable[Example]) -> Iterator[ShownExample]:
-    """Until the page would grow too large."""
+def _shown_examples(examples: Iterable[Example]) -> Iterator[dict[str, Any]]:
+    """Sounds and pictures as data URIs, until the page would grow too large."""
     size = 0
     for number, example in enumerate(examples):
-        shown = _shown(example)
-        size += sum(len(sound.sound) + len(sound.picture) for sound in shown.sounds)
+        rate = example.sample_rate
+        part = media.busiest(example.sounds[0].wav, rate, MAX_SECONDS)
+        wavs = [sound.wav[part] for sound in example.sounds]
+        loudest = media.loudest(wavs, rate)
+        sounds = [
+            {
+                "title": sound.title,
+                "note": sound.note,
+                "sound": media.sound_uri(wav, rate),
+                "picture": media.spectrogram_uri(wav, rate, loudest),
+            }
+            for sound, wav in zip(example.sounds, wavs, strict=True)
+        ]
+        size += sum(len(sound["sound"]) + len(sound["picture"]) for sound in sounds)
         if number and size > MAX_BYTES:
             return
-        yield shown
-
-
-def _shown(example: Example) -> ShownExample:
-    row, rate = example.row, example.sample_rate
-    part = media.busiest(example.sounds[0].wav, rate, MAX_SECONDS)
-    wavs = [sound.wav[part] for sound in example.sounds]
-    loudest = media.loudest(wavs, rate)
-    value, mean = (text.number(number, text.digits(row.score)) for number in (row.value, row.mean))
-    condition = text.sentence(text.condition_title(row.condition))
-    return ShownExample(
-        f"{condition}: {row.codec} at {text.kilobits(row.bitrate)} kbit/s",
-        f"{row.file} · {text.title(row.score)} {value}, where the mean of all files is {mean}"
-        f" · 0 to {rate / 2000:g} kHz, {(part.stop - part.start) / rate:.1f} s",
-        [
-            ShownSound(
-                sound.title,
-                sound.note,
-                media.sound_uri(wav, rate),
-                media.spectrogram_uri(wav, rate, loudest),
-            )
-            for sound, wav in zip(example.sounds, wavs, strict=True)
-        ],
-    )
+        span = f"0 to {rate / 2000:g} kHz, {(part.stop - part.start) / rate:.1f} s"
+        yield {"title": example.title, "lead": f"{example.lead} · {span}", "sounds": sounds}
 
 
 def _origin(facts: Facts, meta: Entry) -> dict[str, Any]:

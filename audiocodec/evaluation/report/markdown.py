@@ -5,19 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from audiocodec.evaluation.report import tables
 from audiocodec.evaluation.report.facts import Entry, Facts
 from audiocodec.evaluation.report.findings import flattery
 from audiocodec.evaluation.report.tables import Cell, Table
-from audiocodec.storage import replacing
-
-
-def write_markdown(summary: Entry, meta: Entry, path: Path) -> None:
-    """Write the tables, complete or not at all; `summary` and `meta` as for `write_report`."""
-    with replacing(path) as part:
-        part.write_text(render(summary, meta), encoding="utf-8")
 
 
 def render(summary: Entry, meta: Entry) -> str:

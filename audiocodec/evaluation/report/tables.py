@@ -79,8 +79,9 @@ def _estimate(estimate: Mapping[str, Any] | None, score: str, mark: str = "") ->
     )
 
 
-def _codec(facts: Facts, point: Point, *, bitrate: bool = True) -> Cell:
-    return Cell(f"{facts.label(point)} kbit/s" if bitrate else point[0], color=facts.color(point[0]))
+def _point_row(facts: Facts, point: Point, cells: Iterable[Cell]) -> Row:
+    name = Cell(f"{facts.label(point)} kbit/s", color=facts.color(point[0]))
+    return Row(point[0], [name, *cells])
 
 
 def means(facts: Facts) -> Iterator[Table]:
@@ -115,7 +116,13 @@ def _means_row(facts: Facts, scope: str, point: Point, scores: Iterable[str]) ->
     speed = " + ".join(f"{one['value']:.2g}" for one in speeds if one) if all(speeds) else text.DASH
     entry = facts.mean(scope, point)
     failed = Cell(f"{entry['failed']} of {entry['rows']}", kind="bad" if entry["failed"] else "")
-    return [_codec(facts, point, bitrate=False), Cell(facts.kilobits(point)), *cells, Cell(speed), failed]
+    return [
+        Cell(point[0], color=facts.color(point[0])),
+        Cell(facts.kilobits(point)),
+        *cells,
+        Cell(speed),
+        failed,
+    ]
 
 
 def equal_quality(facts: Facts) -> Iterator[Table]:
@@ -177,12 +184,9 @@ def differences(facts: Facts) -> Iterator[Table]:
             if entry["scope"] == scope
         }
         rows = [
-            Row(
-                codec,
-                [_codec(facts, point), *(_difference(known.get((*point, other)), score) for other in others)],
-            )
-            for codec in codecs
-            for point in facts.points_of(codec)
+            _point_row(facts, point, (_difference(known.get((*point, other)), score) for other in others))
+            for point in facts.points
+            if point[0] in codecs
         ]
         heads = ["", *(f"minus {facts.label(point)} kbit/s" for point in others)]
         name = f"Difference of {text.title(score)} on the same files: {title}"
@@ -215,13 +219,7 @@ def all_noises(facts: Facts) -> Iterator[Table]:
         return
     scopes = {CLEAN: "clean", **scopes} if CLEAN in facts.conditions else scopes
     rows = [
-        Row(
-            point[0],
-            [
-                _codec(facts, point),
-                *(_estimate(facts.estimate(name, point, score), score) for name in scopes),
-            ],
-        )
+        _point_row(facts, point, (_estimate(facts.estimate(name, point, score), score) for name in scopes))
         for point in facts.points
     ]
     yield Table(f"All noises together, {text.full_title(score)}", ["", *scopes.values()], rows)
@@ -244,14 +242,11 @@ def falls(facts: Facts) -> Iterator[Table]:
             for entry in entries
             if kind in entry
         }
-        rows = [
-            Row(
-                point[0],
-                [_codec(facts, point), *(_fall(known.get((group, *point)), kind) for group in groups)],
-            )
-            for point in facts.points
-        ]
         if known:
+            rows = [
+                _point_row(facts, point, (_fall(known.get((group, *point)), kind) for group in groups))
+                for point in facts.points
+            ]
             heads = ["", *(group.replace("_", " ") for group in groups)]
             lead = "Lower is better: the codec stands more noise."
             yield Table(f"SNR in dB below which {name} {title}", heads, rows, lead, kind == "below_clean")
@@ -304,10 +299,7 @@ def languages(facts: Facts) -> Iterator[Table]:
         for entry in facts.summary["languages"]
     }
     rows = [
-        Row(
-            point[0],
-            [_codec(facts, point), *(_estimate(estimates.get((name, *point)), score) for name in names)],
-        )
+        _point_row(facts, point, (_estimate(estimates.get((name, *point)), score) for name in names))
         for point in facts.points
     ]
     yield Table(f"Languages, {text.full_title(score)}, mean over all conditions", ["", *names], rows)

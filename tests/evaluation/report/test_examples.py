@@ -4,7 +4,7 @@ import pytest
 from audiocodec.evaluation.benchmark import plan
 from audiocodec.evaluation.conditions import Condition
 from audiocodec.evaluation.recordings import read_recordings
-from audiocodec.evaluation.report.examples import examples, find_worst, recoder
+from audiocodec.evaluation.report.examples import examples, find_worst, nearest_rows
 from audiocodec.evaluation.rows import to_frame
 from audiocodec.evaluation.tasks import score_unit
 
@@ -15,28 +15,31 @@ def test_the_worst_are_worse_than_others_of_their_kind(made_rows):
             row["pesq_wb_input"] -= 1 if row["nominal_bitrate"] == 4000 else 0
 
     rows = made_rows(spoil)
-    found = find_worst(rows)
-    first = found[0]
+    worst = find_worst(rows, "pesq_wb_input")
+    first = next(worst.itertuples())
     assert (first.file, first.condition, first.nominal_bitrate) == ("s2_1.wav", "hum_20db", 4000.0)
     same = rows[
         (rows["condition"] == "hum_20db") & (rows["codec"] == "model") & (rows["nominal_bitrate"] == 4000)
     ]
     assert first.mean == pytest.approx(same["pesq_wb_input"].mean())
-    assert first.value == pytest.approx(same["pesq_wb_input"].min())
+    assert first.pesq_wb_input == pytest.approx(same["pesq_wb_input"].min())
     # hum at 0 dB or clean speech would be the speaker s7, whose files come after one another
-    assert len({one.condition for one in found}) == len(found) == 3
-    assert len({one.file for one in found}) == 3
-    assert [against[:2] for against in first.against] == [("late", 4000.0), ("far", 16000.0)]
+    assert worst["condition"].nunique() == worst["file"].nunique() == len(worst) == 3
+    nearest = nearest_rows(rows, "pesq_wb_input", first)
+    assert list(nearest[["codec", "nominal_bitrate"]].itertuples(index=False, name=None)) == [
+        ("late", 4000.0),
+        ("far", 16000.0),
+    ]
 
 
 def test_peers_are_shown_when_there_are_no_models(made_rows):
     rows = made_rows()
-    assert {one.codec for one in find_worst(rows[rows["peer"]])} <= {"late", "far"}
+    assert set(find_worst(rows[rows["peer"]], "pesq_wb_input")["codec"]) <= {"late", "far"}
 
 
-def test_without_scores_there_is_no_worst(made_rows):
+def test_without_scores_there_is_no_worst(made_rows, setup_with):
     rows = made_rows().assign(pesq_wb_input=np.nan)
-    assert find_worst(rows) == []
+    assert list(examples(rows, setup_with(), [])) == []
 
 
 @pytest.fixture
@@ -52,8 +55,9 @@ def run(setup_with, double, speech_folder):
 
 def test_the_worst_are_done_again(run):
     benchmark, rows = run
-    (example,) = examples(rows, recoder(benchmark.setup, benchmark.units))
-    assert example.row.file == "bob/b.wav"
+    (example,) = examples(rows, benchmark.setup, benchmark.units)
+    assert example.title.startswith("Clean: copy at 0.53 kbit/s")
+    assert example.lead.startswith("bob/b.wav · STOI 0.")
     assert [sound.title for sound in example.sounds] == [
         "What went in",
         "copy, 0.53 kbit/s",
@@ -69,4 +73,4 @@ def test_the_worst_are_done_again(run):
 def test_what_has_gone_since_is_left_out(run, speech_folder):
     benchmark, rows = run
     (speech_folder / "bob" / "b.wav").unlink()
-    assert list(examples(rows, recoder(benchmark.setup, benchmark.units))) == []
+    assert list(examples(rows, benchmark.setup, benchmark.units)) == []
