@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 USUAL_BITRATES = (1500.0, 3000.0, 6000.0)
 
+RowPlace = tuple["Recording", Condition, int, float]
 Show = Callable[[int], None]
 """Takes the number of rows that are done."""
 
@@ -34,13 +36,13 @@ class Benchmark:
     Attributes:
         setup: what all units share.
         units: one for each recording under each condition.
-        keys: identity of each row, by number of the unit, number of the codec and bitrate.
+        keys: identity of each row, by recording, condition, number of the codec and bitrate.
         skipped: codecs and conditions that cannot be run here, with the reason.
     """
 
     setup: Setup
     units: tuple[Unit, ...]
-    keys: dict[tuple[int, int, float], str]
+    keys: dict[RowPlace, str]
     skipped: dict[str, str] = field(default_factory=dict[str, str])
 
     def __len__(self) -> int:
@@ -53,38 +55,36 @@ class Benchmark:
         With a `folder`, rows are written there as they come, and those of an earlier run with the same
         configuration are taken from there. Rows that failed are computed again.
         """
-        if folder is None:
-            return self._run(backend, {}, lambda key, row: None, show)
-        with open_rows(folder) as (rows, keep):
-            done = {key: row for key, row in rows.items() if "error" not in row}
-            return self._run(backend, done, keep, show)
+        with open_rows(folder) if folder else nullcontext((dict[str, Row](), _keep_nothing)) as (kept, keep):
+            rows = {key: kept[key] for key in self.keys.values() if key in kept and "error" not in kept[key]}
 
-    def _run(
-        self, backend: Backend, done: dict[str, Row], keep: Callable[[str, Row], None], show: Show
-    ) -> list[Row]:
-        rows = {key: done[key] for key in self.keys.values() if key in done}
-        numbers = {(unit.recording, unit.condition): number for number, unit in enumerate(self.units)}
+            def record(unit: Unit, unit_rows: Sequence[Row]) -> None:
+                for work, row in zip(unit.work, unit_rows, strict=True):
+                    key = self.keys[unit.recording, unit.condition, *work]
+                    rows[key] = row
+                    keep(key, row)
+                show(len(rows))
 
-        def record(unit: Unit, unit_rows: Sequence[Row]) -> None:
-            number = numbers[unit.recording, unit.condition]
-            for work, row in zip(unit.work, unit_rows, strict=True):
-                key = self.keys[number, *work]
-                rows[key] = row
-                keep(key, row)
             show(len(rows))
-
-        show(len(rows))
-        Schedule(self.setup, self._left(rows), record).run(backend)
-        return [rows[key] for key in self.keys.values()]
+            Schedule(self.setup, self._left(rows), record).run(backend)
+            return [rows[key] for key in self.keys.values()]
 
     def _left(self, rows: dict[str, Row]) -> list[Unit]:
         """Units with the part of their work that is not done; long recordings come first."""
-        left: list[Unit] = []
-        for number, unit in enumerate(self.units):
-            work = tuple(one for one in unit.work if self.keys[number, *one] not in rows)
-            if work:
-                left.append(replace(unit, work=work))
-        return sorted(left, key=lambda unit: -stamp(unit.recording.path)[0])
+        left = [
+            replace(
+                unit,
+                work=tuple(
+                    one for one in unit.work if self.keys[unit.recording, unit.condition, *one] not in rows
+                ),
+            )
+            for unit in self.units
+        ]
+        return sorted((unit for unit in left if unit.work), key=lambda unit: -stamp(unit.recording.path)[0])
+
+
+def _keep_nothing(key: str, row: Row) -> None:
+    pass
 
 
 def plan(
@@ -156,7 +156,7 @@ def _work(coders: Sequence[Coder], bitrates: Sequence[float]) -> tuple[tuple[int
     return tuple(work)
 
 
-def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int, float], str]]:
+def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[RowPlace, str]]:
     clips: dict[str, list[tuple[str | int, ...]]] = {}
     for clip in setup.sources.recordings:
         clips.setdefault(clip.kind, []).append((clip.type, clip.name, clip.speaker, *stamp(clip.path)))
@@ -175,7 +175,7 @@ def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int,
         }
         for coder in setup.coders
     ]
-    for number, unit in enumerate(units):
+    for unit in units:
         condition = unit.condition
         facts: dict[str, Any] = {
             **shared,
@@ -190,4 +190,5 @@ def _keys(setup: Setup, units: Sequence[Unit]) -> Iterable[tuple[tuple[int, int,
             "clips": {kind: pools.get(kind, "") for kind in condition.pools},
         }
         for coder, bitrate in unit.work:
-            yield (number, coder, bitrate), row_key({**facts, "coder": coders[coder], "bitrate": bitrate})
+            key = row_key({**facts, "coder": coders[coder], "bitrate": bitrate})
+            yield (unit.recording, condition, coder, bitrate), key

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.bitstream import ContainerReader
+from audiocodec.roundtrip import time_roundtrip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,17 +143,11 @@ class ModelCoder:
 
     def code(self, wav: Wav, sample_rate: int, bitrate: float) -> Decoded:
         """Write and read a `.nac` file in memory."""
-        # Processor time does not depend on what else the machine does; of a GPU it says nothing.
-        clock = time.process_time if self.codec.device.type == "cpu" else time.perf_counter
-        started = clock()
-        data = self.codec.compress(wav, sample_rate, bitrate, denoise=self.denoise)
-        encoded = clock()
-        decoded, _ = self.codec.decompress(data)
-        finished = clock()
-        reader = ContainerReader(io.BytesIO(data))
+        run = time_roundtrip(self.codec, wav, sample_rate, bitrate, self.denoise)
+        reader = ContainerReader(io.BytesIO(run.data))
         codes = np.concatenate([codes[0] for _, codes in reader.packets()], axis=1)
         return Decoded(
-            decoded[0], len(data), reader.payload_bits, encoded - started, finished - encoded, codes
+            run.decoded[0], len(run.data), reader.payload_bits, run.encode_seconds, run.decode_seconds, codes
         )
 
     def clean_codes(self, wav: Wav, sample_rate: int, bitrate: float, identity: str) -> Codes:

@@ -69,16 +69,15 @@ class ScoreTable:
 
     def _place(self) -> None:
         rows = self._rows
-        keys = list(zip(rows["file"], rows["condition"], strict=True))
-        points: list[Point] = list(zip(rows["codec"], rows["nominal_bitrate"], strict=True))
-        unit = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        point = {key: number for number, key in enumerate(dict.fromkeys(points))}
-        self.points = list(point)
+        by_unit = rows.groupby(["file", "condition"], sort=False, dropna=False)
+        by_point = rows.groupby(["codec", "nominal_bitrate"], sort=False, dropna=False)
+        points: Any = rows[["codec", "nominal_bitrate"]].drop_duplicates()
+        self.points: list[Point] = list(points.itertuples(index=False, name=None))
         self.peer = {name: bool(peer) for name, peer in zip(rows["codec"], rows["peer"], strict=True)}
         assumed: Any = rows.loc[rows["nominal_bits"].fillna(False), ["codec", "nominal_bitrate"]]
         self.nominal: set[Point] = set(assumed.itertuples(index=False, name=None))
-        self._where = [unit[key] for key in keys], [point[key] for key in points]
-        self._shape = len(unit), len(point)
+        self._where = by_unit.ngroup().to_numpy(), by_point.ngroup().to_numpy()
+        self._shape = by_unit.ngroups, by_point.ngroups
 
     def _has_values(self, name: str) -> bool:
         return name in self._rows.columns and bool(self._rows[name].notna().any())

@@ -46,10 +46,6 @@ class Estimate:
     n: int = 0
     speakers: int = 0
 
-    def as_dict(self) -> dict[str, Any]:
-        """As in summary.json: value, low, high, n, speakers."""
-        return dict(vars(self))
-
 
 class Resampling:
     """Speakers drawn with replacement, the same draws for everything that is compared.

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,13 +73,13 @@ def summarize(
         pesq_drop: and at which SNR it falls so far below the mean PESQ of the codec without noise.
     """
     table = ScoreTable(rows, resamples, seed)
-    failed: Any = rows[rows["error"].notna()]
+    failures = _failures(rows)
     return {
         "about": {
             "files": len(set(rows["file"])),
             "speakers": len(table.resampling.speakers),
             "rows": len(rows),
-            "failed_rows": len(failed),
+            "failed_rows": sum(one["rows"] for one in failures),
             "level": LEVEL,
             "resampled_by": "speaker",
             "resamples": resamples,
@@ -97,14 +97,14 @@ def summarize(
             {"scope": scope, **entry} for scope, mask in table.scopes.items() for entry in _means(table, mask)
         ],
         "uncoded": {
-            scope: {name: table.estimate(table.input_scores(name), mask).as_dict() for name in table.uncoded}
+            scope: {name: vars(table.estimate(table.input_scores(name), mask)) for name in table.uncoded}
             for scope, mask in table.scopes.items()
         },
         "differences": list(_differences(table)),
         "degradation": list(_degradation(table, pesq_threshold, pesq_drop)),
         "bitrate_changes": list(_bitrate_changes(table)),
         "languages": list(_languages(table)),
-        "failures": _failures(failed),
+        "failures": failures,
         "missing": _missing(rows),
     }
 
@@ -136,13 +136,13 @@ def _means(table: ScoreTable, mask: Mask, names: Iterable[str] = ()) -> Iterator
             "nominal_bitrate": bitrate,
             "rows": int((~np.isnan(failed)).sum()),
             "failed": int(np.nansum(failed)),
-            "scores": {name: table.estimate(table.matrix(name)[:, at], mask).as_dict() for name in chosen},
+            "scores": {name: vars(table.estimate(table.matrix(name)[:, at], mask)) for name in chosen},
         }
 
 
 def _languages(table: ScoreTable) -> Iterator[dict[str, Any]]:
-    found = sorted(set(table.languages.tolist()) - {""})
-    for language in found if len(found) > 1 else []:
+    languages = sorted(set(table.languages.tolist()) - {""})
+    for language in languages if len(languages) > 1 else []:
         for entry in _means(table, table.languages == language, QUALITY):
             yield {"language": language, **entry}
 
@@ -168,7 +168,7 @@ def _differences(table: ScoreTable) -> Iterator[dict[str, Any]]:
                             "against": other,
                             "against_bitrate": table.points[against][1],
                             "nearest": against == nearest,
-                            **difference.as_dict(),
+                            **vars(difference),
                         }
 
 
@@ -195,9 +195,9 @@ def _degradation(table: ScoreTable, threshold: float, drop: float) -> Iterator[d
                     "points": [
                         {
                             "snr_db": one["snr_db"],
-                            **table.estimate(
-                                table.matrix(column.name)[:, at], table.scopes[one["name"]]
-                            ).as_dict(),
+                            **vars(
+                                table.estimate(table.matrix(column.name)[:, at], table.scopes[one["name"]])
+                            ),
                         }
                         for one in conditions
                     ],
@@ -213,11 +213,11 @@ def _falls(
     """Where a curve falls below the threshold, and by `drop` below what the codec reaches without noise."""
     snrs = [one["snr_db"] for one in conditions]
     values = np.stack([table.draws(score, at, table.scopes[one["name"]]) for one in conditions])
-    found = {"below_threshold": _snr(crossing(snrs, values, threshold))}
+    falls = {"below_threshold": _snr(crossing(snrs, values, threshold))}
     if CLEAN in table.scopes:
         clean = table.draws(score, at, table.scopes[CLEAN])
-        found["below_clean"] = _snr(crossing(snrs, values, clean - drop))
-    return found
+        falls["below_clean"] = _snr(crossing(snrs, values, clean - drop))
+    return falls
 
 
 def _snr(draws: Draws) -> dict[str, Any]:
@@ -254,21 +254,21 @@ def _change(table: ScoreTable, column: Column, codec: str, other: str, mask: Mas
     )
 
 
-def _failures(failed: pd.DataFrame) -> list[dict[str, Any]]:
-    counted = Counter(zip(failed["codec"], failed["condition"], failed["error"], strict=True))
-    return [
-        {"codec": codec, "condition": condition, "reason": reason, "rows": count}
-        for (codec, condition, reason), count in counted.most_common()
-    ]
+def _failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    failed: Any = rows[rows["error"].notna()]
+    return _counted(("codec", "condition", "reason"), failed[["codec", "condition", "error"]].to_numpy())
 
 
 def _missing(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    counted = Counter(
-        (codec, column, reason)
+    cells = (
+        (codec, *missing)
         for codec, errors in zip(rows["codec"], rows["errors"], strict=True)
-        for column, reason in json.loads(errors).items()
+        for missing in json.loads(errors).items()
     )
-    return [
-        {"codec": codec, "column": column, "reason": reason, "rows": count}
-        for (codec, column, reason), count in counted.most_common()
-    ]
+    return _counted(("codec", "column", "reason"), cells)
+
+
+def _counted(names: Sequence[str], cells: Iterable[Iterable[str]]) -> list[dict[str, Any]]:
+    """How many `rows` have the same cells, the most frequent first."""
+    counts = Counter(map(tuple, cells)).most_common()
+    return [{**dict(zip(names, same, strict=True)), "rows": count} for same, count in counts]

@@ -15,9 +15,10 @@ LAYERS = {
     "checkpoint": 6, "coding": 6,
     "pretrained": 7, "streaming": 7, "files": 7, "revisions": 7, "report": 7,
     "codec": 8,
-    "training": 9, "evaluation": 9, "adaptation": 9, "tokens": 9, "roundtrip": 9,
-    "cli": 10,
-    "__init__": 11, "__main__": 11,
+    "roundtrip": 9,
+    "training": 10, "evaluation": 10, "adaptation": 10, "tokens": 10,
+    "cli": 11,
+    "__init__": 12, "__main__": 12,
 }  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))
 
