@@ -80,8 +80,7 @@ def monitor(
     from audiocodec.adaptation.watch import (
         Monitor,
         MonitorOptions,
-        environment_book,
-        find_baseline_for,
+        choose_baseline,
         monitor_files,
     )
 
@@ -97,8 +96,8 @@ def monitor(
         decisive=tuple(part.strip() for part in measures.split(",")) if measures else (),
         sequential=sequential,  # type: ignore[arg-type]  # checked where it is used
     )
-    known = find_baseline_for(codec, baseline, model, store)
-    watch = Monitor(codec, known, bitrate, settings, environment_book(codec, known, store))
+    known, environments = choose_baseline(codec, baseline, model, store)
+    watch = Monitor(codec, known, bitrate, settings, environments)
     events = _monitor_log(log, store)
     if events is not None:
         events.add("start", {"model": codec.name, "baseline": known.name, "window_seconds": window})

@@ -233,7 +233,7 @@ def test_a_folder_that_is_no_store(run, store, revision, speech, tmp_path):
             assert f"{folder}: no store there" in result.stderr, command
             assert [path.name for path in (tmp_path / folder).iterdir()] == ["song.txt"] * (folder == "music")
     refused = run("codebooks", "import", "a.nacbook", "--store", "music")
-    assert "music: no store, and not empty (song.txt)" in refused.stderr
+    assert "music: not a store, and not empty (song.txt)" in refused.stderr
     assert (tmp_path / "music").stat().st_nlink == 2
     assert run("codebooks", "import", "a.nacbook", "--store", "empty").exit_code == 0
 

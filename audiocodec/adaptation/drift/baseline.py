@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save as to_safetensors
 
 from audiocodec import pretrained
 from audiocodec.adaptation.drift.measures import (
@@ -25,10 +23,9 @@ from audiocodec.adaptation.drift.measures import (
 from audiocodec.adaptation.drift.null import NullDistribution
 from audiocodec.adaptation.statistics import Statistics
 from audiocodec.adaptation.statistics.recordings import Frames, RecordingSamples, encode_frames, statistics_of
-from audiocodec.adaptation.statistics.statistics import VERSION, from_arrays, read_file, to_arrays
+from audiocodec.adaptation.statistics.statistics import from_arrays, read_file, to_arrays, write_file
 from audiocodec.errors import InputError
 from audiocodec.outside import MALFORMED
-from audiocodec.storage import new_file
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
@@ -46,13 +43,13 @@ NULL_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """A known state of the world.
+    """What the audio of one environment looks like to a codec, and how much its windows vary by chance.
 
     Attributes:
-        name: of the environment, such as "clean".
-        statistics: of all its audio.
-        null: drift measures of its own windows.
-        facts: where it comes from, for people: data, date, model.
+        name: name of the environment, such as "clean".
+        statistics: statistics of all its audio.
+        null: drift measures of windows of the same audio, which have not drifted.
+        facts: origin, for people: data, date, model.
     """
 
     name: str
@@ -62,24 +59,24 @@ class Baseline:
 
     @property
     def model_id(self) -> str:
-        """Of the model that computed it."""
+        """Identity of the model."""
         return self.statistics.model_id
 
     @property
     def codebook_id(self) -> str:
-        """Of the codebooks that chose its codes."""
+        """Identity of the codebooks that chose its codes."""
         return self.statistics.codebook_id
 
     @property
     def shortest_seconds(self) -> float:
-        """Shortest window for which drift can be told apart from chance."""
+        """Length of the shortest window whose drift can be judged, in seconds."""
         return self.null.lengths[0] / self.statistics.frame_rate
 
     def compare(self, window: Statistics) -> Measures:
         """Measure the drift of a window.
 
         Raises:
-            InputError: it is of another model, or too short.
+            InputError: the window was coded with another model, or is too short.
         """
         self.null.check_frames(window.frames, window.frame_rate)
         return compare(self.statistics, window)
@@ -159,10 +156,10 @@ def draw_window(frames: Frames, length: int, rng: np.random.Generator) -> list[F
 
 
 def check_enough(parts: Sequence[Frames], needed: float = MIN_SECONDS) -> None:
-    """Refuse audio of which too little can be heard.
+    """Refuse audio that is too short or mostly silent.
 
     Raises:
-        InputError: says how much there is and how much is needed.
+        InputError: it says how much audio there is and how much is needed.
     """
     audible = sum(part.audible_seconds for part in parts)
     if audible < needed:
@@ -171,7 +168,7 @@ def check_enough(parts: Sequence[Frames], needed: float = MIN_SECONDS) -> None:
 
 
 def _halves(parts: Sequence[Frames]) -> tuple[list[Frames], list[Frames]]:
-    """Deal recordings to two sides of about the same length; one long recording is cut in the middle."""
+    """Divide recordings into two halves of about equal length; one long recording is cut in the middle."""
     half = sum(len(part) for part in parts) // 2
     longest = max(len(part) for part in parts)
     if longest > half:
@@ -194,7 +191,7 @@ def save_baseline(path: str | os.PathLike[str], baseline: Baseline, *, overwrite
     """Write a baseline to a file, whole or not at all.
 
     Raises:
-        InputError: the file is there already, or cannot be written.
+        InputError: the file exists already, or cannot be written.
     """
     arrays, facts = to_arrays(baseline.statistics)
     for name, kind in _KINDS.items():
@@ -203,23 +200,19 @@ def save_baseline(path: str | os.PathLike[str], baseline: Baseline, *, overwrite
         arrays[name] = arrays[name].astype(np.uint32)
     arrays |= {_NULL + name: drawn.astype(np.float16) for name, drawn in baseline.null.samples.items()}
     document = {
-        "kind": "baseline",
-        "version": VERSION,
         "name": baseline.name,
         "lengths": list(baseline.null.lengths),
         "facts": dict(baseline.facts),
         "statistics": facts,
     }
-    data = to_safetensors(arrays, {"audiocodec": json.dumps(document, sort_keys=True)})
-    with new_file(path, overwrite) as temporary:
-        temporary.write_bytes(data)
+    write_file(path, "baseline", arrays, document, overwrite)
 
 
 def load_baseline(path: str | os.PathLike[str]) -> Baseline:
     """Read a baseline from a file.
 
     Raises:
-        InputError: there is none, or it is damaged, too large or of another kind.
+        InputError: the file is missing, damaged, too large or of another kind.
     """
     arrays, document = read_file(Path(path), "baseline")
     try:
@@ -227,7 +220,7 @@ def load_baseline(path: str | os.PathLike[str]) -> Baseline:
         statistics = from_arrays(arrays, document["statistics"])
         name, facts = str(document["name"]), dict(document["facts"])
         if not name.isprintable() or not 0 < len(name) <= MAX_NAME_LENGTH:
-            raise InputError("its name is no plain text")
+            raise InputError(f"its name must be 1 to {MAX_NAME_LENGTH} printable characters")
         return Baseline(
             name,
             statistics,
@@ -242,8 +235,8 @@ def find_baseline(model: str | os.PathLike[str] | None = None) -> Baseline:
     """The baseline that comes with a model: a pretrained one by name (None: the default), or a model folder.
 
     Raises:
-        InputError: it has none; says how to make one.
-        RegistryError: there is no such model, or its files were changed.
+        InputError: the model has no baseline; the message says how to make one.
+        RegistryError: the model does not exist, or its files were changed.
     """
     path = pretrained.find(pretrained.default_model() if model is None else os.fspath(model))
     folder = path if path.is_dir() else path.parent
@@ -265,11 +258,14 @@ def _null(
         raise InputError("it has no null distribution")
     windows = next(iter(arrays.values())).shape[1]
     if windows < 1 or lengths[-1] > MAX_FRAMES:
-        raise InputError("its null distribution has no windows, or endless ones")
+        raise InputError("its null distribution has no windows, or windows of an impossible length")
     if arrays.keys() != sizes.keys():
-        raise InputError(f"null distributions of {', '.join(sorted(arrays.keys() ^ sizes.keys()))}")
+        differing = ", ".join(sorted(arrays.keys() ^ sizes.keys()))
+        raise InputError(f"it lacks null distributions, or has unknown ones: {differing}")
     samples = {name: drawn.astype(np.float32) for name, drawn in arrays.items()}
     for name, drawn in samples.items():
         if drawn.shape != (len(lengths), windows, sizes[name]) or not np.isfinite(drawn).all():
-            raise InputError(f"null distribution of {name} does not fit")
+            raise InputError(
+                f"its null distribution of {name} has a wrong shape or values that are not finite"
+            )
     return NullDistribution(tuple(int(length) for length in lengths), samples)

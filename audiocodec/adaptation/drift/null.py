@@ -17,7 +17,7 @@ from audiocodec.adaptation.drift.measures import Measures, overall
 from audiocodec.errors import InputError
 
 TWO_SIDED = frozenset({"usage", "perplexity", "entropy", "repeats", "level_db"})
-"""Measures whose falling is as suspicious as their rising."""
+"""Measures for which a fall is as suspicious as a rise."""
 MAX_KEPT = 256
 Samples = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ class NullDistribution:
     """Drift measures of windows without drift, jointly: row w of all measures is of the same window.
 
     Attributes:
-        lengths: frames of the windows that were drawn, ascending.
+        lengths: lengths of the windows that were drawn, in frames, ascending.
         samples: by measure [lengths, windows, stages] float32, stages as in `Measures`.
     """
 
@@ -39,7 +39,7 @@ class NullDistribution:
 
     @property
     def windows(self) -> int:
-        """Windows drawn for each length."""
+        """Number of windows drawn for each length."""
         return next(iter(self.samples.values())).shape[1]
 
     def at(self, name: str, frames: int, stages: int) -> NDArray[np.float64]:
@@ -75,19 +75,19 @@ class NullDistribution:
         return overall(name, self.at(name, frames, stages))
 
     def check_frames(self, frames: int, frame_rate: float) -> None:
-        """Refuse windows shorter than any that was drawn.
+        """Refuse windows shorter than the shortest that was drawn.
 
         Raises:
-            InputError: says how much audio is needed.
+            InputError: it says how much audio is needed.
         """
         if frames < self.lengths[0]:
             raise InputError(
                 f"too little audio: {frames / frame_rate:.1f} s, at least"
-                f" {self.lengths[0] / frame_rate:.0f} s are needed to tell drift from chance"
+                f" {self.lengths[0] / frame_rate:.0f} s are needed to measure drift"
             )
 
     def p_value(self, name: str, measures: Measures) -> float:
-        """How often chance alone gives an overall measure as suspicious as this one."""
+        """Share of windows without drift whose overall measure is as suspicious as this one."""
         stages = len(measures.values[name])
         return tail(name, measures.overall(name), self.overall_at(name, measures.frames, stages))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -136,22 +136,17 @@ def exclusive(registry: Registry, dry_run: bool = False) -> Generator[None]:
     Raises:
         RegistryError: another refresh is running.
     """
-    if dry_run:
+    with ExitStack() as stack:
+        try:
+            if not dry_run:
+                make_folder(registry.path)
+                stack.enter_context(locked(registry.path / REFRESH_LOCK_NAME, 0))
+        except OSError as error:  # TimeoutError is one
+            raise RegistryError(
+                f"{registry.path}: another refresh of this store is running, or it cannot be written"
+                f" ({error}); wait for its end"
+            ) from error
         yield
-        return
-    try:
-        make_folder(registry.path)
-        lock = locked(registry.path / REFRESH_LOCK_NAME, 0)
-        lock.__enter__()
-    except OSError as error:  # TimeoutError is one
-        raise RegistryError(
-            f"{registry.path}: another refresh of this store is running, or it cannot be written ({error});"
-            " wait for its end"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def _keep(
@@ -191,5 +186,6 @@ def _keep(
 def _means(verdict: Verdict, which: str) -> dict[str, Any]:
     sides = {"environment": verdict.environment, "clean": verdict.clean}
     return {
-        side: {name: getattr(found, which) for name, found in table.items()} for side, table in sides.items()
+        side: {name: getattr(comparison, which) for name, comparison in table.items()}
+        for side, table in sides.items()
     }

@@ -23,11 +23,11 @@ from audiocodec.storage import make_folder, sync
 KINDS = ("baseline", "publish", "refuse", "import", "activate", "rollback", "export")
 NO_HASH = "0" * 64
 STARTING_SUFFIX = ".new"
-"""Of a log without an event: it gets its own name together with its first line, so none is ever empty."""
+"""Suffix of a log without events. It is renamed when it has its first line, so no log is ever empty."""
 MAX_LINE_BYTES = 1 << 20
 MAX_LOG_BYTES = 1 << 30
 IDENTITY = re.compile(r"[0-9a-f]{64}")
-"""Of models and codebooks: SHA-256."""
+"""Identity of a model or of codebooks: a SHA-256."""
 OnStep = Callable[[str], None]
 """Called with the name of each step that has just been done; tests stop the process there."""
 _HASH_START = b',"hash":"'
@@ -40,16 +40,16 @@ class Event:
     """One line of the log.
 
     Attributes:
-        sequence: 0 for the first, then one more each; this is the order, whatever the clock says.
-        time: when, ISO 8601 in UTC.
-        actor: who.
+        sequence: number of the event, from 0; it gives the order even if the clock went back.
+        time: ISO 8601 in UTC.
+        actor: who did it.
         kind: what was done, one of KINDS.
         model_id: identity of the model.
         codebook_id: identity of the codebooks.
-        details: why and on what grounds; differs by kind.
-        notes: what was odd, such as a clock that went back.
-        previous: hash of the line before.
-        hash: hash of this one.
+        details: reason, provenance, file and the like; they differ by kind.
+        notes: what was unusual, such as a clock that went back.
+        previous: hash of the previous line.
+        hash: hash of this line.
     """
 
     sequence: int
@@ -65,19 +65,20 @@ class Event:
 
     def as_json(self) -> dict[str, Any]:
         """The fields as they stand in the log."""
-        return {**_body(self), "hash": self.hash}
+        fields = {**vars(self), "notes": list(self.notes)}
+        return {"event" if name == "kind" else name: value for name, value in fields.items()}
 
 
 @dataclass
 class LogState:
-    """What a log holds.
+    """Content of a log.
 
     Attributes:
-        events: all that are sound, up to the first that is not.
-        torn: bytes after the last line, of a writer that was stopped; they count for nothing.
-        ending: whether the last event lacks its end of line only.
-        problem: why the log cannot be trusted from some line on, if so.
-        size: bytes of the sound lines.
+        events: all events up to the first damaged line.
+        torn: bytes after the last line, which a stopped writer left; they are ignored.
+        ending: whether the last event is whole, but its end of line is missing.
+        problem: which line is damaged and why; None if all are sound.
+        size: number of bytes of the sound lines.
     """
 
     events: list[Event] = field(default_factory=list[Event])
@@ -95,7 +96,7 @@ class AuditLog:
         self._new = path.with_name(path.name + STARTING_SUFFIX)
 
     def start(self) -> None:
-        """Say, before the first revision is written, that the log has yet to come, if it has.
+        """Mark, before the first revision is written, that the log will follow.
 
         Raises:
             RegistryError: the folder cannot be written.
@@ -111,14 +112,14 @@ class AuditLog:
 
     @property
     def starting(self) -> bool:
-        """Whether its first writer has begun, and not come to the first event."""
+        """Whether its first writer has begun, but has not yet written the first event."""
         return self._new.exists() and not self.path.exists()
 
     def examine(self) -> LogState:
-        """Everything in the log, trusted or not.
+        """The content of the log, even if it is damaged.
 
         Raises:
-            RegistryError: it cannot be read at all.
+            RegistryError: the file cannot be read.
         """
         state, data = LogState(), self._read()
         start = 0
@@ -138,7 +139,7 @@ class AuditLog:
         return state
 
     def read(self) -> LogState:
-        """The log, all of whose whole lines are sound.
+        """The content of the log, after checking that all lines are sound.
 
         Raises:
             RegistryError: a line was changed, moved or lost.
@@ -196,7 +197,7 @@ class AuditLog:
         return read_bytes(self.path, MAX_LOG_BYTES, RegistryError) if os.path.lexists(self.path) else b""
 
     def _write(self, state: LogState, line: bytes) -> None:
-        """Put `line` behind the sound lines; on an error the log is as it was."""
+        """Write `line` after the sound lines; after an error the log is as before."""
         try:
             new = not self.path.exists()
             make_folder(self.path.parent)
@@ -229,7 +230,7 @@ class AuditLog:
 
 
 def cannot_write(path: Path, error: OSError) -> RegistryError:
-    """Say what could not be written and why."""
+    """The error for a file that cannot be written."""
     return RegistryError(
         f"{path}: cannot be written ({error.strerror or error}); free some space or choose another store"
     )
@@ -239,25 +240,15 @@ def _format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _body(event: Event) -> dict[str, Any]:
-    return {
-        "sequence": event.sequence,
-        "time": event.time,
-        "actor": event.actor,
-        "event": event.kind,
-        "model_id": event.model_id,
-        "codebook_id": event.codebook_id,
-        "details": event.details,
-        "notes": list(event.notes),
-        "previous": event.previous,
-    }
-
-
 def _line(event: Event) -> bytes:
+    fields = event.as_json()
+    del fields["hash"]
     try:
-        start = json.dumps(_body(event), separators=(",", ":"), allow_nan=False).encode()[:-1]
+        start = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()[:-1]
     except (TypeError, ValueError) as error:
-        raise RegistryError(f"what is to be logged is no JSON ({error}); use null for NaN") from error
+        raise RegistryError(
+            f"details of a {event.kind} event are no JSON ({error}); use null for NaN"
+        ) from error
     line = start + _HASH_START + hashlib.sha256(start).hexdigest().encode() + _HASH_END + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise RegistryError(f"an event of {len(line)} bytes; at most {MAX_LINE_BYTES} are logged")
@@ -265,7 +256,7 @@ def _line(event: Event) -> bytes:
 
 
 def _parse(line: bytes, before: list[Event]) -> Event | str:
-    """The event of a line that follows those `before`, or what is wrong with it."""
+    """The event in the line that follows the events `before`, or what is wrong with the line."""
     start, tail = line[:-_TAIL_BYTES], line[-_TAIL_BYTES:]
     digest = hashlib.sha256(start).hexdigest()
     if len(line) > MAX_LINE_BYTES or tail != _HASH_START + digest.encode() + _HASH_END:
@@ -280,7 +271,7 @@ def _parse(line: bytes, before: list[Event]) -> Event | str:
         if not (IDENTITY.fullmatch(model_id) and IDENTITY.fullmatch(codebook_id)):
             raise ValueError("an identity is not 64 hexadecimal digits")
     except MALFORMED as error:
-        return f"it is no event ({error})"
+        return f"it is not an event ({error})"
     if sequence != len(before) or previous != (before[-1].hash if before else NO_HASH):
         return "it does not follow the line before: the chain is broken"
     if kind not in KINDS:

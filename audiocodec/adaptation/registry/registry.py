@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,10 +20,12 @@ from audiocodec.adaptation.registry.audit import (
     OnStep,
     cannot_write,
 )
+from audiocodec.adaptation.registry.delta import Array
 from audiocodec.adaptation.registry.revision import History, Provenance, Revision, histories
 from audiocodec.adaptation.registry.revision_files import (
     FileFacts,
     RevisionFolder,
+    StoredCodebooks,
     identify,
     pack,
     to_arrays,
@@ -55,7 +57,7 @@ STORE_PARTS = frozenset(
         MONITOR_LOG_NAME,
     }
 )
-"""Names of all that a store may have in its folder."""
+"""Names of all files and folders in a store."""
 WAIT_SECONDS = 60.0
 
 
@@ -106,7 +108,7 @@ class Registry:
         """Tensors of the revision whose identity starts with `codebook_id`, verified.
 
         Raises:
-            RegistryError: they are not in the store, or damaged.
+            RegistryError: the revision is not in the store, or it is damaged.
         """
         path = self.files.find(codebook_id)
         if path is None:
@@ -117,7 +119,7 @@ class Registry:
         return to_tensors(self.files.load(self.files.model_of(path), path.stem).codebooks)
 
     def active(self, model_id: str) -> Revision | None:
-        """The revision that new files of a model are encoded with; None where the store knows none.
+        """The revision that new files of a model are encoded with; None if the store does not know the model.
 
         Raises:
             RegistryError: the log is not sound.
@@ -143,7 +145,7 @@ class Registry:
         """The one revision whose identity starts with `codebook_id`.
 
         Raises:
-            RegistryError: there is none, or more than one; or the log is not sound.
+            RegistryError: no revision or several match, or the log is not sound.
         """
         known = self.revisions(model_id)
         matching = [r for r in known if codebook_id and r.codebook_id.startswith(codebook_id)]
@@ -198,13 +200,8 @@ class Registry:
             history = self.history(model_id)
             if codebook_id in history.revisions:
                 return history.revision(codebook_id)
-            data, facts = pack(model_id, arrays, None)
-            self.add_file(facts, data)
             provenance = Provenance(reason="the model's own codebooks", statistics=statistics, model=model)
-            self.log_event(
-                "baseline", model_id, codebook_id, self._details(model_id, codebook_id, provenance)
-            )
-            return self.revision(codebook_id, model_id)
+            return self._add("baseline", model_id, arrays, None, provenance)
 
     def publish(
         self,
@@ -227,7 +224,7 @@ class Registry:
         of `Provenance`; `statistics` and `verdict` are JSON.
 
         Raises:
-            RegistryError: nothing changed, the parent is not there or damaged, the log is not sound, or the
+            RegistryError: nothing changed, the parent is missing or damaged, the log is not sound, or the
                 store cannot be written.
         """
         if not IDENTITY.fullmatch(model_id):
@@ -247,28 +244,24 @@ class Registry:
             known = history.revisions.get(codebook_id)
             if codebook_id == parent or (known is not None and known.kind == "baseline"):
                 raise RegistryError(
-                    f"codebook {codebook_id[:ID_DIGITS]} is what was there before: nothing changed"
+                    f"codebook {codebook_id[:ID_DIGITS]} is the same as before: nothing changed"
                 )
             base = None if parent is None else self.files.load(model_id, parent)
-            data, facts = pack(model_id, arrays, base)
-            self.add_file(facts, data)
-            details = self._details(model_id, codebook_id, provenance)
-            self.log_event("refuse" if refused else "publish", model_id, codebook_id, details)
-            return self.revision(codebook_id, model_id)
+            return self._add("refuse" if refused else "publish", model_id, arrays, base, provenance)
 
     def activate(self, codebook_id: str, *, reason: str = "", force: bool = False) -> Revision:
         """Encode new files with these codebooks from now on; the first digits of the identity are enough.
 
         Raises:
-            RegistryError: they are not there, were refused and `force` is False, or a file they need is
-                damaged; what was active then stays so.
+            RegistryError: the revision is missing, was refused (and `force` is False), or needs a damaged
+                file. The active codebooks stay as they were.
         """
         with self.locked():
             revision = self.revision(codebook_id)
             if revision.status == "refused" and not force:
                 raise RegistryError(
                     f"codebook {revision.codebook_id[:ID_DIGITS]} was refused ({revision.provenance.reason});"
-                    " to use it all the same, say force"
+                    " to use it all the same, activate it with --force"
                 )
             self.files.load(revision.model_id, revision.codebook_id)
             if not revision.active:
@@ -279,7 +272,8 @@ class Registry:
         """Activate the codebooks that were active before; a second rollback goes back further.
 
         Raises:
-            RegistryError: nothing was active before, or it is damaged; what is active then stays so.
+            RegistryError: no other codebooks were active before, or they are damaged. The active codebooks
+                stay as they were.
         """
         with self.locked():
             history = self.history(model_id)
@@ -300,20 +294,18 @@ class Registry:
             RegistryError: another process has been writing for `wait_seconds`, or the folder cannot be made.
         """
         path = self.path / LOCK_NAME
-        try:
-            make_folder(self.path)
-            lock = locked(path, self._wait_seconds)
-            lock.__enter__()
-        except TimeoutError as error:
-            raise RegistryError(
-                f"{self.path}: another process has been writing for {self._wait_seconds:.0f} s; wait for it"
-            ) from error
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        try:
+        with ExitStack() as stack:
+            try:
+                make_folder(self.path)
+                stack.enter_context(locked(path, self._wait_seconds))
+            except TimeoutError as error:
+                raise RegistryError(
+                    f"{self.path}: another process has been writing for {self._wait_seconds:.0f} s; wait for"
+                    " its end"
+                ) from error
+            except OSError as error:
+                raise cannot_write(path, error) from error
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def add_file(self, facts: FileFacts, data: bytes) -> None:
         """Write a revision file, before the event that names it; only while `locked`."""
@@ -329,8 +321,8 @@ class Registry:
     def verify(self, head: str | None = None) -> list[Finding]:
         """Check the chain of the log, and every revision against its name and against the log.
 
-        An empty list says that all is well. `head` is the hash of an event seen before: its absence shows a
-        log that was cut off.
+        An empty list means that all is well. `head` is the hash of an event that was seen before: if it is
+        missing, the log was cut off.
         """
         log = self._log
         try:
@@ -341,7 +333,11 @@ class Registry:
         if state.problem is not None:
             problem = state.problem.removeprefix(f"{log.path}: ")
             findings.append(
-                Finding("error", log.path, f"{problem}; nothing after it counts; restore it from a copy")
+                Finding(
+                    "error",
+                    log.path,
+                    f"{problem}; all lines after it are ignored; restore the log from a copy",
+                )
             )
         lost = None if state.events or state.problem is not None else self._lost_log()
         if lost is not None:
@@ -353,7 +349,9 @@ class Registry:
             )
             findings.append(Finding("note", log.path, text))
         if head is not None and head not in {event.hash for event in state.events}:
-            findings.append(Finding("error", log.path, f"event {head} is not in it: its end was cut off"))
+            findings.append(
+                Finding("error", log.path, f"event {head} is not in the log: its end was cut off")
+            )
         findings += [
             Finding("note", log.path, f"event {event.sequence}: {note}")
             for event in state.events
@@ -386,9 +384,9 @@ class Registry:
             if path in logged:
                 continue
             if not codebook_id:
-                findings.append(Finding("error", path, "no revision file; move it out of the store"))
+                findings.append(Finding("error", path, "not a revision file; move it out of the store"))
             elif not log_is_whole:
-                findings.append(Finding("note", path, "what the log says of it is lost"))
+                findings.append(Finding("note", path, "the log's entry for it is lost"))
             else:
                 text = f"codebook {codebook_id[:ID_DIGITS]} was being added when its writer was stopped"
                 findings.append(Finding("note", path, f"{text}; add it again"))
@@ -398,23 +396,36 @@ class Registry:
         ]
 
     def _lost_log(self) -> str | None:
-        """What is wrong with a log without events, and how to mend it; None where nothing was logged yet.
+        """What is wrong with a log without events, and how to repair it; None if nothing was logged yet.
 
-        A first writer may be at work: first it says so, then it adds a file, then the log gets its name. So
-        this looks for files before it asks for the writer, and reads the log last.
+        The first writer of a store may be at work: it marks that it started, then adds a file, then names the
+        log. So this lists the files first, then asks for the mark, and reads the log last.
         """
         files = self.files.listing()
         log = self._log
         if log.starting or not (files or log.path.exists()) or log.examine().events:
             return None
-        problem = "there is no event in it" if log.path.exists() else "missing, although there are revisions"
+        problem = "it holds no event" if log.path.exists() else "missing, although there are revisions"
         return (
             f"{problem}; restore it from a copy; without one, move {self.files.root} aside and add the"
             " revisions again, from .nacbook files or by `refresh`"
         )
 
-    def _details(self, model_id: str, codebook_id: str, provenance: Provenance) -> dict[str, Any]:
-        return {"provenance": provenance.as_json(), "file": self.files.describe(model_id, codebook_id)}
+    def _add(
+        self,
+        kind: str,
+        model_id: str,
+        arrays: Mapping[str, Array],
+        base: StoredCodebooks | None,
+        provenance: Provenance,
+    ) -> Revision:
+        """Write a file and the event that names it; only while `locked`."""
+        data, facts = pack(model_id, arrays, base)
+        self.add_file(facts, data)
+        file = self.files.describe(model_id, facts.codebook_id)
+        details = {"provenance": provenance.as_json(), "file": file}
+        self.log_event(kind, model_id, facts.codebook_id, details)
+        return self.revision(facts.codebook_id, model_id)
 
     def _switch(self, kind: str, revision: Revision, reason: str) -> None:
         history = self.history(revision.model_id)
@@ -428,10 +439,10 @@ def is_store(folder: Path) -> bool:
 
 
 def open_registry(folder: Path, *, new: bool = False) -> Registry:
-    """The store in a folder, which must be there unless it may be `new`: then the folder is empty or missing.
+    """The store in a folder. It must exist, unless `new` is True: then the folder may be empty or missing.
 
     Raises:
-        RegistryError: it is not there, is a file, or a folder of something else.
+        RegistryError: there is no store, or the path is a file or a folder of something else.
     """
     if folder.exists() and not folder.is_dir():
         raise RegistryError(f"{folder}: a file, not a store; name a folder with --store")
@@ -450,7 +461,8 @@ def open_registry(folder: Path, *, new: bool = False) -> Registry:
     others = [name for name in names if name not in STORE_PARTS]
     if others:
         raise RegistryError(
-            f"{folder}: no store, and not empty ({others[0]}); name a store, or an empty folder for a new one"
+            f"{folder}: not a store, and not empty ({others[0]}); name a store, or an empty folder for a new"
+            " one"
         )
     return Registry(folder)
 

@@ -1,4 +1,4 @@
-"""What is known of each revision, derived from the log: nothing of it is stored a second time."""
+"""What is known about each revision. All of it is derived from the log, and stored nowhere else."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Provenance:
         reason: why they were made.
         fingerprint: identity of the data they were fitted to.
         statistics: measured before and after.
-        verdict: of the acceptance test.
-        environment: label of the acoustic environment they are for.
-        model: name of the model, a hint for people.
+        verdict: result of the acceptance test.
+        environment: name of the acoustic environment they were made for.
+        model: name of the model, for people.
     """
 
     parent: str | None = None
@@ -104,7 +104,7 @@ class History:
         return self.trail[-1] if self.trail else None
 
     def revision(self, codebook_id: str) -> Revision:
-        """What is known of one of the revisions."""
+        """What is known about one revision."""
         event = self.revisions[codebook_id]
         details = event.details
         status: Status = "refused" if details.get("refused") else _STATUS[event.kind]
@@ -123,16 +123,16 @@ class History:
 
 
 def histories(events: Iterable[Event]) -> dict[str, History]:
-    """Play the log: the history of every model, by its identity.
+    """The history of every model, by model_id, from the events of the log.
 
     Raises:
-        RegistryError: an event contradicts those before it, or does not say what it should.
+        RegistryError: an event contradicts earlier ones, or lacks a field.
     """
-    found: dict[str, History] = {}
+    by_model: dict[str, History] = {}
     for event in events:
         provenance = read_provenance(_mapping(event.details, "provenance"))
         _mapping(event.details, "file")
-        history = found.setdefault(event.model_id, History())
+        history = by_model.setdefault(event.model_id, History())
         known, trail = history.revisions.get(event.codebook_id), history.trail
         # Codebooks that are in use already do not become refused ones.
         if event.kind in _STATUS and not (event.kind == "refuse" and known and known.kind != "refuse"):
@@ -141,38 +141,40 @@ def histories(events: Iterable[Event]) -> dict[str, History]:
         starts = event.kind == "baseline" and not trail
         if event.kind in ("activate", "rollback") and event.codebook_id not in history.revisions:
             raise RegistryError(
-                f"event {event.sequence} of the log makes codebooks active that are not in it; restore it"
-                " from a copy"
+                f"event {event.sequence} of the log activates codebooks that the log does not have; restore the"
+                " log from a copy"
             )
         if starts or (event.kind == "activate" and event.codebook_id != history.active):
             trail.append(event.codebook_id)
         elif event.kind == "rollback" and len(trail) > 1:
             trail.pop()
-    return found
+    return by_model
 
 
 def _mapping(details: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = details.get(name, {})
-    if not isinstance(found, dict):
-        raise RegistryError(f"the log says {found!r:.80} of a {name}; restore it from a copy")
-    return cast("dict[str, Any]", found)
+    value = details.get(name, {})
+    if not isinstance(value, dict):
+        raise RegistryError(
+            f"{name} of an event is {value!r:.80}, not a mapping; restore the log from a copy"
+        )
+    return cast("dict[str, Any]", value)
 
 
 def read_provenance(raw: Any) -> Provenance:
-    """Provenance from what stands in a log or a file; unknown fields are left out.
+    """Provenance from JSON in a log or a file; unknown fields are ignored.
 
     Raises:
-        RegistryError: it is none.
+        RegistryError: a field has a wrong type.
     """
     if not isinstance(raw, dict):
-        raise RegistryError("provenance is no mapping")
+        raise RegistryError("provenance is not a mapping")
     fields = cast("dict[str, Any]", raw)
     texts = {n: fields.get(n) for n in ("parent", "fingerprint", "environment")}
     tables = {n: fields.get(n) for n in ("statistics", "verdict")}
     if not all(value is None or isinstance(value, str) for value in texts.values()):
-        raise RegistryError("provenance: parent, fingerprint and environment are texts")
+        raise RegistryError("provenance: parent, fingerprint and environment must be strings")
     if not all(value is None or isinstance(value, dict) for value in tables.values()):
-        raise RegistryError("provenance: statistics and verdict are mappings")
+        raise RegistryError("provenance: statistics and verdict must be mappings")
     return Provenance(
         **texts, **tables, reason=str(fields.get("reason", "")), model=str(fields.get("model", ""))
     )

@@ -40,14 +40,14 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a revision file says of itself.
+    """What a revision file says about itself.
 
     Attributes:
         model_id: identity of the model.
-        codebook_id: identity of the codebooks that come out.
-        base: codebooks that the changes apply to; None for a file that is whole.
-        depth: files that must be read before this one.
-        changed: entries that differ from the base, for each codebook that differs.
+        codebook_id: identity of the resulting codebooks.
+        base: identity of the codebooks to which the changes apply; None if the file holds whole codebooks.
+        depth: number of files that must be read before this one.
+        changed: number of entries that differ from the base, for each codebook that differs.
     """
 
     model_id: str
@@ -70,7 +70,7 @@ def to_arrays(codebooks: Mapping[str, Tensor]) -> dict[str, Array]:
     """Tensors as single-precision arrays.
 
     Raises:
-        RegistryError: there are none, or a name or value cannot be stored.
+        RegistryError: there are no codebooks, or a name or value cannot be stored.
     """
     if not codebooks:
         raise RegistryError(
@@ -98,12 +98,12 @@ def to_tensors(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
 def pack(
     model_id: str, codebooks: Mapping[str, Array], base: StoredCodebooks | None
 ) -> tuple[bytes, FileFacts]:
-    """Write codebooks as changes to `base` where that is shorter, else whole.
+    """Write codebooks as changes to `base` if that is much shorter, else whole.
 
     Equal arguments give equal bytes.
 
     Raises:
-        RegistryError: they are larger than a revision may be.
+        RegistryError: the codebooks are too large.
     """
     codebook_id = identify(codebooks)
     whole = sum(array.nbytes for array in codebooks.values())
@@ -124,14 +124,14 @@ def pack(
 
 
 def read_facts(data: bytes) -> FileFacts:
-    """What a file says of itself; its content is not looked at.
+    """What a file says about itself; the codebooks in it are not read.
 
     Raises:
-        RegistryError: it is no revision file.
+        RegistryError: it is not a revision file.
     """
     size = int.from_bytes(data[:8], "little")
     if len(data) > MAX_FILE_BYTES or not 0 < size <= min(len(data) - 8, MAX_HEADER_BYTES):
-        raise RegistryError("no revision file, or one of an impossible size")
+        raise RegistryError("not a revision file, or one of an impossible size")
     try:
         header = parse_json(data[8 : 8 + size])
         fields = cast("dict[str, Any]", parse_json(header["__metadata__"]["audiocodec"]))
@@ -139,23 +139,23 @@ def read_facts(data: bytes) -> FileFacts:
         identities = [fields["model_id"], fields["codebook_id"], *([] if base is None else [base])]
         changed = {str(name): int(count) for name, count in fields["changed"].items()}
     except MALFORMED as error:
-        raise RegistryError("no revision file: it does not describe itself") from error
+        raise RegistryError("not a revision file: it does not describe itself") from error
     if version != FILE_VERSION:
         raise RegistryError(
             f"revision file of version {version!r}, {FILE_VERSION} is read; update audiocodec"
         )
     if not all(isinstance(text, str) and IDENTITY.fullmatch(text) for text in identities):
-        raise RegistryError("no revision file: an identity is not 64 hexadecimal digits")
+        raise RegistryError("not a revision file: an identity is not 64 hexadecimal digits")
     if type(depth) is not int or not (0 <= depth <= MAX_DEPTH) or (depth == 0) != (base is None):
-        raise RegistryError(f"no revision file: depth {depth!r}, at most {MAX_DEPTH} is allowed")
+        raise RegistryError(f"not a revision file: depth {depth!r}, at most {MAX_DEPTH} is allowed")
     return FileFacts(identities[0], identities[1], base, depth, changed)
 
 
 def unpack(data: bytes, base: Mapping[str, Array] | None) -> dict[str, Array]:
-    """The codebooks of a file, verified against the identity it claims; `base` are those it refers to.
+    """The codebooks of a file, verified against the identity it states; `base` are those it refers to.
 
     Raises:
-        RegistryError: it is damaged, or does not give what it claims.
+        RegistryError: the file is damaged, or its codebooks have another identity.
     """
     facts = read_facts(data)
     try:
@@ -198,15 +198,15 @@ class RevisionFolder:
         self.root, self._on_step, self.pending = root, on_step, dict(pending or {})
 
     def with_pending(self, pending: Mapping[str, bytes]) -> RevisionFolder:
-        """The same folder, as if `pending` were in it."""
+        """The same folder, as if the files `pending` were in it."""
         return RevisionFolder(self.root, self._on_step, pending)
 
     def path(self, model_id: str, codebook_id: str) -> Path:
-        """Where a revision lies."""
+        """Path of a revision file."""
         return self.root / model_id[:ID_DIGITS] / f"{codebook_id}{SUFFIX}"
 
     def find(self, prefix: str) -> Path | None:
-        """The file of the codebooks whose identity starts with `prefix`, of whatever model; None without one.
+        """The file of the codebooks whose identity starts with `prefix`, of any model; None if there is none.
 
         Raises:
             RegistryError: there are several.
@@ -217,7 +217,7 @@ class RevisionFolder:
         if len(paths) > 1:
             names = ", ".join(paths)
             raise RegistryError(
-                f"{self.root}: codebook {prefix!r} means {len(paths)}: {names}; give more digits"
+                f"{self.root}: {len(paths)} codebooks start with {prefix!r}: {names}; give more digits"
             )
         return next(iter(paths.values()), None)
 
@@ -247,7 +247,7 @@ class RevisionFolder:
         return read_bytes(path, MAX_FILE_BYTES, RegistryError)
 
     def chain(self, model_id: str, codebook_id: str) -> list[tuple[FileFacts, bytes]]:
-        """The files that a revision needs, whole one first, its own last.
+        """The files that a revision needs: first the one with whole codebooks, last its own.
 
         Raises:
             RegistryError: one is missing, damaged or of another model.
@@ -258,7 +258,9 @@ class RevisionFolder:
             data = self.read(model_id, wanted)
             facts = self._facts(model_id, wanted, data)
             if files and facts.depth != files[-1][0].depth - 1:
-                raise RegistryError(f"{self.path(model_id, wanted)}: not at the depth its follower claims")
+                raise RegistryError(
+                    f"{self.path(model_id, wanted)}: its depth does not fit the next revision"
+                )
             files.append((facts, data))
             if len(files) > MAX_DEPTH + 1:
                 raise RegistryError(
@@ -271,7 +273,7 @@ class RevisionFolder:
         """Codebooks of a revision, verified.
 
         Raises:
-            RegistryError: a file it needs is missing or damaged; says which.
+            RegistryError: a file it needs is missing or damaged; the message names it.
         """
         codebooks: dict[str, Array] | None = None
         depth = 0
@@ -285,7 +287,7 @@ class RevisionFolder:
         return StoredCodebooks(codebook_id, codebooks, depth)
 
     def add(self, facts: FileFacts, data: bytes) -> None:
-        """Write a file durably, unless a sound one is there; a damaged one is replaced.
+        """Write a file durably, unless a sound one exists; a damaged one is replaced.
 
         Raises:
             RegistryError: the disk is full or the folder cannot be written; nothing is left behind.
@@ -303,7 +305,7 @@ class RevisionFolder:
             raise cannot_write(path, error) from error
 
     def is_sound(self, model_id: str, codebook_id: str) -> bool:
-        """Whether a revision is there and gives what its name says."""
+        """Whether a revision exists and its content has the identity in its name."""
         try:
             self.load(model_id, codebook_id)
         except RegistryError:
@@ -311,7 +313,7 @@ class RevisionFolder:
         return True
 
     def describe(self, model_id: str, codebook_id: str) -> dict[str, Any]:
-        """What the log says of a file."""
+        """What the log records about a file."""
         data = self.read(model_id, codebook_id)
         facts = self._facts(model_id, codebook_id, data)
         return {
@@ -324,7 +326,7 @@ class RevisionFolder:
         }
 
     def listing(self) -> list[tuple[Path, str]]:
-        """Every file with the codebook_id in its name; "" where there is none."""
+        """Every file, with the codebook_id in its name; "" if its name has none."""
         paths = sorted(path for path in self.root.glob("*/*") if path.suffix != PART_SUFFIX)
         return [
             (path, path.stem if path.suffix == SUFFIX and IDENTITY.fullmatch(path.stem) else "")
@@ -332,7 +334,7 @@ class RevisionFolder:
         ]
 
     def leftovers(self) -> list[Path]:
-        """Hidden files of writers that were stopped."""
+        """Temporary files of writers that were stopped."""
         return sorted(self.root.glob(f"*/.*{PART_SUFFIX}"))
 
     def _facts(self, model_id: str, codebook_id: str, data: bytes) -> FileFacts:

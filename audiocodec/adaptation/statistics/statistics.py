@@ -166,11 +166,7 @@ def save_statistics(path: str | os.PathLike[str], statistics: Statistics, *, ove
     Raises:
         InputError: the file exists already, or cannot be written.
     """
-    arrays, facts = to_arrays(statistics)
-    document = {"kind": "statistics", "version": VERSION, **facts}
-    data = to_safetensors(arrays, {"audiocodec": json.dumps(document, sort_keys=True)})
-    with new_file(path, overwrite) as temporary:
-        temporary.write_bytes(data)
+    write_file(path, "statistics", *to_arrays(statistics), overwrite)
 
 
 def load_statistics(path: str | os.PathLike[str]) -> Statistics:
@@ -184,6 +180,20 @@ def load_statistics(path: str | os.PathLike[str]) -> Statistics:
         return from_arrays(arrays, document)
     except MALFORMED as error:
         raise InputError(f"{path}: damaged ({error!r}); make it again") from error
+
+
+def write_file(
+    path: str | os.PathLike[str], kind: str, arrays: Arrays, document: Mapping[str, Any], overwrite: bool
+) -> None:
+    """Write arrays and JSON so that `read_file` gives them, whole or not at all.
+
+    Raises:
+        InputError: the file exists already, or cannot be written.
+    """
+    document = {"kind": kind, "version": VERSION, **document}
+    data = to_safetensors(arrays, {"audiocodec": json.dumps(document, sort_keys=True)})
+    with new_file(path, overwrite) as temporary:
+        temporary.write_bytes(data)
 
 
 def read_file(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:

@@ -4,8 +4,7 @@ from audiocodec.adaptation.watch.alarm import STATES, Scorer, StateMachine
 from audiocodec.adaptation.watch.environments import (
     EnvironmentBook,
     Recognition,
-    environment_book,
-    find_baseline_for,
+    choose_baseline,
     recognize_file,
 )
 from audiocodec.adaptation.watch.log import MonitorLog, read_log
@@ -23,8 +22,7 @@ __all__ = [
     "Scorer",
     "StateMachine",
     "WindowReport",
-    "environment_book",
-    "find_baseline_for",
+    "choose_baseline",
     "monitor_file",
     "monitor_files",
     "read_log",

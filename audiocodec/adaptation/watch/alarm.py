@@ -1,6 +1,6 @@
 """From the measures of a window to a score, thresholds with a stated false-alarm rate, and a state.
 
-Sequential tests see many windows that are each a little too high, which one alone cannot tell.
+A sequential test detects drift that makes many scores a little too high, each of them below the threshold.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ DECISIVE_CODES = ("js", "perplexity", "bigram_js")
 
 @dataclass(frozen=True)
 class Score:
-    """Of one window.
+    """Score of one window.
 
     Attributes:
-        value: largest suspicion among the decisive measures, in spreads of what chance gives.
-        measure: the one that was largest.
-        p_value: how often chance alone gives a score this large.
+        value: largest suspicion among the decisive measures, in spreads of the measure without drift.
+        measure: name of that measure.
+        p_value: share of windows without drift that have a score this large.
         warning: threshold at five times the false-alarm rate.
         alert: threshold at the false-alarm rate.
     """
@@ -49,17 +49,17 @@ class Score:
 class Scorer:
     """Scores windows against the null distribution of a baseline.
 
-    The score is the largest of several measures, each in units of its own chance; the thresholds are
-    quantiles of the same largest over windows without drift, so the rate holds for all measures together.
+    The score is the largest of several measures, each in units of its spread without drift. The thresholds
+    are quantiles of the scores of windows without drift, so the rate holds for all measures together.
     """
 
     def __init__(
         self, null: NullDistribution, false_alarm_rate: float = 0.01, decisive: Sequence[str] = ()
     ) -> None:
-        """Decide by `decisive` measures; by default those known to matter.
+        """Decide by the measures `decisive`; none means DECISIVE, or DECISIVE_CODES without latents.
 
         Raises:
-            InputError: a measure is unknown, or the rate is below what the null distribution can tell.
+            InputError: a measure is unknown, or the rate is too small for the number of windows drawn.
         """
         unknown = [name for name in decisive if name not in MEASURES]
         if unknown:
@@ -67,8 +67,8 @@ class Scorer:
         lowest = 1 / null.windows
         if not lowest <= false_alarm_rate <= 0.2:
             raise InputError(
-                f"a false-alarm rate of {false_alarm_rate:g} a window is not possible; with {null.windows}"
-                f" windows in the baseline it can be {lowest:g} to 0.2"
+                f"a false-alarm rate of {false_alarm_rate:g} per window is not possible; the baseline has"
+                f" {null.windows} windows, so {lowest:g} to 0.2 are allowed"
             )
         self.null, self.false_alarm_rate, self.decisive = null, false_alarm_rate, tuple(decisive)
         self._kept: dict[tuple[int, tuple[tuple[str, int], ...]], NDArray[np.float64]] = {}
@@ -77,7 +77,7 @@ class Scorer:
         """Score a window.
 
         Raises:
-            InputError: none of the decisive measures is known of it.
+            InputError: the window has none of the decisive measures.
         """
         names = self._names(measures)
         parts = {
@@ -112,8 +112,7 @@ class Scorer:
         names = [name for name in wanted if name in measures.values and name in self.null.samples]
         if not names:
             raise InputError(
-                f"none of {', '.join(wanted)} is known of this window, but {', '.join(measures.values)};"
-                " choose among those"
+                f"this window has no measure {', '.join(wanted)}; choose from {', '.join(measures.values)}"
             )
         return names
 
@@ -123,21 +122,21 @@ STATES: tuple[MonitorState, ...] = ("ok", "warning", "alert")
 
 
 class StateMachine:
-    """Rises at once, falls when the last windows allow it."""
+    """State of a monitor: it rises at once, and falls after some windows without a reason for it."""
 
     def __init__(self, recovery_windows: int = 3) -> None:
-        """A state is left for a lower one when no window of the last `recovery_windows` asks for it."""
+        """The state falls when none of the last `recovery_windows` windows was at that level."""
         self._recent: deque[int] = deque([0], maxlen=recovery_windows)
 
     @property
     def state(self) -> MonitorState:
-        """Now."""
+        """The present state."""
         return STATES[max(self._recent)]
 
     def update(self, score: Score, changed: bool) -> MonitorState:
-        """Take the score of a window, and whether the sequential test fired.
+        """The state after a window with this score; `changed` says whether the sequential test fired.
 
-        An alert that has begun is kept up by any score above the warning threshold.
+        An alert that has begun continues while scores are above the warning threshold.
         """
         level = 2 if changed or score.value > score.alert else int(score.value > score.warning)
         if level == 1 and self.state == "alert":
@@ -148,13 +147,13 @@ class StateMachine:
 
 SequentialTest = Literal["page_hinkley", "adwin", "none"]
 SLACK = 0.5
-"""Page-Hinkley: a mean that moves by less, in spreads of chance, is ignored."""
+"""Page-Hinkley ignores a smaller change of the mean, in spreads of the measure without drift."""
 _CALIBRATION_WINDOWS = 4000
 _WARM_UP = 64
 
 
 class ChangeDetector:
-    """One of river's detectors, fed with scores without drift before it sees the first window."""
+    """One of river's detectors, which is given scores without drift before the first window."""
 
     def __init__(self, make: Callable[[], Any], null: NDArray[np.float64], rng: np.random.Generator) -> None:
         """`make` gives a fresh detector; `null` are scores [W] without drift."""
@@ -162,7 +161,7 @@ class ChangeDetector:
         self._start()
 
     def update(self, score: float) -> bool:
-        """Whether the mean of the scores has risen; if so, the test starts anew."""
+        """Whether the mean of the scores has risen; if so, the test starts again."""
         before = getattr(self._detector, "estimation", None)
         self._detector.update(score)
         drift = bool(self._detector.drift_detected)
@@ -185,7 +184,7 @@ def make_detector(
     """A sequential test that fires about `rate` times a window on scores like `null` [W]; None for "none".
 
     Page-Hinkley (Page 1954) looks for a risen mean; its threshold is calibrated by drawing from `null`. ADWIN
-    (Bifet and Gavalda 2007) compares all ways to cut the recent past in two; `rate` is its confidence.
+    (Bifet and Gavalda 2007) compares both parts for all ways to divide the recent past; its delta is `rate`.
 
     Raises:
         InputError: the kind is unknown.
@@ -221,7 +220,7 @@ def calibrate(null: NDArray[np.float64], rate: float, rng: np.random.Generator) 
 
 
 def count_alarms(scores: list[float], threshold: float) -> int:
-    """Alarms of river's PageHinkley, which starts anew after each; here, as there it takes seconds."""
+    """Number of alarms of river's PageHinkley, which starts again after each; river itself takes seconds."""
     alarms = count = 0
     mean = total = lowest = 0.0
     for score in scores:

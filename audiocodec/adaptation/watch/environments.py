@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 UNKNOWN_BELOW = 0.01
-"""A window farther from an environment than all but this share of that environment's own is not of it."""
+"""A window does not belong to an environment if less than this share of the environment's own windows are as
+far away from it."""
 MAX_ENVIRONMENTS = 256
 RECOGNITION_SECONDS = 30.0
 """Length of the start of a file by which its environment is recognized."""
@@ -35,15 +36,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Recognition:
-    """What known environment a window is like.
+    """The known environment that a window resembles most.
 
     Attributes:
-        name: of the nearest environment, or None where even that is too far: the window's is unknown.
+        name: name of the nearest environment; None if even that is too far away: the environment is unknown.
         nearest: name of the nearest environment in any case.
         distance: Gaussian 2-Wasserstein distance to it, in standard deviations of its latents.
-        p_value: share of its own windows that are as far from it.
-        codebook_id: to encode with; None if unknown.
-        distances: to all environments.
+        p_value: share of its own windows that are as far away from it.
+        codebook_id: codebooks to encode with; None if the environment is unknown.
+        distances: distance to each environment, by name.
     """
 
     name: str | None
@@ -67,7 +68,7 @@ class EnvironmentBook:
         """Read the folder if it is there; baselines of other models in it are left alone.
 
         Raises:
-            InputError: a file in it is damaged, or two environments have one name.
+            InputError: a file in it is damaged, or two environments have the same name.
         """
         self.model_id, self.folder = model_id, None if folder is None else Path(folder)
         baselines = list(known)
@@ -81,7 +82,7 @@ class EnvironmentBook:
             if baseline.model_id != model_id:
                 continue
             if baseline.name in self._known:
-                raise InputError(f"two environments are named {baseline.name!r}; rename one")
+                raise InputError(f"two environments are named {baseline.name!r}; rename one of them")
             self._known[baseline.name] = baseline
 
     def __len__(self) -> int:
@@ -99,23 +100,23 @@ class EnvironmentBook:
         """The baseline of the environment with that name.
 
         Raises:
-            InputError: there is none; lists those there are.
+            InputError: no environment has that name; the message lists those that are known.
         """
         if name not in self._known:
             known = ", ".join(self._known) or "none"
-            raise InputError(f"environment {name!r} is not known; known are: {known}")
+            raise InputError(f"environment {name!r} is not known; known environments are: {known}")
         return self._known[name]
 
     def add(self, baseline: Baseline, *, overwrite: bool = False) -> None:
         """Remember an environment, in the folder if the book has one.
 
         Raises:
-            InputError: it is of another model, its name is taken or cannot be that of a file.
+            InputError: it was made with another model, or its name is in use or cannot be a file name.
         """
         if baseline.model_id != self.model_id:
             raise InputError(
-                f"environment {baseline.name!r} is of model {baseline.model_id[:32]}, the book of"
-                f" {self.model_id[:32]}"
+                f"environment {baseline.name!r} was made with model {baseline.model_id[:32]}, these are for"
+                f" {self.model_id[:32]}; make its baseline with this model"
             )
         if not _NAME.fullmatch(baseline.name):
             raise InputError(
@@ -132,7 +133,7 @@ class EnvironmentBook:
         """Find the environment nearest to a window of latents, and whether it is near enough.
 
         Raises:
-            InputError: no environment is known, or the window is of another model, codes only or too short.
+            InputError: no environment is known, or the window is of another model, lacks latents or is short.
         """
         if not self._known:
             raise InputError("no environment is known; add one with audiocodec baseline --store DIR")
@@ -160,27 +161,26 @@ class EnvironmentBook:
         )
 
 
-def environment_book(codec: Codec, baseline: Baseline, store: Path | None) -> EnvironmentBook:
-    """The environments of a store, and `baseline` unless one of them has its name.
+def choose_baseline(
+    codec: Codec, name: str | None, model: str | None, store: Path | None
+) -> tuple[Baseline, EnvironmentBook]:
+    """The baseline to compare with, and the environments of the store together with it.
+
+    `name` is a file, an environment of the store, or an identity of codebooks. None means the baseline of the
+    codebooks in use, or the one that comes with `model`.
 
     Raises:
-        InputError: a file of an environment is damaged.
+        InputError: there is no such baseline, or a file of an environment is damaged.
     """
     book = EnvironmentBook(codec.model_id, None if store is None else store / ENVIRONMENTS_NAME)
-    return book if baseline.name in book else EnvironmentBook(codec.model_id, book.folder, [baseline])
+    is_file = name is not None and Path(name).is_file()
+    baseline = load_baseline(str(name)) if is_file else _find(book, codec, name, model)
+    if baseline.name in book:
+        return baseline, book
+    return baseline, EnvironmentBook(codec.model_id, known=[*book.baselines, baseline])
 
 
-def find_baseline_for(codec: Codec, name: str | None, model: str | None, store: Path | None) -> Baseline:
-    """The baseline with a `name`: a file, an environment of the store, or the identity of codebooks.
-
-    Without a name it is that of the codebooks in use, or the one that comes with `model`.
-
-    Raises:
-        InputError: there is none; lists the environments there are.
-    """
-    if name is not None and Path(name).is_file():
-        return load_baseline(name)
-    book = EnvironmentBook(codec.model_id, None if store is None else store / ENVIRONMENTS_NAME)
+def _find(book: EnvironmentBook, codec: Codec, name: str | None, model: str | None) -> Baseline:
     wanted = codec.codebook_id if name is None else name
     for baseline in book.baselines:
         if baseline.name == wanted or (len(wanted) >= 4 and baseline.codebook_id.startswith(wanted)):
@@ -192,11 +192,11 @@ def recognize_file(codec: Codec, model: str | None, store: Path | None, path: Pa
     """Which known environment the start of a sound file belongs to.
 
     Raises:
-        InputError: there is no store, no baseline, or too little audio.
+        InputError: no store is named, there is no baseline, or the file is too short.
     """
     if store is None:
         raise InputError("--codebook auto looks for environments in a store; name it with --store")
-    book = environment_book(codec, find_baseline_for(codec, None, model, store), store)
+    _, book = choose_baseline(codec, None, model, store)
     sample_rate = audio.info(path).sample_rate
     wav = next(audio.blocks(path, round(RECOGNITION_SECONDS * sample_rate)))
     return book.recognize(collect(codec, [(wav, sample_rate)], rng=np.random.default_rng(0)))

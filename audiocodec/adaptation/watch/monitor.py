@@ -31,29 +31,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WindowReport:
-    """One window.
+    """What the monitor says about one window.
 
     Attributes:
-        number: of the window, from 0.
-        sources: where its audio came from.
-        start_seconds: of the first frame, counted over all audio the monitor was given.
-        end_seconds: after the last.
-        state: of the monitor after this window.
-        silent: whether too little of it was audible; then it was not judged, and the rest is empty.
-        score: drift in one number, in spreads of what chance gives.
-        warning_threshold: of the score.
-        alert_threshold: of the score.
-        decisive: measure that made the score.
-        p_value: how often chance alone gives this score.
+        number: number of the window, from 0.
+        sources: names of its audio files.
+        start_seconds: start of the window, counted over all audio that the monitor was given.
+        end_seconds: end of the window.
+        state: state of the monitor after this window.
+        silent: whether too little of it was audible. Then it was not judged, and the other fields are empty.
+        score: drift in one number, in spreads of the measures without drift.
+        decisive: name of the measure that decided the score.
+        p_value: share of windows without drift that have such a score.
         change: whether the sequential test fired.
-        measures: overall values by name.
-        p_values: of each measure alone.
-        stages: values by stage, of measures that have any.
-        environment: what known environment this is like, see `Recognition`; None without a book.
-        num_quantizers: rows of codes.
-        model_id: identity of the model.
-        codebook_id: of the codebooks that chose the codes.
-        baseline: name of what it was compared with.
+        measures: overall value of each measure.
+        p_values: p-value of each measure alone.
+        stages: values of each stage, for measures that have them.
+        environment: the fields of `Recognition`; None if no environments are known.
+        codebook_id: identity of the codebooks that chose the codes.
+        baseline: name of the baseline it was compared with.
     """
 
     number: int
@@ -88,16 +84,16 @@ AUDIBLE_SHARE = 0.1
 
 @dataclass(frozen=True)
 class MonitorOptions:
-    """How to watch.
+    """Options of a monitor.
 
     Attributes:
-        window_seconds: of audio that are judged together; shorter is quicker, longer sees smaller drift.
-        false_alarm_rate: alerts a window on audio like the baseline's, by threshold and sequential test.
-        decisive: measures that decide; none for those known to matter.
+        window_seconds: length of a window. Short windows give alerts sooner, long ones detect smaller drift.
+        false_alarm_rate: alerts per window on audio like the baseline's, by threshold and sequential test.
+        decisive: names of the measures that decide; none means the default ones.
         sequential: "page_hinkley", "adwin" (both need river) or "none".
-        recovery_windows: quiet windows before a state is left.
-        sample_every: latents are looked at in every so many-th frame.
-        seed: of the sample of latents.
+        recovery_windows: number of quiet windows after which the state falls.
+        sample_every: only the latents of every n-th frame are used.
+        seed: seed of the random generator for the sample of latents.
     """
 
     window_seconds: float = 30.0
@@ -110,7 +106,7 @@ class MonitorOptions:
 
 
 class Monitor:
-    """Takes latents and codes as they are made, gives a report for every full window."""
+    """Takes latents and codes as they are made, and gives a report for every full window."""
 
     def __init__(
         self,
@@ -123,19 +119,19 @@ class Monitor:
         """Watch what `codec` encodes at `bitrate` (None: the highest).
 
         Raises:
-            InputError: the baseline is of another model, or an option is out of range.
+            InputError: the baseline was made with another model, or an option is out of range.
         """
         self.options = options or MonitorOptions()
         if baseline.model_id != codec.model_id:
             raise InputError(
-                f"baseline {baseline.name!r} is of model {baseline.model_id[:32]}, not of {codec.name}"
-                f" ({codec.model_id[:32]}); make one with this model (audiocodec baseline)"
+                f"baseline {baseline.name!r} was made with model {baseline.model_id[:32]}, not with"
+                f" {codec.name} ({codec.model_id[:32]}); make one with this model (audiocodec baseline)"
             )
         rate = codec.model.frame_rate
         self._window = round(self.options.window_seconds * rate)
         baseline.null.check_frames(self._window, rate)
         if self.options.recovery_windows < 1 or self.options.sample_every < 1:
-            raise InputError("recovery_windows and sample_every are 1 or more")
+            raise InputError("recovery_windows and sample_every must be 1 or more")
         self.baseline, self.book, self.frame_rate = baseline, book, rate
         self._rng = np.random.default_rng(self.options.seed)
         self._collector = StatisticsCollector.for_codec(
@@ -159,21 +155,21 @@ class Monitor:
 
     @property
     def state(self) -> MonitorState:
-        """After the last window."""
+        """State after the last window."""
         return self._states.state
 
     @property
     def windows(self) -> int:
-        """Reported so far."""
+        """Number of windows reported so far."""
         return self._number
 
     @property
     def seconds(self) -> float:
-        """Of audio taken so far, channels added up."""
+        """Seconds of audio taken so far, channels added up."""
         return (self._done_frames + self._collector.frames) / self.frame_rate
 
     def new_recording(self, source: str = "") -> None:
-        """Say that another recording begins; windows go on across recordings."""
+        """Another recording begins; a window may extend over several recordings."""
         self._collector.new_recording()
         if source:
             self._sources.append(source)
@@ -204,22 +200,22 @@ class Monitor:
         return reports
 
     def flush(self) -> list[WindowReport]:
-        """Judge what is left, if it is long enough to be told from chance."""
+        """Judge the rest, if it is long enough."""
         rest = self._collector.frames
         if rest < max(self.baseline.null.lengths[0], self._window // 2 if self._number else 0):
             return []
         return [self._close()]
 
     def check_enough(self) -> None:
-        """Refuse to have seen too little to judge anything.
+        """Refuse audio that was too short for a single window.
 
         Raises:
-            InputError: says how much audio is needed.
+            InputError: it says how much audio is needed.
         """
         if not self._number:
             raise InputError(
                 f"too little audio: {self.seconds:.1f} s, at least {self.baseline.shortest_seconds:.0f} s are"
-                " needed to tell drift from chance"
+                " needed to measure drift"
             )
 
     def _close(self) -> WindowReport:

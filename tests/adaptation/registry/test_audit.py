@@ -178,5 +178,5 @@ def forged(log, old, new):
 def test_lines_that_are_chained_rightly_and_say_nonsense(log, old, new, words):
     filled(log, 1)
     forged(log, old, new)
-    with pytest.raises(RegistryError, match=f"line 1: it is no event .*{words}"):
+    with pytest.raises(RegistryError, match=f"line 1: it is not an event .*{words}"):
         log.read()

@@ -82,7 +82,7 @@ def test_files_that_are_none(arrays, model_id, monkeypatch):
         struct.pack("<Q", 1 << 60) + data[8:],
         b"\x80\x04\x95" + bytes(99),
     ):
-        with pytest.raises(RegistryError, match="no revision file"):
+        with pytest.raises(RegistryError, match="not a revision file"):
             read_facts(wrong)
     with pytest.raises(RegistryError, match="damaged"):
         unpack(data[:-5], None)

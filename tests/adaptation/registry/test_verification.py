@@ -42,7 +42,7 @@ def test_files_that_do_not_belong(filled, model_id):
         filled.files.path(model_id, filled.revisions()[-1].codebook_id), folder / f"{'ab' * 32}.safetensors"
     )
     found = {finding.where.name: (finding.level, finding.problem) for finding in filled.verify()}
-    assert found["notes.txt"] == ("error", "no revision file; move it out of the store")
+    assert found["notes.txt"] == ("error", "not a revision file; move it out of the store")
     assert found[f".x{'0' * 12}.part"][0] == "note"
     assert found[f"{'ab' * 32}.safetensors"][0] == "note"
 
@@ -126,5 +126,5 @@ def test_events_that_contradict_the_log_are_named(filled, model_id, kind, detail
         filled.log_event(kind, model_id, "cd" * 32, details)
     assert levels(filled)[0] == ("error", "log.jsonl")
     for ask in (filled.log, filled.revisions, lambda: filled.active(model_id)):
-        with pytest.raises(RegistryError, match="restore it from a copy"):
+        with pytest.raises(RegistryError, match="restore the log from a copy"):
             ask()

@@ -45,8 +45,8 @@ def test_names_are_of_files_and_taken_once(codec, hall, tmp_path):
     book.add(hall)
     with pytest.raises(InputError, match="known already"):
         book.add(hall)
-    with pytest.raises(InputError, match="known are: hall"):
+    with pytest.raises(InputError, match="known environments are: hall"):
         book.get("cave")
-    with pytest.raises(InputError, match="is of model"):
+    with pytest.raises(InputError, match="was made with model"):
         EnvironmentBook("0" * 64).add(hall)
     assert len(EnvironmentBook("0" * 64, tmp_path)) == 0

@@ -76,7 +76,7 @@ def test_the_rest_is_judged_if_it_is_long_enough(codec, voice, baseline):
 
 def test_wrong_options_and_baselines(codec, baseline):
     other = replace(baseline, statistics=replace(baseline.statistics, model_id="0" * 64))
-    with pytest.raises(InputError, match="not of tiny"):
+    with pytest.raises(InputError, match="not with tiny"):
         Monitor(codec, other)
     with pytest.raises(InputError, match="too little audio"):
         Monitor(codec, baseline, options=replace(OPTIONS, window_seconds=1.0))
