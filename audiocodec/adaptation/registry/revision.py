@@ -141,7 +141,7 @@ def histories(events: Iterable[Event]) -> dict[str, History]:
         starts = event.kind == "baseline" and not trail
         if event.kind in ("activate", "rollback") and event.codebook_id not in history.revisions:
             raise RegistryError(
-                f"event {event.sequence} of the log activates codebooks that the log does not have; restore the"
+                f"event {event.sequence} of the log activates codebooks that are not in it; restore the"
                 " log from a copy"
             )
         if starts or (event.kind == "activate" and event.codebook_id != history.active):
