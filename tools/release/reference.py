@@ -260,7 +260,11 @@ def describe_config(config: Any, path: str, title: str) -> Iterator[str]:
     for one in dataclasses.fields(config):
         inner = [part for part in parts_of(hints[one.name]) if dataclasses.is_dataclass(part)]
         name = f"{path}{one.name}"
-        kinds = [f"{name} of kind {part.kind}" for part in inner] if len(inner) > 1 else [name] * len(inner)
+        kinds = (
+            [f"{name} of kind {vars(part)['kind']}" for part in inner]
+            if len(inner) > 1
+            else [name] * len(inner)
+        )
         nested += [(part, f"{name}.", kind) for part, kind in zip(inner, kinds, strict=True)]
         below = " or ".join(f"[below](#{anchor(kind)})" for kind in kinds)
         default = f"see {below}" if inner else plain_default(one)
