@@ -1,4 +1,4 @@
-"""Which drift measure foretells the loss of PESQ and STOI? How many alerts are false, how late are true ones?
+"""Which drift measure predicts the loss of PESQ and STOI? How many alerts are false, how late are true ones?
 
     python tools/studies/drift.py CORPUS/manifest.csv -o runs/drift.json --picture docs/images/drift.png
 

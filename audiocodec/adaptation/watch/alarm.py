@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 DECISIVE = ("relative_error", "js", "w2")
-"""Measures that decide where audio is seen; docs/studies/drift.md says which foretell the loss of PESQ."""
+"""Measures that decide where audio is seen; docs/studies/drift.md says which predict the loss of PESQ."""
 DECISIVE_CODES = ("js", "perplexity", "bigram_js")
 """Measures that decide where there are codes only."""
 
