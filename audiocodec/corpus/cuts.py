@@ -1,4 +1,4 @@
-"""Recordings from the cuts of Lhotse (https://lhotse.readthedocs.io), in JSONL as Lhotse writes it."""
+"""Reads recordings from cuts of Lhotse (https://lhotse.readthedocs.io) in JSONL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_cuts(path: Path) -> bool:
-    """Whether a file is JSONL, packed by gzip or not, and its first line a cut."""
+    """Whether a file is JSONL, possibly packed by gzip, and its first line is a cut."""
     if not path.name.endswith((".jsonl", ".jsonl.gz")) or not path.is_file():
         return False
     try:
@@ -37,11 +37,11 @@ def read_cuts(path: Path) -> list[Recording]:
     """List the cuts as recordings; relative paths are relative to the folder of `path`.
 
     A cut is a part of a file, with its channels averaged. Its speaker is that of its first supervision; its
-    split, source and kind are custom fields. Where a cut names no split, whole speakers are held out. Cuts
-    that are no plain part of a file (mixed, padded, changed in speed, made by a command) are left out.
+    split, source and kind are custom fields. Where cuts have no split, whole speakers are held out. Cuts
+    that are not a plain part of a file (mixed, padded, changed in speed, made by a command) are left out.
 
     Raises:
-        InputError: the file cannot be understood, or nothing is left.
+        InputError: the file cannot be read, or has no cut that can be used.
         MissingPackageError: Lhotse is not installed.
     """
     _check_size(path)
@@ -66,10 +66,10 @@ def read_cuts(path: Path) -> list[Recording]:
 
 
 def _check_size(path: Path) -> None:
-    """Unpack the whole file once, to see how large it is: a packed file may grow a thousandfold.
+    """Check the size of the unpacked file by unpacking it once: it may be a thousand times the packed size.
 
     Raises:
-        InputError: it, or one of its lines, is too large for cuts, or it cannot be read.
+        InputError: the file or one of its lines is too large, or the file cannot be read.
     """
     left = MAX_BYTES
     try:
@@ -90,7 +90,7 @@ def _load(path: Path) -> Any:
 
 
 def _why_left_out(cut: Any) -> str:
-    """Why a cut is not used; '' when it is."""
+    """Why a cut is not used; empty if it is used."""
     if type(cut).__name__ not in ("MonoCut", "MultiCut") or not cut.has_recording:
         return "mixed or padded, or without a recording"
     if cut.recording.transforms:

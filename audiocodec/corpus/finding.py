@@ -1,4 +1,4 @@
-"""The recordings that a recipe names, in any form, checked before training starts."""
+"""Finds the recordings that a recipe names, in any form, and checks them before training starts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FOLDER_SHARE = 0.02
-"""Of the files of a folder without splits, held out for validation."""
+"""Share of the files of a folder without splits that is held out for validation."""
 NAMED = 20
-"""Missing files, speakers and the like that a message names; a file lists all that are missing."""
+"""Missing files or speakers that a message names at most."""
 MISSING_NAME = "missing-recordings.txt"
 
 logger = logging.getLogger(__name__)
@@ -29,13 +29,13 @@ logger = logging.getLogger(__name__)
 def find_recordings(manifest: str, corpus: str = "", hold_out: bool = True) -> list[Recording]:
     """List the recordings of a manifest, a folder, a folder in the layout of `corpus`, or of Lhotse's cuts.
 
-    Every recording has a split: train where nothing says another one. In a plain folder, the first folder
-    below gives the source, and about one file in fifty becomes split valid, unless a folder is named so or
-    `hold_out` is False. A file, or a part of one, that is named twice counts once; speakers in several splits
-    are named in a warning.
+    Every recording gets a split, by default train. In a plain folder, the first folder below gives the
+    source, and about one file in fifty gets split valid, unless there is a folder valid or `hold_out` is
+    False. A file (or a part of one) that is listed twice counts once. A warning names speakers in several
+    splits.
 
     Raises:
-        InputError: it is missing or cannot be understood.
+        InputError: it is missing or cannot be read.
         ConfigError: there is no such corpus.
     """
     path = Path(manifest)
@@ -60,10 +60,10 @@ def find_recordings(manifest: str, corpus: str = "", hold_out: bool = True) -> l
 
 
 def check_present(manifest: str, recordings: Sequence[Recording], folder: Path) -> None:
-    """Refuse to start when files are missing; all of them are listed in a file in `folder`.
+    """Check that all files exist; missing ones are listed in a file in `folder`.
 
     Raises:
-        InputError: names the first of them, and how many there are.
+        InputError: files are missing; gives their number and names the first.
     """
     missing = list(dict.fromkeys(str(one.path) for one in recordings if not one.path.is_file()))
     if not missing:
@@ -75,7 +75,7 @@ def check_present(manifest: str, recordings: Sequence[Recording], folder: Path) 
     named = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
     raise InputError(
         f"{manifest}: {len(missing)} of {len(recordings)} files are missing: {named}; all are listed in"
-        f" {listing}; correct the paths, which are relative to the manifest, or prepare the corpus anew"
+        f" {listing}; correct the paths, which are relative to the manifest, or prepare the corpus again"
     )
 
 
@@ -89,6 +89,6 @@ def _once(manifest: Path, recordings: list[Recording]) -> list[Recording]:
             )
     if len(kept) < len(recordings):
         logger.warning(
-            "%s: %d lines name a file again, and do not count", manifest, len(recordings) - len(kept)
+            "%s: %d lines list a file again and are ignored", manifest, len(recordings) - len(kept)
         )
     return list(kept.values())

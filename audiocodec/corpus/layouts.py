@@ -1,4 +1,4 @@
-"""What the paths of a corpus say of its recordings: patterns, and the corpora of `recipes/corpora`."""
+"""Reads fields such as the speaker from paths, by patterns; describes the corpora of `recipes/corpora`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
 FIELDS = ("speaker", "source", "language", "split", "kind")
-"""Names that mean something; any other name matches and is forgotten."""
+"""Names in a pattern that are used; others match and are ignored."""
 MAX_PATTERN = 1000
 _TOKEN = re.compile(r"\{([A-Za-z_]\w*)\}|(\*\*/|\*\*|\*|\?)")
 _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -26,13 +26,13 @@ _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 @dataclass(frozen=True)
 class PathPattern:
-    """A template or regular expression as given, and the expression that it means."""
+    """A template or regular expression as given, and the compiled expression."""
 
     text: str
     expression: re.Pattern[str]
 
     def fields(self, path: PurePath) -> dict[str, str] | None:
-        """The fields that `path` gives, by name; None when the pattern does not match."""
+        """The fields in `path` by name; None if the pattern does not match."""
         match = self.expression.search(path.as_posix())
         if match is None:
             return None
@@ -40,7 +40,7 @@ class PathPattern:
 
 
 def path_pattern(text: str) -> PathPattern:
-    """Understand a template, or a regular expression with groups named as in FIELDS.
+    """Compile a template, or a regular expression with groups named as in FIELDS.
 
     It is matched to the end of a path. In a template `{name}` is one part of the path, or a piece of one
     (`{speaker}_{take}.wav`): as few characters as fit, none of them a slash; a name given twice must match
@@ -85,12 +85,11 @@ def _expression(template: str) -> str:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to fetch.
+    """A file to download.
 
     Attributes:
-        url: where it is.
-        gigabytes: its size, packed.
-        sha256: of the file; empty where it is not known.
+        gigabytes: size of the file.
+        sha256: of the file; empty if not known.
     """
 
     url: str
@@ -100,21 +99,19 @@ class Archive:
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """What there is to know about a corpus before it can be trained on.
+    """Description of a corpus.
 
     Attributes:
-        name: what recipes call it, and the source of its recordings.
-        homepage: where it is described.
+        name: in recipes, and as the source of its recordings.
         licence: of the recordings.
         hours: of sound.
-        speakers: how many.
+        speakers: number of speakers.
         sample_rate: of the files, in Hz.
-        files: template of the paths below the folder it was unpacked to (see `path_pattern`); other files
-            are left out.
-        archives: what to fetch.
-        splits: the split that each value of `{split}` in `files` stands for. Values that are not here and no
-            usual name of a split stand for none: whole speakers are held out then.
-        language: of the speech, where the paths do not say it.
+        files: template of the paths below the unpacked folder (see `path_pattern`); other files are left out.
+        archives: files to download.
+        splits: the split for each value of `{split}` in `files`. A value that is neither here nor a usual
+            name of a split gives no split: whole speakers are held out then.
+        language: of the speech, if the paths do not give it.
         kind: speech, music, noise or rir.
     """
 
@@ -147,12 +144,12 @@ class CorpusConfig:
 
 @dataclass(frozen=True)
 class Layout:
-    """What the paths of a folder say of the recordings in it.
+    """How the paths of a folder describe its recordings.
 
     Attributes:
-        pattern: what reads the fields of a path; None when paths say nothing but the split.
+        pattern: reads the fields of a path; None if paths give only the split.
         splits: see `CorpusConfig`.
-        source: of recordings whose path does not name it; likewise `language` and `kind`.
+        source: of recordings whose path does not give it, as are `language` and `kind`.
         strict: whether a file that does not match the pattern is left out.
     """
 
@@ -164,7 +161,7 @@ class Layout:
     strict: bool = False
 
     def recording(self, folder: Path, file: Path) -> Recording | None:
-        """The recording that a file below `folder` is; None when it does not belong to the corpus."""
+        """The recording of a file below `folder`; None if the file does not belong to the corpus."""
         below = file.relative_to(folder)
         fields = self.pattern.fields(below) if self.pattern else None
         if fields is None and self.strict:

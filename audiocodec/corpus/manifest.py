@@ -1,4 +1,4 @@
-"""Recordings as people list them: a CSV file with a header line, a JSONL file, or a folder of sound files."""
+"""Lists of recordings: a CSV file with a header line, a JSONL file, or a folder of sound files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OLD_LINE_ENDS = re.compile(r"(?<=\r)(?!\n)")
 
 @dataclass(frozen=True)
 class Recording:
-    """A sound file, or a part of one, and what is known of it; text is empty where nothing is known.
+    """A sound file, or a part of one, with its description; text is empty where nothing is known.
 
     Attributes:
         name: its path in the manifest or below the folder, with forward slashes.
@@ -35,10 +35,9 @@ class Recording:
         kind: speech, noise, music or rir (room impulse response).
         type: of noise or room: street, rain, simulated-large-far, ...
         source: the corpus it comes from.
-        speaker: who speaks, unique within a source.
-        language: what is spoken.
-        seconds: how long it is; 0 when not known.
-        part: seconds (start, stop) of the file that are the recording; None for the whole file.
+        speaker: unique within a source.
+        seconds: length; 0 if not known.
+        part: start and end of the recording in the file, seconds; None for the whole file.
     """
 
     name: str

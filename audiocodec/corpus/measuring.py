@@ -1,4 +1,4 @@
-"""One recording measured from start to end: length, level, silence, clipping."""
+"""Measures a whole recording: length, level, silence, clipping."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 FRAME_SECONDS = 0.02
 BLOCK_FRAMES = 1000
 ACTIVE_RANGE_DB = 30.0
-"""A frame is active when it is no further below the loudest frames (95th percentile) than this..."""
+"""An active frame is at most this far below the loudest frames (95th percentile)..."""
 FLOOR_DB = -70.0
-"""...and above this: what is below is silence in any recording."""
+"""...and above this level, below which everything is silence."""
 CLIPPED_AT = 0.99
 CLIPPED_RUN = 3
-"""So many samples in a row at full scale are clipped; one or two may be peaks."""
+"""Least number of samples in a row at full scale that counts as clipped; one or two may be peaks."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a recording holds; levels are in dB of full scale, shares from 0 to 1.
+    """Measurements of a recording; levels are in dB of full scale, shares from 0 to 1.
 
     Attributes:
-        seconds: length of what can be decoded, whatever the header says.
+        seconds: length of the decoded samples, which may differ from the header.
         sample_rate: in Hz.
-        channels: how many.
+        channels: number of channels.
         level_db: RMS of the active frames of 20 ms, channels averaged; pauses do not count.
         peak_db: of the loudest sample of any channel.
         clipped: share of samples in runs at full scale.
@@ -52,17 +52,17 @@ class Measured:
 
 
 def measure(path: Path) -> Measured:
-    """Read a whole sound file in bounded memory, and say what it holds.
+    """Read a whole sound file in bounded memory, and measure it.
 
     Raises:
         InputError: it cannot be read, nothing in it is above FLOOR_DB, or its channels cancel each other.
     """
-    found = audio.info(path)
-    frame = max(1, round(FRAME_SECONDS * found.sample_rate))
+    about = audio.info(path)
+    frame = max(1, round(FRAME_SECONDS * about.sample_rate))
     powers: list[NDArray[np.float64]] = []
     length, peak, clipped = 0, 0.0, 0
 
-    def watched() -> Iterator[NDArray[np.float32]]:
+    def counted() -> Iterator[NDArray[np.float32]]:
         nonlocal length, peak, clipped
         for block in audio.blocks(path, BLOCK_FRAMES * frame):
             length += block.shape[1]
@@ -70,29 +70,29 @@ def measure(path: Path) -> Measured:
             clipped += _count_clipped(block)
             yield block
 
-    powers.extend(_frame_powers(block[0], frame) for block in audio.mono(watched(), path))
+    powers.extend(_frame_powers(block[0], frame) for block in audio.mono(counted(), path))
     active = active_frames(np.concatenate(powers))
     if not active.any():
         raise InputError(f"{path}: silent, nothing in it is above {FLOOR_DB:g} dB of full scale")
     return Measured(
-        seconds=length / found.sample_rate,
-        sample_rate=found.sample_rate,
-        channels=found.channels,
+        seconds=length / about.sample_rate,
+        sample_rate=about.sample_rate,
+        channels=about.channels,
         level_db=10 * math.log10(np.concatenate(powers)[active].mean()),
         peak_db=20 * math.log10(peak),
-        clipped=clipped / (length * found.channels),
+        clipped=clipped / (length * about.channels),
         silence=1 - float(active.mean()),
     )
 
 
 def active_frames(powers: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which frames of these mean squares [T] hold sound and no pause."""
+    """Mask [T] of the frames that are no pause, from their mean squares [T]."""
     loudest = float(np.quantile(powers, 0.95))
     return powers > max(loudest * 10 ** (-ACTIVE_RANGE_DB / 10), 10 ** (FLOOR_DB / 10))
 
 
 def _frame_powers(wav: NDArray[np.float32], frame: int) -> NDArray[np.float64]:
-    """Mean squares [T] of frames; a last one that is not whole counts what it has."""
+    """Mean squares [T] of frames; the last frame may be shorter."""
     starts = np.arange(0, len(wav), frame)
     sums = np.add.reduceat(np.square(wav, dtype=np.float64), starts)
     return sums / np.diff(np.append(starts, len(wav)))

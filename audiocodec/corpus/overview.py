@@ -1,4 +1,4 @@
-"""What a corpus amounts to: hours, speakers, sample rates, and what looks wrong in it."""
+"""Summary of a corpus (hours, speakers, sample rates) and of its likely problems."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def find_problems(rows: Sequence[Mapping[str, Any]], crossing: Mapping[str, Sequence[str]]) -> list[str]:
-    """What looks wrong with the recordings and their splits, in sentences.
+    """Likely problems of the recordings and their splits, in sentences.
 
     `crossing` are speakers in several splits, as `speakers_across` gives them.
     """

@@ -1,4 +1,4 @@
-"""Scan a corpus into a manifest: measure every file, hold out whole speakers, name what cannot be used."""
+"""Writes the manifest of a corpus: measures every file, holds out whole speakers, lists unusable files."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from audiocodec.storage import Journal, already_there, make_folder, new_file, re
 from audiocodec.work import Backend, WorkerLost, spread
 
 CHUNK = 16
-"""Files that a process takes at once."""
+"""Number of files in a task of a process."""
 DIGITS = {"seconds": 4, "level_db": 2, "peak_db": 2, "clipped": 6, "silence": 4}
 MEASURED = {field.name for field in fields(Measured)} | {"bytes"}
-"""What is measured of a file; journals of another version have other names."""
+"""Names of the measurements of a file; journals of another version have other names."""
 ORDER = (
     "path", "split", "kind", "source", "speaker", "language", "seconds", "sample_rate", "channels",
     "level_db", "peak_db", "clipped", "silence", "bytes",
@@ -51,16 +51,16 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a scan found.
+    """Result of `prepare`.
 
     Attributes:
         manifest: the file that was written.
-        recordings: as they are in it.
+        recordings: those of the manifest.
         unusable: files that were left out.
-        unusable_list: a JSONL file that names them; None when there are none.
-        scanned_before: how many files an interrupted scan had measured.
+        unusable_list: a JSONL file that lists them; None if there are none.
+        scanned_before: number of files that an interrupted scan had measured.
         summary: files, hours, speakers, sample rates and levels (see `summarize`).
-        warnings: what looks wrong, in sentences.
+        warnings: likely problems, in sentences.
     """
 
     manifest: Path
@@ -97,14 +97,14 @@ def prepare(
         folders: one folder or several.
         manifest: the file to write.
         pattern: how to read paths: a template such as `{speaker}/*.wav` (see `path_pattern`).
-        corpus: the folders hold this corpus of `recipes/corpora`, which has a pattern of its own.
-        source: name of the corpus where paths do not say it; empty for the name of the folder.
-        language: of the speech, where paths do not say it.
-        kind: speech, noise, music or rir, where paths do not say it.
+        corpus: name of the corpus in `recipes/corpora` that the folders hold; it has a pattern of its own.
+        source: name of the corpus if paths do not give it; empty for the name of the folder.
+        language: of the speech, if paths do not give it.
+        kind: speech, noise, music or rir, if paths do not give it.
         valid: share of the speakers held out for validation.
         test: share of the speakers held out for tests.
         min_seconds: shorter files are left out.
-        jobs: processes; None for one a core.
+        jobs: number of processes; None for one per core.
         overwrite: whether to replace a manifest that exists.
         progress: called with the share of files that are done.
         on_unusable: called with each file that is left out.
@@ -163,10 +163,10 @@ def _too_short(results: Mapping[Path, Row], min_seconds: float) -> dict[Path, Un
 
 
 def check_name(manifest: Path) -> None:
-    """Refuse to write a manifest under the name of another format.
+    """Check that the name of a manifest is not that of another format.
 
     Raises:
-        InputError: says which name would do.
+        InputError: it is; the message gives a name that is possible.
     """
     if manifest.suffix.lower() in {".csv", *AUDIO_SUFFIXES}:
         other = manifest.with_suffix(".jsonl")

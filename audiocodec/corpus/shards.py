@@ -1,8 +1,8 @@
-"""Which shards there are, and the recordings in one; a shard is hostile until its bytes say otherwise.
+"""Finds tar shards and reads their recordings; shards may be hostile.
 
-A recording is the members of a tar file that share a name up to its first dot, one after the other, as in
-https://github.com/webdataset/webdataset: sound, and a `.json` that may say speaker and source. Sizes are
-capped before anything is read, names are never used as paths, links are not followed.
+A recording is a run of members of a tar file with the same name up to the first dot, as in
+https://github.com/webdataset/webdataset: a sound file, and a `.json` that may give speaker and source. Sizes
+are capped before anything is read, names are never used as paths, links are not followed.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK_LENGTH = 1 << 18
-"""Samples that are decoded at a time."""
+"""Samples decoded at a time."""
 MAX_SHARDS = 1_000_000
 MAX_MEMBER_BYTES = 256 << 20
 MAX_JSON_BYTES = 1 << 20
 MAX_SECONDS = 3600.0
-"""Longer recordings do not belong into shards, where each is decoded whole."""
+"""Limit of a recording in a shard, which is decoded as a whole."""
 MAX_NAME = 200
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A recording as it lies in a shard.
+    """A recording in a shard, not decoded.
 
     Attributes:
         name: `SHARD/KEY`, for messages.
-        sound: bytes of the sound file; empty when it cannot be used, for the reason in `problem`.
-        speaker: as the `.json` member says; likewise `source`.
-        problem: why it cannot be used.
+        sound: bytes of the sound file; empty if it cannot be used.
+        speaker: from the `.json` member, as is `source`.
+        problem: why the recording cannot be used; empty otherwise.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Packed:
 
 
 def is_shards(manifest: str) -> bool:
-    """Whether a name in a recipe means shards: files ending in .tar, or a folder of such files alone."""
+    """Whether a name in a recipe means shards: it ends in .tar, or is a folder with such files."""
     if manifest.endswith(".tar"):
         return True
     folder = Path(manifest)
@@ -62,36 +62,35 @@ def is_shards(manifest: str) -> bool:
 
 
 def find_shards(pattern: str) -> list[Path]:
-    """The shards that a folder, or a path with braces (`{000..099}`, `{a,b}`) and `*`, means, in order.
+    """List the shards of a folder, or of a path with braces (`{000..099}`, `{a,b}`) and `*`, in order.
 
     Raises:
-        InputError: there is none, or some are missing, which are named.
+        InputError: there is none, or some are missing; names them.
         MissingPackageError: braces need a package that is not installed.
     """
     if "://" in pattern or pattern.startswith("pipe:"):
         raise InputError(f"{pattern}: shards are read from folders; mount the store, or copy them")
     if Path(pattern).is_dir():
         return sorted(Path(pattern).glob("*.tar"))
-    found: list[Path] = []
+    shards: list[Path] = []
     for name in _expand(pattern):
         path = Path(name)
-        globbed = sorted(path.parent.glob(path.name)) if "*" in path.name or "?" in path.name else [path]
-        found += globbed
-    missing = [path for path in found if not path.is_file()]
-    if missing or not found:
+        shards += sorted(path.parent.glob(path.name)) if "*" in path.name or "?" in path.name else [path]
+    missing = [path for path in shards if not path.is_file()]
+    if missing or not shards:
         named = ", ".join(map(str, missing[:10]))
         raise InputError(
-            f"{pattern}: {len(missing)} of {len(found)} shards are missing ({named})"
+            f"{pattern}: {len(missing)} of {len(shards)} shards are missing ({named})"
             if missing
             else f"{pattern}: no such shard"
         )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(shards))
 
 
 def read_shard(path: Path) -> Iterator[Packed]:
-    """The recordings of a shard in order, those that cannot be used with the reason.
+    """Yield the recordings of a shard in order; those that cannot be used have a `problem`.
 
-    Where the tar file itself is damaged, one with a `problem` stands for all that follows.
+    If the tar file is damaged, one recording with a `problem` stands for the rest of the file.
 
     Raises:
         InputError: the file cannot be opened or read at all.
@@ -113,10 +112,10 @@ def decode_packed(packed: Packed, sample_rate: int) -> NDArray[np.float32]:
 
     if packed.problem:
         raise InputError(f"{packed.name}: {packed.problem}")
-    found, blocks = blocks_of_bytes(packed.sound, packed.name, BLOCK_LENGTH)
-    if found.seconds > MAX_SECONDS:
+    about, blocks = blocks_of_bytes(packed.sound, packed.name, BLOCK_LENGTH)
+    if about.seconds > MAX_SECONDS:
         raise InputError(f"{packed.name}: longer than {MAX_SECONDS:g} s; cut it before packing it")
-    resampler = Resampler(found.sample_rate, sample_rate, 1)
+    resampler = Resampler(about.sample_rate, sample_rate, 1)
     parts = [resampler.push(block)[0] for block in mono(blocks, packed.name)]
     return np.concatenate([*parts, resampler.flush()[0]])
 
@@ -128,7 +127,7 @@ class _Members:
         self.file = file
 
     def read(self, size: int = -1) -> bytes:
-        """What tarfile reads through: headers that claim more than any header needs are damage."""
+        """Read for tarfile; a header that claims an impossible size is damage."""
         if not 0 <= size <= MAX_MEMBER_BYTES:
             raise tarfile.ReadError(f"a header claims {size} bytes")
         return self.file.read(size)
@@ -147,17 +146,17 @@ class _Members:
                 if not member.isreg() or member.issparse() or not base or not dot:
                     continue
                 key = member.name[: len(member.name) - len(suffix) - 1]
-                wanted = f".{suffix.lower()}"
-                if wanted != ".json" and f".{wanted.rpartition('.')[2]}" not in AUDIO_SUFFIXES:
+                kind = f".{suffix.lower()}"
+                if kind != ".json" and f".{kind.rpartition('.')[2]}" not in AUDIO_SUFFIXES:
                     continue
-                cap = MAX_JSON_BYTES if wanted == ".json" else MAX_MEMBER_BYTES
+                cap = MAX_JSON_BYTES if kind == ".json" else MAX_MEMBER_BYTES
                 if member.size > cap:
-                    yield key, wanted, f"has {member.size} bytes, {cap} are allowed"
+                    yield key, kind, f"has {member.size} bytes, {cap} are allowed"
                     continue
                 content = tar.extractfile(member)
                 assert content is not None, "regular members have content"
-                yield key, wanted, content.read()
-            # tarfile takes a damaged header for the end.
+                yield key, kind, content.read()
+            # tarfile treats a damaged header as the end of the file.
             self.file.seek(tar.offset)
             if self.file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
                 raise tarfile.ReadError("no member and no mark of the end where one should be")
@@ -191,14 +190,14 @@ def _packed(path: Path, key: str, sound: bytes | str, about: dict[str, Any]) -> 
 
 def _about(content: bytes | str) -> dict[str, Any]:
     try:
-        found = parse_json(content, finite=False) if isinstance(content, bytes) else None
+        about = parse_json(content, finite=False) if isinstance(content, bytes) else None
     except MALFORMED:
-        found = None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        about = None
+    return cast("dict[str, Any]", about) if isinstance(about, dict) else {}
 
 
 def _text(value: Any) -> str:
-    """A short text, printable: what comes from a shard goes to logs."""
+    """A short printable text: it goes to logs."""
     if not isinstance(value, str | int):
         return ""
     text = "".join(char if char.isprintable() else "?" for char in str(value)[: MAX_NAME + 1])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 VALID_SHARE = TEST_SHARE = 0.05
-"""Of the speakers of a corpus that names no splits, unless a command says otherwise."""
+"""Default share of the speakers that is held out of a corpus without splits."""
 ALIASES = {
     "training": "train",
     "tr": "train",
@@ -29,7 +29,7 @@ ALIASES = {
 
 
 def split_named(name: str) -> str | None:
-    """The split that a folder or field of this name means; None when it means none."""
+    """The split that the name of a folder or the value of a field means; None if it means none."""
     lower = name.lower()
     return lower if lower in SPLITS else ALIASES.get(lower)
 
@@ -39,9 +39,9 @@ def complete_splits(
 ) -> list[Recording]:
     """Give a split to each recording that has none.
 
-    It is the split of its speaker's other recordings where they have one, else drawn by a hash of source and
-    speaker. Files of unknown speakers are drawn one by one, by folder and name, so that moving the corpus
-    changes nothing.
+    It is the split of other recordings of its speaker, if they have one, else it follows from a hash of
+    source and speaker. For an unknown speaker it follows from a hash of the names of folder and file, so that
+    moving the corpus changes nothing.
 
     Raises:
         InputError: a share is out of range.
@@ -59,7 +59,7 @@ def check_shares(valid: float, test: float) -> None:
     """Check the shares of speakers that are held out.
 
     Raises:
-        InputError: one is out of range, or nothing is left to train on.
+        InputError: a share is out of range, or nothing is left to train on.
     """
     if not (valid >= 0 and test >= 0 and valid + test < 1):
         raise InputError(f"shares valid {valid:g} and test {test:g}; give two of 0 or more, together below 1")
@@ -68,9 +68,9 @@ def check_shares(valid: float, test: float) -> None:
 def split_by_hash(keys: Collection[str], valid: float, test: float) -> dict[str, str]:
     """Give every key (a speaker, or a file) its split.
 
-    The split of a key follows from its hash, so it stays the same when others are added; about a share of
-    `valid` and `test` of the keys is held out. Where by chance none was, the nearest key is taken, as long as
-    one is left to train on: only in such small corpora can a new key move another.
+    The split of a key follows from its hash, so that new keys do not change it. About the shares `valid` and
+    `test` of the keys are held out. If a small corpus would have no key in a split, the key with the nearest
+    hash is moved there, as long as one is left to train on; only then can new keys change other splits.
 
     Raises:
         InputError: a share is out of range.
@@ -106,6 +106,6 @@ def _key(recording: Recording) -> str:
 
 
 def _place(key: str) -> float:
-    """A number in [0, 1) that looks drawn at random, the same on every machine."""
+    """A hash in [0, 1), the same on every machine."""
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8]) / 2**64

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Samples = NDArray[np.float32]
+Floats = NDArray[np.floating]
 Params = dict[str, Any]
 """Drawn parameters: numbers, strings, None, and lists or dictionaries of them."""
 Range = float | tuple[float, float]
@@ -90,9 +91,7 @@ class Effect(ABC):
         return wav
 
     @abstractmethod
-    def _apply(
-        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
-    ) -> NDArray[np.floating]:
+    def _apply(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Floats:
         """`apply` for checked samples; must not change `wav`."""
 
 

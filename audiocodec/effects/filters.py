@@ -10,7 +10,7 @@ import numpy as np
 from scipy import fft
 from scipy.interpolate import PchipInterpolator
 
-from audiocodec.effects.base import Effect, Params, Range, Samples, check_range, draw_range
+from audiocodec.effects.base import Effect, Floats, Params, Range, Samples, check_range, draw_range
 from audiocodec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ class ZeroPhaseFilter(Effect):
     def _gains(self, params: Params, hz: Hertz, sample_rate: int) -> Hertz:
         """Gains [F] at frequencies [F]."""
 
-    def _apply(
-        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
-    ) -> NDArray[np.floating]:
+    def _apply(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Floats:
         return filter_zero_phase(wav, sample_rate, lambda hz: self._gains(params, hz, sample_rate))
 
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from audiocodec.effects.base import Effect, Params, Range, Samples, check_range, draw_one, draw_range
+from audiocodec.effects.base import Effect, Floats, Params, Range, Samples, check_range, draw_one, draw_range
 from audiocodec.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
     from audiocodec.effects.sources import Sources
 
@@ -41,9 +40,7 @@ class Gain(Effect):
         """The clean signal at the new level."""
         return wav * np.float32(10 ** (params["gain_db"] / 20))
 
-    def _apply(
-        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
-    ) -> NDArray[np.floating]:
+    def _apply(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Floats:
         return self.reference(wav, sample_rate, params, sources)
 
 
@@ -71,9 +68,7 @@ class Clipping(Effect):
         """Draw `below_peak_db` and `shape`."""
         return {"below_peak_db": draw_range(rng, self.below_peak_db), "shape": draw_one(rng, self.shapes)}
 
-    def _apply(
-        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
-    ) -> NDArray[np.floating]:
+    def _apply(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Floats:
         limit = np.float32(np.abs(wav).max() * 10 ** (-params["below_peak_db"] / 20))
         if limit == 0:
             return wav.copy()

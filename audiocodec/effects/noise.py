@@ -11,7 +11,7 @@ import numpy as np
 from scipy import fft
 
 from audiocodec.audio.levels import active_level, rms_db
-from audiocodec.effects.base import Effect, Params, Range, Samples, check_range, draw_one, draw_range
+from audiocodec.effects.base import Effect, Floats, Params, Range, Samples, check_range, draw_one, draw_range
 from audiocodec.effects.filters import fast_size
 from audiocodec.errors import ConfigError, InputError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
     from audiocodec.corpus import Recording
     from audiocodec.effects.sources import Sources
@@ -51,9 +50,7 @@ class AddedNoise(Effect):
     def _noise(self, params: Params, length: int, sample_rate: int, sources: Sources) -> Samples:
         """What is added [length], at any level."""
 
-    def _apply(
-        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
-    ) -> NDArray[np.floating]:
+    def _apply(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Floats:
         noise = self._noise(params, len(wav), sample_rate, sources)
         return add_at_snr(wav, noise, params["snr_db"], sample_rate)
 
@@ -171,9 +168,7 @@ class Babble(AddedNoise):
         return babble
 
 
-def add_at_snr(
-    wav: Samples, noise: NDArray[np.floating], snr_db: float, sample_rate: int
-) -> NDArray[np.floating]:
+def add_at_snr(wav: Samples, noise: Floats, snr_db: float, sample_rate: int) -> Floats:
     """Add noise [L] to wav [L], `snr_db` below the level of the speech.
 
     The level of the speech is measured while it is active (ITU-T P.56), so that pauses do not count; that of

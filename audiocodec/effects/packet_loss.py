@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from audiocodec.audio.concealment import Concealer
-from audiocodec.effects.base import Effect, Params, Range, Samples, bounds, check_range, draw_range
+from audiocodec.effects.base import Effect, Floats, Params, Range, Samples, bounds, check_range, draw_range
 from audiocodec.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
     from audiocodec.effects.sources import Sources
 
@@ -66,9 +65,7 @@ class PacketLoss(Effect):
             bad = bool(steps[number] >= to_good) if bad else bool(steps[number] < to_bad)
         return {"loss": loss, "burst": burst, "lost": lost}
 
-    def _apply(
-        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
-    ) -> NDArray[np.floating]:
+    def _apply(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Floats:
         size = self._packet_length(sample_rate)
         lost = set(params["lost"])
         packets = [wav[start : start + size] for start in range(0, len(wav), size)]

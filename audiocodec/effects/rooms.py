@@ -21,7 +21,7 @@ import numpy as np
 from scipy.signal import fftconvolve
 
 from audiocodec import audio
-from audiocodec.effects.base import Effect, Params, Samples
+from audiocodec.effects.base import Effect, Floats, Params, Samples
 from audiocodec.effects.sources import FULL_SCALE
 from audiocodec.errors import InputError, require
 from audiocodec.storage import sync
@@ -94,15 +94,13 @@ class Room(Effect):
         stop = direct + round(reach * sample_rate) + 1
         return convolve(wav, response[start:stop], direct - start) * gain
 
-    def _apply(
-        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
-    ) -> NDArray[np.floating]:
+    def _apply(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Floats:
         response, direct = _response(params, sample_rate, sources)
         reverberant = convolve(wav, response, direct)
         return reverberant * _level_gain(wav, reverberant)
 
 
-def direct_path(response: NDArray[np.floating]) -> int:
+def direct_path(response: Floats) -> int:
     """Index of the direct sound in a room response [L]: the first peak of at least DIRECT_SHARE."""
     size = np.abs(response)
     first = int(np.argmax(size >= DIRECT_SHARE * size.max()))

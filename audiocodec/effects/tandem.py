@@ -11,12 +11,11 @@ import soundfile
 from scipy.signal import correlate, correlation_lags
 
 from audiocodec import audio
-from audiocodec.effects.base import Effect, Params, Range, Samples, bounds, check_range, draw_one
+from audiocodec.effects.base import Effect, Floats, Params, Range, Samples, bounds, check_range, draw_one
 from audiocodec.errors import ConfigError, InputError, MissingPackageError, require
 
 if TYPE_CHECKING:
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
     from audiocodec.effects.sources import Sources
 
@@ -103,9 +102,7 @@ class Tandem(Effect):
         nearest = min(form.ladder, key=lambda step: abs(step - bitrate)) if form.ladder else round(bitrate)
         return {"codec": codec, "bitrate": nearest}
 
-    def _apply(
-        self, wav: Samples, sample_rate: int, params: Params, sources: Sources
-    ) -> NDArray[np.floating]:
+    def _apply(self, wav: Samples, sample_rate: int, params: Params, sources: Sources) -> Floats:
         form = FORMATS[params["codec"]]
         rate = next((rate for rate in form.rates if rate >= sample_rate), form.rates[-1])
         sent = np.clip(audio.resample(wav[None], sample_rate, rate)[0], -1.0, 1.0)

@@ -28,7 +28,7 @@ def test_a_file_counts_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         found = find_recordings(manifest(tmp_path, "a.wav,train,,,", "b.wav,train,,,", "a.wav,train,,,"))
     assert [one.path.name for one in found] == ["a.wav", "b.wav"]
-    assert "1 lines name a file again" in caplog.text
+    assert "1 lines list a file again" in caplog.text
 
 
 def test_a_file_in_two_splits_is_refused(tmp_path):
