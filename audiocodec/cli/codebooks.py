@@ -24,7 +24,7 @@ Store = Annotated[
     typer.Option(
         metavar="DIR",
         envvar="AUDIOCODEC_STORE",
-        help="Folder that holds revisions of codebooks (a store); or $AUDIOCODEC_STORE.",
+        help="Folder that holds revisions of codebooks (a store).",
     ),
 ]
 CodebookId = Annotated[
@@ -46,7 +46,7 @@ Trust = Annotated[
     list[Path] | None,
     typer.Option(metavar="PUBLIC.pem", help="Accept only files signed with this key; may be repeated."),
 ]
-Activate = Annotated[bool, typer.Option("--activate", help="Encode with it from now on.")]
+Activate = Annotated[bool, typer.Option("--activate", help="Encode new files with the imported codebooks.")]
 ForceActivate = Annotated[
     bool, typer.Option("--force", help="Activate even if the acceptance test refused it.")
 ]
