@@ -385,7 +385,7 @@ def use_store(registry: Registry) -> None:
     for revision in registry.revisions():
         json.dumps(revision.as_json(), allow_nan=False)
         codebooks._row(revision, "")
-        codebooks._facts("", revision.as_json())
+        codebooks._facts(revision, "")
     registry.active(MODEL)
     for event in registry.log():
         json.dumps(event.as_json(), allow_nan=False)

@@ -38,12 +38,12 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
         Raises:
             OSError, OverflowError: it cannot be opened.
         """
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self.address_family = found[0][0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = addresses[0][0]
         self._clock = clock
         self._lock = threading.Lock()
         self._clients: dict[socket.socket, float] = {}
-        super().__init__(cast("tuple[str, int]", found[0][4][:2]), _Handler)
+        super().__init__(cast("tuple[str, int]", addresses[0][4][:2]), _Handler)
         self.set_app(application)
 
     def start(self) -> threading.Thread:

@@ -143,15 +143,15 @@ def read_windows(log: Path) -> list[Window]:
     Raises:
         InputError: it cannot be read, or is far too long.
     """
-    found: list[Window] = []
+    windows: list[Window] = []
     for event in read_log(log):
         if event["event"] == "window":
             window = parse_window(event)
             if window is not None:
-                found.append(window)
-        if len(found) > MAX_WINDOWS:
+                windows.append(window)
+        if len(windows) > MAX_WINDOWS:
             raise InputError(f"{log}: more than {MAX_WINDOWS} windows; cut the log into parts")
-    return found
+    return windows
 
 
 def parse_window(event: Mapping[str, Any]) -> Window | None:

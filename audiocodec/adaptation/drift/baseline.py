@@ -134,15 +134,15 @@ def draw_null(
     lengths = sorted({round(seconds * rate) for seconds in null_seconds if seconds * rate <= shortest / 2})
     drawn: list[list[Measures]] = []
     for done, length in enumerate(lengths):
-        found: list[Measures] = []
+        of_length: list[Measures] = []
         for number in range(null_windows):
             reference, frames = sides[number % len(sides)]
             window = statistics_of(codec, draw_window(frames, length, rng), rng, WINDOW_SAMPLE)
-            found.append(compare(reference, window))
+            of_length.append(compare(reference, window))
             progress((done + (number + 1) / null_windows) / len(lengths))
-        drawn.append(found)
+        drawn.append(of_length)
     samples = {
-        name: np.array([[one.values[name] for one in found] for found in drawn], np.float32)
+        name: np.array([[measures.values[name] for measures in of_length] for of_length in drawn], np.float32)
         for name in drawn[0][0].values
     }
     return NullDistribution(tuple(lengths), samples)

@@ -237,9 +237,9 @@ def _compare_codes(before: CodeUse, after: CodeUse) -> tuple[float, ...]:
 def _compare_errors(baseline: Statistics, window: Statistics) -> dict[str, Values]:
     count = len(window.stages)
     columns = {
-        "error": ([stage.error.mean for stage in found.stages[:count]] for found in (window, baseline)),
-        "relative_error": (found.relative_errors[:count] for found in (window, baseline)),
-        "error_share": (found.error_shares[:count] for found in (window, baseline)),
+        "error": ([stage.error.mean for stage in side.stages[:count]] for side in (window, baseline)),
+        "relative_error": (side.relative_errors[:count] for side in (window, baseline)),
+        "error_share": (side.error_shares[:count] for side in (window, baseline)),
     }
     return {name: _ratio(*(np.array(part) for part in pair)) for name, pair in columns.items()}
 

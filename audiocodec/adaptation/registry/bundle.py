@@ -26,7 +26,7 @@ BUNDLE_VERSION = 1
 MAX_HEADER_BYTES = 8 << 20
 MAX_BUNDLE_BYTES = MAX_HEADER_BYTES + MAX_FILE_BYTES
 MAX_ORIGIN_BYTES = MAX_LINE_BYTES // 2
-"""Of what an entry says of itself, so that the event of its import has room in a line of the log."""
+"""Largest provenance of an entry, so that the event of its import fits in a line of the log."""
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 MAX_PEM_BYTES = 1 << 16
@@ -40,12 +40,10 @@ class BundleEntry:
     """One revision in a bundle.
 
     Attributes:
-        codebook_id: its identity.
-        created: when it came into the store it was taken from.
-        actor: who put it there.
+        created: when it was added to the store that exported it, ISO 8601.
+        actor: who added it there.
         refused: whether it was refused there.
-        provenance: where it comes from.
-        data: the bytes of its file.
+        data: content of its file.
     """
 
     codebook_id: str
@@ -58,15 +56,15 @@ class BundleEntry:
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a `.nacbook` file holds.
+    """Content of a `.nacbook` file.
 
     Attributes:
         model_id: identity of the model.
-        model: its name, for people.
-        entries: revisions, each after the one it is based on; the last is the one that was asked for.
-        message: what was signed.
-        signer: public key of the signer, None where it is not signed.
-        signature: over `message`.
+        model: name of the model, for people.
+        entries: revisions, each after the one it is based on; the last is the one that was exported.
+        message: the bytes that were signed.
+        signer: public key of the signer; None if the file is not signed.
+        signature: signature of `message`.
     """
 
     model_id: str
@@ -78,7 +76,7 @@ class Bundle:
 
     @property
     def codebook_id(self) -> str:
-        """The codebooks that were asked for."""
+        """Identity of the codebooks that were exported."""
         return self.entries[-1].codebook_id
 
 
@@ -114,10 +112,10 @@ def pack_bundle(
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
-    """Read and check a bundle; its codebooks are not looked at yet.
+    """Read and check a bundle, except for the codebooks in it.
 
     Raises:
-        RegistryError: it cannot be read, is none, or was changed.
+        RegistryError: the file cannot be read, is not a bundle, or was changed.
     """
     data = read_bytes(path, MAX_BUNDLE_BYTES + _DIGEST_BYTES + SIGNATURE_BYTES, RegistryError)
     try:
@@ -130,7 +128,7 @@ def read_private_key(path: str | os.PathLike[str]) -> Ed25519PrivateKey:
     """A private key from an unencrypted PEM file.
 
     Raises:
-        InputError: there is none in the file.
+        InputError: the file holds no such key.
         MissingPackageError: the package cryptography is not installed.
     """
     ed25519, serialization = _cryptography()
@@ -148,7 +146,7 @@ def read_public_key(path: str | os.PathLike[str]) -> bytes:
     """The 32 bytes of a public key from a PEM file.
 
     Raises:
-        InputError: there is none in the file.
+        InputError: the file holds no such key.
         MissingPackageError: the package cryptography is not installed.
     """
     ed25519, serialization = _cryptography()
@@ -171,7 +169,7 @@ def check_signature(message: bytes, signature: bytes, signer: bytes | None, trus
     """Refuse a message that none of the `trusted` public keys has signed.
 
     Raises:
-        RegistryError: it is not signed, by somebody else, or was changed.
+        RegistryError: it is not signed, signed by somebody else, or was changed.
         MissingPackageError: the package cryptography is not installed.
     """
     known = sorted(key.hex() for key in trusted)
@@ -221,13 +219,13 @@ def _unpack(data: bytes) -> Bundle:
     except RegistryError:
         raise
     except MALFORMED as error:
-        raise RegistryError("no file of codebooks: it does not describe itself") from error
+        raise RegistryError("not a file of codebooks: it does not describe itself") from error
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:
     """The header and the place after it."""
     if not data.startswith(MAGIC) or len(data) < _START_BYTES:
-        raise RegistryError("no file of codebooks (.nacbook)")
+        raise RegistryError("not a file of codebooks (.nacbook)")
     if data[len(MAGIC)] != BUNDLE_VERSION:
         raise RegistryError(
             f"version {data[len(MAGIC)]}, this package reads {BUNDLE_VERSION}: update it if that is newer"
@@ -252,11 +250,11 @@ def _entry(raw: dict[str, Any], data: bytes, model_id: str) -> BundleEntry:
     codebook_id = str(raw["codebook_id"])
     facts = read_facts(data)
     if not IDENTITY.fullmatch(codebook_id) or (facts.codebook_id, facts.model_id) != (codebook_id, model_id):
-        raise RegistryError(f"what it calls {codebook_id[:64]} is something else")
+        raise RegistryError(f"the data for codebook {codebook_id[:64]} is of another model or codebook")
     provenance, created, actor = read_provenance(raw["provenance"]), str(raw["created"]), str(raw["actor"])
     parse_time(created)
     if len(json.dumps([provenance.as_json(), actor])) > MAX_ORIGIN_BYTES:
-        raise RegistryError(f"what it says of codebook {codebook_id[:32]} is too long for the log of a store")
+        raise RegistryError(f"its details of codebook {codebook_id[:32]} are too long for the log of a store")
     return BundleEntry(codebook_id, created, actor, raw["refused"] is True, provenance, data)
 
 

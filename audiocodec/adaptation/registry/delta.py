@@ -73,10 +73,10 @@ def difference(old: Mapping[str, Array], new: Mapping[str, Array]) -> Named:
 
 
 def apply(old: Mapping[str, Array], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
-    """Make the new codebooks; those that are not named stay.
+    """The new codebooks; those without a change stay.
 
     Raises:
-        RegistryError: the arrays do not fit.
+        RegistryError: the arrays do not fit the codebooks.
     """
     result = {name: codebook.copy() for name, codebook in old.items()}
     for key in arrays:
@@ -95,7 +95,7 @@ def apply(old: Mapping[str, Array], arrays: Mapping[str, NDArray[Any]]) -> dict[
                 raise RegistryError(f"the new entries of codebook {name} do not fit it")
             result[name][rows] = new
         elif part not in ("exponents", "steps", "new"):
-            raise RegistryError(f"{key!r} is no part of a change of codebooks")
+            raise RegistryError(f"{key!r} is not a part of a change of codebooks")
     return result
 
 
@@ -141,10 +141,10 @@ def _move(old: Array, exponents: NDArray[np.int8], steps: NDArray[np.int8]) -> A
 
 
 def _typed(arrays: Mapping[str, NDArray[Any]], key: str, kind: type[T]) -> NDArray[T]:
-    found = arrays.get(key)
-    if found is None or found.dtype != kind:
-        raise RegistryError(f"{key!r} is missing or is no {np.dtype(kind).name}")
-    return found
+    array = arrays.get(key)
+    if array is None or array.dtype != kind:
+        raise RegistryError(f"{key!r} is missing or not of type {np.dtype(kind).name}")
+    return array
 
 
 def _rows(
@@ -155,5 +155,5 @@ def _rows(
     if codebook is None or codebook.ndim != 2 or rows.ndim != 1:
         raise RegistryError(f"{key!r} changes a codebook that is not there")
     if rows.size and (rows[-1] >= len(codebook) or bool((np.diff(rows) <= 0).any())):
-        raise RegistryError(f"{key!r} names entries that codebook {name} does not have, or one twice")
+        raise RegistryError(f"{key!r} names entries that codebook {name} does not have, or names one twice")
     return rows

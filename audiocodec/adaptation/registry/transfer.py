@@ -42,7 +42,7 @@ def export_revision(
     the receiver got before; or with `full` the codebooks whole. `sign` is a file with a private key.
 
     Raises:
-        RegistryError: the revision is not there or damaged.
+        RegistryError: the revision is missing or damaged.
         InputError: the file exists already or cannot be written, or the key cannot be used.
     """
     key = None if sign is None else read_private_key(sign)
@@ -67,14 +67,14 @@ def export_revision(
 def import_bundle(
     registry: Registry, path: str | os.PathLike[str], *, trust: Sequence[str | os.PathLike[str]] = ()
 ) -> list[Revision]:
-    """Add the revisions of a `.nacbook` file, the one that was asked for last; none becomes active.
+    """Add the revisions of a `.nacbook` file; the exported one is last in the result. None becomes active.
 
-    With public keys in `trust`, or in the folder `trust` of the store, only what one of them has signed
-    is added. Add the model's own codebooks by `Registry.baseline` before, as files hold changes to them.
+    If there are public keys in `trust`, or in the folder `trust` of the store, one of them must have signed
+    the file. Files hold changes to the model's own codebooks: add those first with `Registry.baseline`.
 
     Raises:
-        RegistryError: the file is damaged, not trusted, of a model that this store is not for, or needs
-            codebooks that are not there; nothing is added then.
+        RegistryError: the file is damaged, not trusted, for another model than the store, or needs
+            codebooks that the store does not have. Nothing is added then.
     """
     bundle = read_bundle(path)
     trusted = [*map(read_public_key, trust), *trusted_keys(registry.path)]
@@ -88,10 +88,10 @@ def import_bundle(
 
 
 def add_model_of(registry: Registry, path: str | os.PathLike[str], model: str | None = None) -> None:
-    """Add the own codebooks of the model of a `.nacbook` file, which holds changes to them.
+    """Add the own codebooks of the model that a `.nacbook` file is for.
 
-    The model is `model` (a name or path) or an installed one. Nothing is added where neither is the model of
-    the file, or where the store knows it or, without `model`, another one.
+    They are taken from `model` (a name or path), or else from an installed model. Nothing is added if that is
+    not the model of the file, if the store has that model, or if it has another one and `model` is None.
 
     Raises:
         RegistryError: the file is damaged, or `model` does not exist.
@@ -108,7 +108,7 @@ def add_model_of(registry: Registry, path: str | os.PathLike[str], model: str | 
 def trusted_keys(store: Path) -> list[bytes]:
     """Public keys in the folder `trust` of a store, which are trusted in addition to those given.
 
-    Every file in it must be a key, whatever its name: ignoring one would mean trusting everybody.
+    Every file in it must be a key, whatever its name: if one were ignored, everybody might be trusted.
 
     Raises:
         RegistryError: the folder, or anything in it, cannot be read as a key.
@@ -130,7 +130,7 @@ def trusted_keys(store: Path) -> list[bytes]:
 
 
 def _chain(registry: Registry, revision: Revision, since: str | None) -> list[tuple[Revision, bytes]]:
-    """The files a revision needs, less those the receiver has: the model's own, and up to `since`."""
+    """The files a revision needs, without those the receiver has: the model's own, and all up to `since`."""
     files = registry.files.chain(revision.model_id, revision.codebook_id)
     history = registry.history(revision.model_id)
     chosen = [(history.revision(facts.codebook_id), data) for facts, data in files]
@@ -186,5 +186,5 @@ def _check_base(files: RevisionFolder, model_id: str, entry: BundleEntry) -> Non
     if base is not None and base not in files.pending and not files.path(model_id, base).exists():
         raise RegistryError(
             f"it changes codebook {base[:ID_DIGITS]}, which is neither in the file nor in the store; import"
-            " that one first, or have it exported with --full; the model's own codebooks come by --model"
+            " that one first, or ask for an export with --full; --model adds the model's own codebooks"
         )

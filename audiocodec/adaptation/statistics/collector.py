@@ -59,16 +59,16 @@ def _stacked_entries(quantizer: Quantizer, num_quantizers: int) -> tuple[Tensor,
     """All entries [sum of K, D] and where each stage's begin [N]; None unless decoding is adding entries."""
     if isinstance(quantizer, LatentMap) or not isinstance(quantizer, ResidualQuantizer):
         return None
-    found: list[Tensor] = []
+    parts: list[Tensor] = []
     for first, _, stage in quantizer.spans():
         if first >= num_quantizers:
             break
         entries = stage.search_entries()
         if entries is None:
             return None
-        found.append(entries.detach().clone())
-    sizes = torch.tensor([0, *(len(entries) for entries in found)])
-    return torch.cat(found), sizes.cumsum(dim=0)[:-1].to(found[0].device)
+        parts.append(entries.detach().clone())
+    sizes = torch.tensor([0, *(len(entries) for entries in parts)])
+    return torch.cat(parts), sizes.cumsum(dim=0)[:-1].to(parts[0].device)
 
 
 FOLD_FRAMES = 512
@@ -94,14 +94,14 @@ class StatisticsCollector:
         codebook_id: str = "",
         frame_rate: float = 1.0,
     ) -> None:
-        """Follow codes of `num_quantizers` rows; `rng` draws a sample of `reservoir_size` latents.
+        """Follow codes of `num_quantizers` quantizers (None: all); `rng` samples `reservoir_size` latents.
 
         Codes of all frames are counted, but only the latents of every `sample_every`-th frame. Neighboring
         frames are alike, so 4 loses little and makes a live encoder faster. The codebooks are read
         once, here.
 
         Raises:
-            InputError: the quantizer has no such number of rows.
+            InputError: the quantizer does not offer this number of quantizers.
         """
         self._num_quantizers = quantizer.check_num_quantizers(num_quantizers)
         self._reconstruction = Reconstruction(quantizer, self._num_quantizers)
@@ -210,10 +210,10 @@ class StatisticsCollector:
     def _count(self, codes: NDArray[np.int64]) -> None:
         if not codes.shape[2]:
             return
-        found = np.bincount((codes + self._offsets).ravel(), minlength=len(self._counts))
-        if len(found) != len(self._counts):
+        counts = np.bincount((codes + self._offsets).ravel(), minlength=len(self._counts))
+        if len(counts) != len(self._counts):
             raise InputError(f"codes reach {int(codes.max())}; codebooks have {self._sizes} entries")
-        self._counts += found
+        self._counts += counts
         self._frames += codes.shape[0] * codes.shape[2]
         if self._last is not None and len(self._last) == len(codes):
             codes = np.concatenate([self._last, codes], axis=2)
@@ -232,7 +232,7 @@ class StatisticsCollector:
                 "latents hold values that are not finite numbers; the model is damaged, or its input is"
             )
         self._waiting.append(
-            (picked.transpose(1, 2).reshape(-1, self._dim), rows_of(codes[..., start::every]))
+            (picked.transpose(1, 2).reshape(-1, self._dim), frame_codes(codes[..., start::every]))
         )
         self._waiting_frames += len(self._waiting[-1][0])
 
@@ -261,6 +261,6 @@ class StatisticsCollector:
         self._reservoir = self._reservoir.offer(latents.cpu().numpy(), self._rng)
 
 
-def rows_of(codes: Tensor) -> Tensor:
+def frame_codes(codes: Tensor) -> Tensor:
     """Codes [B, N, T] -> [B * T, N]."""
     return codes.transpose(1, 2).reshape(-1, codes.shape[1])

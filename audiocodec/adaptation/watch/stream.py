@@ -157,8 +157,8 @@ def monitor_file(
     if path.suffix.lower() == NAC_SUFFIX:
         yield from _monitor_codes(codec, monitor, path, bitrate)
         return
-    found = audio.info(path)
-    stream = MonitoredStream(codec, monitor, found.sample_rate, found.channels, bitrate, last=False)
+    info = audio.info(path)
+    stream = MonitoredStream(codec, monitor, info.sample_rate, info.channels, bitrate, last=False)
     for block in audio.blocks(path, BLOCK_LENGTH):
         stream.push(block)
         yield from stream.take_reports()
