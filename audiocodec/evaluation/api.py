@@ -206,7 +206,7 @@ def evaluate_to_folder(
 
         def show(done: int) -> None:
             if resume and not reused and not done:
-                warn(str(folder), "has no row of what was asked for to go on from; all are done anew")
+                warn(str(folder), "has no finished row of this run to continue from; all rows are computed")
             reused.append(done)
             bar(done)
 

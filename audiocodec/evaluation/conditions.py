@@ -112,9 +112,9 @@ class Grid:
     """Conditions that differ by a few values.
 
     Attributes:
-        each: values of every name; one condition for each combination.
-        effects: as `build_effect` takes them, with names of `each` in braces.
-        kind: of the conditions; the kinds of the effects when empty.
+        each: values by name; there is one condition for each combination of them.
+        effects: effects in the order in which they are applied; names of `each` stand in braces.
+        kind: kind of the conditions in results; empty means the kinds of the effects.
     """
 
     each: dict[str, tuple[Value, ...]] = field(default_factory=dict[str, tuple[Value, ...]])

@@ -75,7 +75,7 @@ def sent(monkeypatch):
 
 def test_resume_says_when_there_is_nothing_to_go_on_from(run, here, folder):
     arguments = ("evaluate", "--data", "speech", *QUICKLY, "--resume", "-o", "out", "-q")
-    nothing = "warning: out: has no row of what was asked for to go on from; all are done anew\n"
+    nothing = "warning: out: has no finished row of this run to continue from; all rows are computed\n"
     assert run(*arguments).stderr == nothing
     assert run(*arguments).stderr == ""
     assert run(*arguments, "--limit-seconds", "0.5").stderr == nothing
