@@ -243,7 +243,7 @@ def recipe_page() -> str:
 
     page = """# Recipe fields
 
-Write a nested field as `data.batch_size=4` behind the recipe, or as `data: {batch_size: 4}` in it. Fields
+Write a nested field as `data.batch_size=4` after the recipe, or as `data: {batch_size: 4}` in it. Fields
 that a recipe leaves out have the defaults below. `extends: FILE` takes over all fields of another recipe.
 
 """
