@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import soxr
@@ -18,25 +20,26 @@ def in_blocks(wav, in_rate, out_rate, size):
     return np.concatenate([*parts, resampler.flush()], axis=1)
 
 
-@pytest.mark.parametrize("rates", PAIRS)
-@pytest.mark.parametrize("size", [1, 7, 160, 4096])
-def test_block_sizes_change_nothing(rates, size):
-    wav = noise(2, 3001 if size == 1 else 20011)
-    np.testing.assert_array_equal(in_blocks(wav, *rates, size), resample(wav, *rates))
+def test_block_sizes_change_nothing(subtests):
+    for rates, size in product(PAIRS, (1, 7, 160, 4096)):
+        with subtests.test(f"{rates}, blocks of {size}"):
+            wav = noise(2, 3001 if size == 1 else 20011)
+            np.testing.assert_array_equal(in_blocks(wav, *rates, size), resample(wav, *rates))
 
 
-@pytest.mark.parametrize("rates", PAIRS)
-@pytest.mark.parametrize("length", [1, 2, 3, 100, 9973, 16000])
-def test_exact_length(rates, length):
-    in_rate, out_rate = rates
-    assert resample(noise(1, length), *rates).shape == (1, -(-length * out_rate // in_rate))
+def test_exact_length(subtests):
+    for rates, length in product(PAIRS, (1, 2, 3, 100, 9973, 16000)):
+        with subtests.test(f"{rates}, {length} samples"):
+            in_rate, out_rate = rates
+            assert resample(noise(1, length), *rates).shape == (1, -(-length * out_rate // in_rate))
 
 
-@pytest.mark.parametrize("rates", PAIRS)
-def test_there_and_back_never_gets_shorter(rates):
-    for length in (1, 441, 5001):
-        there = resample(noise(1, length), *rates)
-        assert resample(there, rates[1], rates[0]).shape[1] >= length
+def test_there_and_back_never_gets_shorter(subtests):
+    for rates in PAIRS:
+        with subtests.test(str(rates)):
+            for length in (1, 441, 5001):
+                there = resample(noise(1, length), *rates)
+                assert resample(there, rates[1], rates[0]).shape[1] >= length
 
 
 def test_samples_are_those_of_soxr_and_stay_in_time():

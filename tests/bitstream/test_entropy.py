@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -6,20 +8,20 @@ from audiocodec.bitstream.entropy import from_bits, plain_size, to_bits
 from audiocodec.errors import BitstreamError, InputError
 
 
-@pytest.mark.parametrize("coder_id", sorted(CODERS))
-@pytest.mark.parametrize("seed", range(40))
-def test_random_codes_come_back(coder_id: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    channels, rows, frames = (int(n) for n in rng.integers(1, [4, 9, 60]))
-    sizes = tuple(int(2 ** rng.uniform(0, 31.9)) for _ in range(rows))
-    if seed % 2:
-        sizes = tuple(sorted(int(rng.choice([1, 2, 5, 1024, 1025])) for _ in range(rows)))
-    codes = np.stack([rng.integers(0, size, (channels, frames)) for size in sizes], 1)
-    coder = CODERS[coder_id]()
-    data = coder.encode(codes, sizes)
-    decoded = coder.decode(data, codes.shape, sizes)
-    np.testing.assert_array_equal(decoded, codes)
-    assert decoded.dtype == np.int64
+def test_random_codes_come_back(subtests: pytest.Subtests) -> None:
+    for coder_id, seed in product(sorted(CODERS), range(40)):
+        with subtests.test(f"coder {coder_id}, seed {seed}"):
+            rng = np.random.default_rng(seed)
+            channels, rows, frames = (int(n) for n in rng.integers(1, [4, 9, 60]))
+            sizes = tuple(int(2 ** rng.uniform(0, 31.9)) for _ in range(rows))
+            if seed % 2:
+                sizes = tuple(sorted(int(rng.choice([1, 2, 5, 1024, 1025])) for _ in range(rows)))
+            codes = np.stack([rng.integers(0, size, (channels, frames)) for size in sizes], 1)
+            coder = CODERS[coder_id]()
+            data = coder.encode(codes, sizes)
+            decoded = coder.decode(data, codes.shape, sizes)
+            np.testing.assert_array_equal(decoded, codes)
+            assert decoded.dtype == np.int64
 
 
 def test_plain_size_is_exact() -> None:

@@ -1,6 +1,7 @@
 """What holds for every effect: its drawn values are plain, equal seeds give equal samples, time stays put."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,74 +25,88 @@ SPECS = [{"kind": kind} for kind in EFFECTS if kind != "tandem"] + [
 ]
 
 
-@pytest.fixture(params=SPECS, ids=lambda spec: "-".join(str(value) for value in spec.values()))
-def effect(request):
-    return build_effect(request.param)
-
-
 def draw(effect, sources, seed=0, length=2 * RATE, rate=RATE):
     return effect.draw(np.random.default_rng(seed), length, rate, sources, "s0")
 
 
-def test_a_log_line_is_enough_to_repeat_it(effect, sources, sound_folder, speech):
-    drawn = draw(effect, sources)
-    line = json.dumps(drawn)
-    assert json.loads(line) == drawn
-    first = effect.apply(speech, RATE, drawn, sources)
-    again = effect.apply(speech, RATE, json.loads(line), Sources.open([sound_folder / "manifest.csv"]))
-    np.testing.assert_array_equal(first, again)
+def test_a_log_line_is_enough_to_repeat_it(subtests, sources, sound_folder, speech):
+    for spec in SPECS:
+        with subtests.test(str(spec)):
+            effect = build_effect(spec)
+            drawn = draw(effect, sources)
+            line = json.dumps(drawn)
+            assert json.loads(line) == drawn
+            first = effect.apply(speech, RATE, drawn, sources)
+            again = effect.apply(
+                speech, RATE, json.loads(line), Sources.open([sound_folder / "manifest.csv"])
+            )
+            np.testing.assert_array_equal(first, again)
 
 
-def test_equal_seeds_draw_equal_values(effect, sources, sound_folder):
-    other = Sources.open([sound_folder / "manifest.csv"])
-    assert draw(effect, sources, 3) == draw(effect, other, 3)
-    if effect.kind not in ("room", "tandem") and effect != BandLimit(300.0, 3400.0):
-        assert draw(effect, sources, 3) != draw(effect, sources, 4)
+def test_equal_seeds_draw_equal_values(subtests, sources, sound_folder):
+    for spec in SPECS:
+        with subtests.test(str(spec)):
+            effect = build_effect(spec)
+            other = Sources.open([sound_folder / "manifest.csv"])
+            assert draw(effect, sources, 3) == draw(effect, other, 3)
+            if effect.kind not in ("room", "tandem") and effect != BandLimit(300.0, 3400.0):
+                assert draw(effect, sources, 3) != draw(effect, sources, 4)
 
 
-@pytest.mark.parametrize("rate", [8000, 24000, 44100, 48000])
-@pytest.mark.parametrize("length", [399, 12000])
-def test_length_type_and_input_stay(effect, sources, speech, rate, length):
-    wav = audio.resample(speech[None], RATE, rate)[0][3000:][:length].copy()
-    before = wav.copy()
-    out = effect.apply(wav, rate, draw(effect, sources, length=length, rate=rate), sources)
-    assert out.shape == wav.shape
-    assert out.dtype == np.float32
-    assert np.isfinite(out).all()
-    assert not np.shares_memory(out, wav)
-    np.testing.assert_array_equal(wav, before)
+def test_length_type_and_input_stay(subtests, sources, speech):
+    for spec, rate, length in product(SPECS, (8000, 24000, 44100, 48000), (399, 12000)):
+        with subtests.test(f"{spec}, {length} samples at {rate} Hz"):
+            effect = build_effect(spec)
+            wav = audio.resample(speech[None], RATE, rate)[0][3000:][:length].copy()
+            before = wav.copy()
+            out = effect.apply(wav, rate, draw(effect, sources, length=length, rate=rate), sources)
+            assert out.shape == wav.shape
+            assert out.dtype == np.float32
+            assert np.isfinite(out).all()
+            assert not np.shares_memory(out, wav)
+            np.testing.assert_array_equal(wav, before)
 
 
-def test_sound_stays_where_it_is_in_time(effect, sources):
-    wav = soundfile.read(FILE)[0][8000:40000].astype(np.float32)
-    out = effect.apply(wav, RATE, draw(effect, sources, length=len(wav)), sources)
-    lags = np.arange(-400, 401)
-    likeness = np.correlate(np.pad(out, 400), wav, "valid")
-    assert abs(lags[np.argmax(likeness)]) <= (2 if effect.kind == "room" else 0)
+def test_sound_stays_where_it_is_in_time(subtests, sources):
+    for spec in SPECS:
+        with subtests.test(str(spec)):
+            effect = build_effect(spec)
+            wav = soundfile.read(FILE)[0][8000:40000].astype(np.float32)
+            out = effect.apply(wav, RATE, draw(effect, sources, length=len(wav)), sources)
+            lags = np.arange(-400, 401)
+            likeness = np.correlate(np.pad(out, 400), wav, "valid")
+            assert abs(lags[np.argmax(likeness)]) <= (2 if effect.kind == "room" else 0)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_no_number_is_refused(effect, sources, speech, value):
-    wav = speech.copy()
-    wav[100] = value
-    with pytest.raises(InputError, match=r"not a finite number.*0\.006 s"):
-        effect.apply(wav, RATE, draw(effect, sources), sources)
+def test_no_number_is_refused(subtests, sources, speech):
+    for spec, value in product(SPECS, (np.nan, np.inf, -np.inf)):
+        with subtests.test(f"{spec}, {value}"):
+            effect = build_effect(spec)
+            wav = speech.copy()
+            wav[100] = value
+            with pytest.raises(InputError, match=r"not a finite number.*0\.006 s"):
+                effect.apply(wav, RATE, draw(effect, sources), sources)
 
 
-@pytest.mark.parametrize("wav", [np.zeros((1, 100), np.float32), np.zeros(0, np.float32)])
-def test_another_shape_is_refused(effect, sources, wav):
-    with pytest.raises(InputError, match="one channel"):
-        effect.apply(wav, RATE, draw(effect, sources), sources)
+def test_another_shape_is_refused(subtests, sources):
+    for spec, shape in product(SPECS, ((1, 100), (0,))):
+        with subtests.test(f"{spec}, {shape}"):
+            effect, wav = build_effect(spec), np.zeros(shape, np.float32)
+            with pytest.raises(InputError, match="one channel"):
+                effect.apply(wav, RATE, draw(effect, sources), sources)
 
 
-def test_silence_is_silence_or_an_error(effect, sources):
-    wav = np.zeros(8000, np.float32)
-    drawn = draw(effect, sources, length=8000)
-    if "snr_db" in drawn:
-        with pytest.raises(InputError, match=r"silent.*SNR is not defined"):
-            effect.apply(wav, RATE, drawn, sources)
-    elif drawn.get("codec") != "gsm":  # its comfort is a little noise
-        assert not effect.apply(wav, RATE, drawn, sources).any()
+def test_silence_is_silence_or_an_error(subtests, sources):
+    for spec in SPECS:
+        with subtests.test(str(spec)):
+            effect = build_effect(spec)
+            wav = np.zeros(8000, np.float32)
+            drawn = draw(effect, sources, length=8000)
+            if "snr_db" in drawn:
+                with pytest.raises(InputError, match=r"silent.*SNR is not defined"):
+                    effect.apply(wav, RATE, drawn, sources)
+            elif drawn.get("codec") != "gsm":  # its comfort is a little noise
+                assert not effect.apply(wav, RATE, drawn, sources).any()
 
 
 def test_strength_is_drawn_first(sources):

@@ -11,38 +11,42 @@ from audiocodec.nn.conv import CausalConv1d, CausalConvTranspose1d, normalize
 from audiocodec.nn.streaming import StreamState
 
 SHAPES = [
-    pytest.param(kernel, stride, dilation, groups, id=f"k{kernel} s{stride} d{dilation} g{groups}")
+    (kernel, stride, dilation, groups)
     for kernel, stride, dilation, groups in product((1, 3, 4, 7, 10), (1, 2, 5), (1, 3), (1, 2))
     if (kernel - 1) * dilation + 1 >= stride
 ]
 TRANSPOSED = [shape for shape in product((1, 3, 4, 7, 10), (1, 2, 5)) if shape[0] >= shape[1]]
 
 
-@pytest.mark.parametrize(("kernel", "stride", "dilation", "groups"), SHAPES)
-def test_chunks_equal_whole(check_streaming, kernel, stride, dilation, groups):
-    conv = CausalConv1d(4, 6, kernel, stride, dilation, groups)
-    check_streaming(conv, torch.randn(2, 4, 14 * stride), stride)
+def test_chunks_equal_whole(subtests, check_streaming):
+    for kernel, stride, dilation, groups in SHAPES:
+        with subtests.test(f"kernel {kernel}, stride {stride}, dilation {dilation}, groups {groups}"):
+            conv = CausalConv1d(4, 6, kernel, stride, dilation, groups)
+            check_streaming(conv, torch.randn(2, 4, 14 * stride), stride)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), TRANSPOSED)
-def test_transposed_chunks_equal_whole(check_streaming, kernel, stride):
-    check_streaming(CausalConvTranspose1d(4, 6, kernel, stride), torch.randn(2, 4, 14))
+def test_transposed_chunks_equal_whole(subtests, check_streaming):
+    for kernel, stride in TRANSPOSED:
+        with subtests.test(f"kernel {kernel}, stride {stride}"):
+            check_streaming(CausalConvTranspose1d(4, 6, kernel, stride), torch.randn(2, 4, 14))
 
 
-@pytest.mark.parametrize(("kernel", "stride", "dilation", "groups"), SHAPES)
-def test_conv_is_a_left_padded_convolution(kernel, stride, dilation, groups):
-    conv, x = CausalConv1d(4, 6, kernel, stride, dilation, groups), torch.randn(2, 4, 6 * stride)
-    padded = F.pad(x, ((kernel - 1) * dilation + 1 - stride, 0))
-    expected = F.conv1d(padded, conv.weight, conv.bias, stride, 0, dilation, groups)
-    assert expected.shape[-1] == 6
-    torch.testing.assert_close(conv(x), expected)
+def test_conv_is_a_left_padded_convolution(subtests):
+    for kernel, stride, dilation, groups in SHAPES:
+        with subtests.test(f"kernel {kernel}, stride {stride}, dilation {dilation}, groups {groups}"):
+            conv, x = CausalConv1d(4, 6, kernel, stride, dilation, groups), torch.randn(2, 4, 6 * stride)
+            padded = F.pad(x, ((kernel - 1) * dilation + 1 - stride, 0))
+            expected = F.conv1d(padded, conv.weight, conv.bias, stride, 0, dilation, groups)
+            assert expected.shape[-1] == 6
+            torch.testing.assert_close(conv(x), expected)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), TRANSPOSED)
-def test_transposed_conv_is_trimmed_on_the_right(kernel, stride):
-    conv, x = CausalConvTranspose1d(4, 6, kernel, stride), torch.randn(2, 4, 6)
-    untrimmed = F.conv_transpose1d(x, conv.weight, conv.bias, stride)
-    torch.testing.assert_close(conv(x), untrimmed[..., : 6 * stride])
+def test_transposed_conv_is_trimmed_on_the_right(subtests):
+    for kernel, stride in TRANSPOSED:
+        with subtests.test(f"kernel {kernel}, stride {stride}"):
+            conv, x = CausalConvTranspose1d(4, 6, kernel, stride), torch.randn(2, 4, 6)
+            untrimmed = F.conv_transpose1d(x, conv.weight, conv.bias, stride)
+            torch.testing.assert_close(conv(x), untrimmed[..., : 6 * stride])
 
 
 def test_transposed_conv_adds_its_bias_once(run_stream):

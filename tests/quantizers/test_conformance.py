@@ -2,7 +2,9 @@
 
 import copy
 import functools
+import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -53,12 +55,18 @@ def _trained(method: str, shape: str) -> Quantizer:
     return quantizer.eval()
 
 
-@pytest.fixture(params=[(method, shape) for method in sorted(QUANTIZERS) for shape in SHAPES], ids="-".join)
-def quantizer(request: pytest.FixtureRequest) -> Quantizer:
-    """A started quantizer that took three training steps, in evaluation mode."""
-    return copy.deepcopy(_trained(*request.param))
+def of_every_quantizer(check: Callable[[Quantizer], None]) -> Callable[[pytest.Subtests], None]:
+    """A test that checks every quantizer, started, after three training steps, in evaluation mode."""
+
+    def test(subtests: pytest.Subtests) -> None:
+        for method, shape in itertools.product(sorted(QUANTIZERS), SHAPES):
+            with subtests.test(f"{method} {shape}"):
+                check(copy.deepcopy(_trained(method, shape)))
+
+    return test
 
 
+@of_every_quantizer
 def test_decode_of_encode_is_what_forward_gives(quantizer: Quantizer) -> None:
     for prefix in quantizer.prefixes:
         output = quantizer(_latents(), prefix)
@@ -67,6 +75,7 @@ def test_decode_of_encode_is_what_forward_gives(quantizer: Quantizer) -> None:
         assert torch.equal(quantizer.decode(codes), output.quantized)
 
 
+@of_every_quantizer
 def test_codes_have_the_promised_shape_type_and_range(quantizer: Quantizer) -> None:
     codes = quantizer.encode(_latents())
     assert codes.dtype == torch.int64
@@ -75,6 +84,7 @@ def test_codes_have_the_promised_shape_type_and_range(quantizer: Quantizer) -> N
         assert 0 <= int(codes[:, row].min()) <= int(codes[:, row].max()) < size
 
 
+@of_every_quantizer
 def test_prefixes_are_the_first_rows(quantizer: Quantizer) -> None:
     codes = quantizer.encode(_latents())
     for prefix in quantizer.prefixes:
@@ -82,6 +92,7 @@ def test_prefixes_are_the_first_rows(quantizer: Quantizer) -> None:
         assert quantizer.decode(codes[:, :prefix]).shape == (BATCH, DIM, FRAMES)
 
 
+@of_every_quantizer
 def test_illegal_prefixes_and_codes_are_refused(quantizer: Quantizer) -> None:
     codes = quantizer.encode(_latents())
     rows = len(quantizer.codebook_sizes)
@@ -106,9 +117,9 @@ def test_illegal_prefixes_and_codes_are_refused(quantizer: Quantizer) -> None:
         quantizer.encode(torch.zeros(2, DIM + 1, 5))
 
 
-@pytest.mark.parametrize("training", [False, True])
-def test_gradient_reaches_every_latent(quantizer: Quantizer, training: bool) -> None:
-    for prefix in (quantizer.prefixes[0], quantizer.prefixes[-1]):
+@of_every_quantizer
+def test_gradient_reaches_every_latent(quantizer: Quantizer) -> None:
+    for training, prefix in itertools.product((False, True), (quantizer.prefixes[0], quantizer.prefixes[-1])):
         latents = _latents().requires_grad_()
         output = quantizer.train(training)(latents, prefix)
         direction = torch.randn(output.quantized.shape, generator=torch.Generator().manual_seed(5))
@@ -117,15 +128,17 @@ def test_gradient_reaches_every_latent(quantizer: Quantizer, training: bool) -> 
         assert float(gradient.norm(dim=1).min()) > 0
 
 
+@of_every_quantizer
 def test_gradient_of_straight_through_methods_is_the_identity(quantizer: Quantizer) -> None:
     if not quantizer.passes_identity:
-        pytest.skip("passes another gradient on purpose")
+        return  # passes another gradient on purpose
     latents = _latents().requires_grad_()
     direction = torch.randn(latents.shape, generator=torch.Generator().manual_seed(5))
     (gradient,) = torch.autograd.grad((quantizer(latents).quantized * direction).sum(), latents)
     torch.testing.assert_close(gradient, direction, atol=1e-5, rtol=1e-5)
 
 
+@of_every_quantizer
 def test_every_parameter_learns(quantizer: Quantizer) -> None:
     parameters = dict(quantizer.named_parameters())
     output = quantizer.train()(_latents(frames=200))
@@ -138,6 +151,7 @@ def test_every_parameter_learns(quantizer: Quantizer) -> None:
     assert still == []
 
 
+@of_every_quantizer
 def test_loss_is_a_finite_scalar_and_metrics_are_plain(quantizer: Quantizer) -> None:
     output = quantizer.train()(_latents())
     assert output.loss.shape == ()
@@ -148,6 +162,7 @@ def test_loss_is_a_finite_scalar_and_metrics_are_plain(quantizer: Quantizer) -> 
         assert math.isfinite(float(value)), name
 
 
+@of_every_quantizer
 def test_encoding_does_not_depend_on_the_batch(quantizer: Quantizer) -> None:
     codes = quantizer.encode(_latents())
     for example in range(BATCH):
@@ -155,6 +170,7 @@ def test_encoding_does_not_depend_on_the_batch(quantizer: Quantizer) -> None:
     assert torch.equal(quantizer.encode(_latents()), codes)
 
 
+@of_every_quantizer
 def test_evaluation_changes_nothing(quantizer: Quantizer) -> None:
     before = {
         name: tensor.clone() for name, tensor in [*quantizer.named_buffers(), *quantizer.named_parameters()]
@@ -165,6 +181,7 @@ def test_evaluation_changes_nothing(quantizer: Quantizer) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@of_every_quantizer
 def test_codebooks_travel_and_change_what_is_decoded(quantizer: Quantizer) -> None:
     codebooks = {name: codebook.clone() for name, codebook in quantizer.codebooks().items()}
     if not codebooks:
@@ -181,10 +198,11 @@ def test_codebooks_travel_and_change_what_is_decoded(quantizer: Quantizer) -> No
     torch.testing.assert_close(quantizer.decode(codes), before, atol=1e-5, rtol=1e-5)
 
 
+@of_every_quantizer
 def test_codebooks_that_do_not_fit_are_refused_and_change_nothing(quantizer: Quantizer) -> None:
     codebooks = {name: codebook.clone() for name, codebook in quantizer.codebooks().items()}
     if not codebooks:
-        pytest.skip("has no codebooks")
+        return
     last = sorted(codebooks)[-1]
     for wrong, message in (
         ({name: c for name, c in codebooks.items() if name != last}, "are named"),
@@ -198,16 +216,18 @@ def test_codebooks_that_do_not_fit_are_refused_and_change_nothing(quantizer: Qua
         assert torch.equal(codebook, codebooks[name])
 
 
-def test_weights_travel_through_a_state_dict(quantizer: Quantizer, request: pytest.FixtureRequest) -> None:
-    method, shape = request.node.callspec.params["quantizer"]
-    other = SHAPES[shape](method)
-    other.eval().encode(_latents())  # anything kept from earlier weights would show
-    other.load_state_dict(quantizer.state_dict())
-    codes = quantizer.encode(_latents())
-    assert torch.equal(other.encode(_latents()), codes)
-    assert torch.equal(other.decode(codes), quantizer.decode(codes))
+def test_weights_travel_through_a_state_dict(subtests: pytest.Subtests) -> None:
+    for method, shape in itertools.product(sorted(QUANTIZERS), SHAPES):
+        with subtests.test(f"{method} {shape}"):
+            quantizer, other = _trained(method, shape), SHAPES[shape](method)
+            other.eval().encode(_latents())  # anything kept from earlier weights would show
+            other.load_state_dict(quantizer.state_dict())
+            codes = quantizer.encode(_latents())
+            assert torch.equal(other.encode(_latents()), codes)
+            assert torch.equal(other.decode(codes), quantizer.decode(codes))
 
 
+@of_every_quantizer
 def test_bits_per_frame(quantizer: Quantizer) -> None:
     for prefix in quantizer.prefixes:
         rows = zip(quantizer.codebook_sizes[:prefix], quantizer.strides[:prefix], strict=True)
@@ -216,17 +236,19 @@ def test_bits_per_frame(quantizer: Quantizer) -> None:
     assert quantizer.bits_per_frame() == quantizer.bits_per_frame(quantizer.prefixes[-1])
 
 
-@pytest.mark.parametrize("frames", [0, 1])
-def test_hardly_any_frames(quantizer: Quantizer, frames: int) -> None:
-    latents = _latents(frames=frames)
-    output = quantizer(latents)
-    assert output.codes.shape == (BATCH, len(quantizer.codebook_sizes), frames)
-    assert torch.equal(quantizer.decode(quantizer.encode(latents)), output.quantized)
-    trained = quantizer.train()(latents)
-    assert math.isfinite(trained.loss.item())
-    assert all(bool(tensor.isfinite().all()) for _, tensor in quantizer.named_buffers())
+@of_every_quantizer
+def test_hardly_any_frames(quantizer: Quantizer) -> None:
+    for frames in (0, 1):
+        fresh, latents = copy.deepcopy(quantizer), _latents(frames=frames)
+        output = fresh(latents)
+        assert output.codes.shape == (BATCH, len(fresh.codebook_sizes), frames)
+        assert torch.equal(fresh.decode(fresh.encode(latents)), output.quantized)
+        trained = fresh.train()(latents)
+        assert math.isfinite(trained.loss.item())
+        assert all(bool(tensor.isfinite().all()) for _, tensor in fresh.named_buffers())
 
 
+@of_every_quantizer
 def test_half_precision_latents(quantizer: Quantizer) -> None:
     latents = _latents().bfloat16()
     output = quantizer(latents)
@@ -237,6 +259,7 @@ def test_half_precision_latents(quantizer: Quantizer) -> None:
     assert math.isfinite(quantizer.train()(latents).loss.item())
 
 
+@of_every_quantizer
 def test_autocast_does_not_touch_codes(quantizer: Quantizer) -> None:
     codes = quantizer.encode(_latents())
     with torch.autocast("cpu", torch.bfloat16):
@@ -246,12 +269,14 @@ def test_autocast_does_not_touch_codes(quantizer: Quantizer) -> None:
     assert torch.equal(inside, quantizer.decode(codes))
 
 
+@of_every_quantizer
 def test_reconstructs_better_than_nothing(quantizer: Quantizer) -> None:
     latents = _latents(seed=9, batch=20)
     error = (quantizer.decode(quantizer.encode(latents)) - latents).square().mean()
     assert error.item() < 0.95 * float(latents.square().mean())
 
 
+@of_every_quantizer
 def test_training_steps_repeat_from_a_seed(quantizer: Quantizer) -> None:
     state = {name: tensor.clone() for name, tensor in quantizer.named_buffers()}
     parameters = {name: tensor.detach().clone() for name, tensor in quantizer.named_parameters()}
