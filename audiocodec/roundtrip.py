@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from audiocodec.metrics import METRICS
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
 
+T = TypeVar("T")
 Wav = NDArray[np.float32]
 
 USUAL_METRICS = ("pesq_wb", "stoi")
@@ -40,29 +41,31 @@ def score(
     return {**means, "errors": {name: why for name, why in errors.items() if means[name] is None}}
 
 
-class TimedRoundtrip(NamedTuple):
-    """A file and its decoded samples [C, L], with the seconds that encoding and decoding took.
+def run_timed(
+    encode: Callable[[], T], decode: Callable[[T], Wav], on_cpu: bool = True
+) -> tuple[T, Wav, float, float]:
+    """What `encode` gives, what `decode` makes of it, and the seconds each of them took.
 
     They are processor seconds, which do not depend on what else the machine does; on a GPU, where those say
     nothing, seconds of the clock.
     """
-
-    data: bytes
-    decoded: Wav
-    encode_seconds: float
-    decode_seconds: float
+    clock = time.process_time if on_cpu else time.perf_counter
+    started = clock()
+    coded = encode()
+    encoded = clock()
+    decoded = decode(coded)
+    return coded, decoded, encoded - started, clock() - encoded
 
 
 def time_roundtrip(
     codec: Codec, wav: Wav, sample_rate: int, bitrate: float | None = None, denoise: bool = False
-) -> TimedRoundtrip:
-    """Write and read a `.nac` file in memory, of samples [L] or [C, L]."""
-    clock = time.process_time if codec.device.type == "cpu" else time.perf_counter
-    started = clock()
-    data = codec.compress(wav, sample_rate, bitrate, denoise=denoise)
-    encoded = clock()
-    decoded, _ = codec.decompress(data)
-    return TimedRoundtrip(data, decoded, encoded - started, clock() - encoded)
+) -> tuple[bytes, Wav, float, float]:
+    """`run_timed` of a `.nac` file in memory, of samples [L] or [C, L]; the decoded samples are [C, L]."""
+    return run_timed(
+        lambda: codec.compress(wav, sample_rate, bitrate, denoise=denoise),
+        lambda data: codec.decompress(data)[0],
+        codec.device.type == "cpu",
+    )
 
 
 def roundtrip(
@@ -75,12 +78,12 @@ def roundtrip(
 ) -> tuple[Wav, dict[str, Any]]:
     """Encode and decode samples [C, L]: the decoded samples, and facts, scores and speeds by name."""
     seconds = wav.shape[1] / sample_rate
-    run = time_roundtrip(codec, wav, sample_rate, bitrate, denoise)
-    return run.decoded, {
-        **ContainerReader(io.BytesIO(run.data)).describe(),
-        **score(wav, run.decoded, sample_rate, metrics),
-        "encode_rtf": run.encode_seconds / seconds,
-        "decode_rtf": run.decode_seconds / seconds,
+    data, decoded, encode_seconds, decode_seconds = time_roundtrip(codec, wav, sample_rate, bitrate, denoise)
+    return decoded, {
+        **ContainerReader(io.BytesIO(data)).describe(),
+        **score(wav, decoded, sample_rate, metrics),
+        "encode_rtf": encode_seconds / seconds,
+        "decode_rtf": decode_seconds / seconds,
     }
 
 

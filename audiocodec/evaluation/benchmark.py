@@ -141,10 +141,12 @@ def usual_bitrates(codec_bitrates: Sequence[float]) -> tuple[float, ...]:
 
 def _work(coders: Sequence[Coder], bitrates: Sequence[float]) -> tuple[tuple[int, float], ...]:
     ladders = [coder.codec.bitrates for coder in coders if isinstance(coder, ModelCoder)]
-    asked = tuple(bitrates) or tuple(sorted({rate for ladder in ladders for rate in usual_bitrates(ladder)}))
+    requested = tuple(bitrates) or tuple(
+        sorted({rate for ladder in ladders for rate in usual_bitrates(ladder)})
+    )
     work: list[tuple[int, float]] = []
     for number, coder in enumerate(coders):
-        own = asked
+        own = requested
         if not bitrates and isinstance(coder, ModelCoder):
             own = usual_bitrates(coder.codec.bitrates)
         try:

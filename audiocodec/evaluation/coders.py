@@ -62,8 +62,8 @@ class Coder(Protocol):
         """Columns that say which codec it is: peer, model, model_id, codebook."""
         ...
 
-    def bitrates_near(self, asked: Sequence[float]) -> tuple[float, ...]:
-        """Which of its bitrates to use when the bitrates `asked` are wanted."""
+    def bitrates_near(self, requested: Sequence[float]) -> tuple[float, ...]:
+        """Which of its bitrates to use when the bitrates `requested` are wanted."""
         ...
 
     def code(self, wav: Wav, sample_rate: int, bitrate: float) -> Decoded:
@@ -131,24 +131,22 @@ class ModelCoder:
         """Scores that losses of the model imitate."""
         return self.codec.imitates
 
-    def bitrates_near(self, asked: Sequence[float]) -> tuple[float, ...]:
-        """Exactly what was asked for.
+    def bitrates_near(self, requested: Sequence[float]) -> tuple[float, ...]:
+        """Exactly the bitrates requested.
 
         Raises:
             BitrateError: the model has no such bitrate; lists those it has.
         """
-        numbers = sorted({self.codec.model.num_quantizers_for(bitrate) for bitrate in asked})
+        numbers = sorted({self.codec.model.num_quantizers_for(bitrate) for bitrate in requested})
         prefixes = self.codec.model.quantizer.prefixes
         return tuple(self.codec.bitrates[prefixes.index(number)] for number in numbers)
 
     def code(self, wav: Wav, sample_rate: int, bitrate: float) -> Decoded:
         """Write and read a `.nac` file in memory."""
-        run = time_roundtrip(self.codec, wav, sample_rate, bitrate, self.denoise)
-        reader = ContainerReader(io.BytesIO(run.data))
+        data, decoded, *seconds = time_roundtrip(self.codec, wav, sample_rate, bitrate, self.denoise)
+        reader = ContainerReader(io.BytesIO(data))
         codes = np.concatenate([codes[0] for _, codes in reader.packets()], axis=1)
-        return Decoded(
-            run.decoded[0], len(run.data), reader.payload_bits, run.encode_seconds, run.decode_seconds, codes
-        )
+        return Decoded(decoded[0], len(data), reader.payload_bits, *seconds, codes=codes)
 
     def clean_codes(self, wav: Wav, sample_rate: int, bitrate: float, identity: str) -> Codes:
         """Codes [N, T] that `code` would write for the clean recording `identity`; remembered for a while."""

@@ -64,13 +64,11 @@ def choose(recordings: Sequence[Recording], limit: int | None) -> list[Recording
             rounds.append({})
         rounds[taken[speaker]].setdefault(recording.source, []).append(recording)
         taken[speaker] += 1
-    order = [one for sources in rounds for one in _round_robin([sources[name] for name in sorted(sources)])]
-    kept = set(order[:limit])
+    turns = [
+        turn for by_source in rounds for turn in zip_longest(*(by_source[name] for name in sorted(by_source)))
+    ]
+    kept = set([recording for turn in turns for recording in turn if recording is not None][:limit])
     return [recording for recording in recordings if recording in kept]
-
-
-def _round_robin(groups: Sequence[Sequence[Recording]]) -> list[Recording]:
-    return [recording for turn in zip_longest(*groups) for recording in turn if recording is not None]
 
 
 def open_sources(
@@ -94,13 +92,13 @@ def open_sources(
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; name one with sound files of kind {kind}")
     replaced = {kind for kind, _ in folders}
-    found = [one for kind, folder in folders for one in find_sources(folder, kind)]
+    clips = [one for kind, folder in folders for one in find_sources(folder, kind)]
     if data is not None and data.is_file():
-        found += [one for one in read_sources(data, split, read_types()) if one.kind not in replaced]
+        clips += [one for one in read_sources(data, split, read_types()) if one.kind not in replaced]
     else:
-        found += [talker for one in recordings if (talker := _talker(one)) is not None]
-    speech = limit_seconds([one for one in found if one.kind == "speech"], MAX_SPEECH_SECONDS)
-    return Sources([*(one for one in found if one.kind != "speech"), *speech])
+        clips += [talker for one in recordings if (talker := _talker(one)) is not None]
+    speech = limit_seconds([one for one in clips if one.kind == "speech"], MAX_SPEECH_SECONDS)
+    return Sources([*(one for one in clips if one.kind != "speech"), *speech])
 
 
 def with_rooms(sources: Sources, folder: Path, show: Callable[[float], None] = lambda share: None) -> Sources:

@@ -109,8 +109,8 @@ class ScoreTable:
 
     def points_of(self, codec: str) -> list[int]:
         """Numbers of the points of a codec, by bitrate."""
-        found = [number for number, (name, _) in enumerate(self.points) if name == codec]
-        return sorted(found, key=lambda number: self.points[number][1])
+        numbers = [number for number, (name, _) in enumerate(self.points) if name == codec]
+        return sorted(numbers, key=lambda number: self.points[number][1])
 
     def pairs(self) -> list[tuple[str, str]]:
         """Codecs to compare with each other, models before peers."""

@@ -60,8 +60,8 @@ class Resampling:
         self.speakers = sorted(set(speakers))
         self._number = {name: number for number, name in enumerate(self.speakers)}
         count = len(self.speakers)
-        drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / max(count, 1)), resamples)
-        self._times = np.concatenate([np.ones((1, count)), drawn])  # [1 + resamples, speakers]
+        times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / max(count, 1)), resamples)
+        self._times = np.concatenate([np.ones((1, count)), times])  # [1 + resamples, speakers]
 
     def numbers(self, speakers: Iterable[str]) -> NDArray[np.int64]:
         """Their places in `speakers`."""
@@ -122,10 +122,10 @@ def crossing(snr_db: Sequence[float], values: NDArray[np.float64], threshold: Ar
     upper, lower = values[np.maximum(first - 1, 0), column], values[first, column]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = (upper - threshold) / (upper - lower)
-        found = snrs[np.maximum(first - 1, 0)] + share * (snrs[first] - snrs[np.maximum(first - 1, 0)])
-    found = np.where(first == 0, ALWAYS, found)
-    found = np.where(below.any(axis=0), found, NEVER)
-    return np.where(np.isnan(values).any(axis=0) | np.isnan(threshold), np.nan, found)
+        crossed = snrs[np.maximum(first - 1, 0)] + share * (snrs[first] - snrs[np.maximum(first - 1, 0)])
+    crossed = np.where(first == 0, ALWAYS, crossed)
+    crossed = np.where(below.any(axis=0), crossed, NEVER)
+    return np.where(np.isnan(values).any(axis=0) | np.isnan(threshold), np.nan, crossed)
 
 
 @dataclass(frozen=True)

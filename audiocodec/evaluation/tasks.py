@@ -99,9 +99,7 @@ def score_unit(setup: Setup, unit: Unit, set_limit: SetLimit = lambda seconds: N
         set_limit(limit_seconds)
         shared = _shared(setup, source)
     except Exception as error:
-        return [
-            failed_row(unit, setup, work, f"{explain(error)}", stage="input") | head for work in unit.work
-        ]
+        return [failed_row(unit, setup, work, explain(error), stage="input") for work in unit.work]
     head |= {"seconds": source.seconds, "sample_rate": source.sample_rate}
     latents: dict[int, Any] = {}
     rows: list[Row] = []
@@ -198,7 +196,9 @@ def _row(
         if source.degraded:
             _score(row, metric, "clean", source.clean, decoded.wav, source.sample_rate)
         else:
-            _copy(row, column_name(metric, "input"), column_name(metric, "clean"))
+            scored, same = column_name(metric, "input"), column_name(metric, "clean")
+            part = row if scored in row else row["errors"]
+            part[same] = part[scored]
     if isinstance(coder, ModelCoder) and decoded.codes is not None:
         if number not in latents:
             latents[number] = coder.latents(source.wav, source.sample_rate)
@@ -225,13 +225,6 @@ def _score(
         row[column] = float(value)
     except Exception as error:
         row["errors"][column] = explain(error)
-
-
-def _copy(row: Row, source: str, target: str) -> None:
-    if source in row:
-        row[target] = row[source]
-    else:
-        row["errors"][target] = row["errors"][source]
 
 
 def _code_statistics(

@@ -60,10 +60,10 @@ def _pesq(
         _pesq_of_piece(a, b, rate, mode)
         for a, b in zip(np.array_split(reference, pieces), np.array_split(estimate, pieces), strict=True)
     ]
-    spoken = [score for score in scores if score is not None]
-    if not spoken:
+    with_speech = [score for score in scores if score is not None]
+    if not with_speech:
         raise MetricError("PESQ finds no speech in the reference; score another file")
-    return float(np.mean(spoken))
+    return float(np.mean(with_speech))
 
 
 def _pesq_of_piece(

@@ -19,7 +19,7 @@ from audiocodec.evaluation.coders import Decoded
 Samples = NDArray[np.float32]
 
 REACH = 2.0
-"""Steps of a ladder are used up to this factor below or above the bitrates that were asked for."""
+"""Steps of a ladder are used up to this factor below or above the bitrates that were requested."""
 _CLEARLY_BETTER = 0.1
 """By how much another delay must correlate better than the expected one: in vowels many come close."""
 
@@ -61,7 +61,7 @@ class Peer(ABC):
     Attributes:
         name: in tables.
         ladder: every bitrate it has, in bit/s, ascending; None: any from `lowest` to `highest`.
-        usual: bitrates to use, whatever is asked for: of a codec that is of no use at the lowest ones.
+        usual: bitrates to use, whatever is requested, for a codec that is of no use at the lowest ones.
         chosen: bitrates that the user named for this codec.
         sample_rate: Hz at which it codes.
         max_delay: samples by which its delay may differ from `_delay`; 0: it is known exactly.
@@ -91,19 +91,19 @@ class Peer(ABC):
         """No model of this package."""
         return {"peer": True}
 
-    def bitrates_near(self, asked: Sequence[float]) -> tuple[float, ...]:
-        """The bitrates chosen for this peer, else those asked for, or the steps of its ladder around them.
+    def bitrates_near(self, requested: Sequence[float]) -> tuple[float, ...]:
+        """The bitrates chosen for this peer, else those requested, or the steps of its ladder around them.
 
         Raises:
-            InputError: nothing was asked for, and the peer has no ladder.
+            InputError: no bitrate was requested, and the peer has no ladder.
         """
         own = self.chosen or self.usual
         if own or self.ladder is None:
-            if not (own or asked):
+            if not (own or requested):
                 raise InputError(f"{self.name}: name bitrates to use it at, such as {self.name}:6000:12000")
-            return own or tuple(asked)
-        near = [rate for rate in self.ladder if min(asked) / REACH <= rate <= max(asked) * REACH]
-        return tuple(near) or (min(self.ladder, key=lambda rate: abs(math.log(rate / max(asked)))),)
+            return own or tuple(requested)
+        near = [rate for rate in self.ladder if min(requested) / REACH <= rate <= max(requested) * REACH]
+        return tuple(near) or (min(self.ladder, key=lambda rate: abs(math.log(rate / max(requested)))),)
 
     def files(self) -> list[Path]:
         """The files that decide what it does: its weights, or programs."""

@@ -6,7 +6,6 @@ Zeghidour et al. 2021, https://arxiv.org/abs/2107.03312.
 
 from __future__ import annotations
 
-import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from audiocodec.errors import PeerError, PeerUnavailable
 from audiocodec.evaluation.peers.base import Coded, Peer, PeerOptions, Samples, payload_bits, to_int16
+from audiocodec.roundtrip import run_timed
 
 GRAPHS = ("soundstream_encoder", "quantizer", "lyragan")
 _FRAME = 320
@@ -52,15 +52,14 @@ class LyraPeer(Peer):
         whole = to_int16(wav).astype(np.float32) / np.float32(32768)
         try:
             graphs = _Graphs(self.folder)
-            started = time.process_time()
-            packets = graphs.encode(whole, num_quantizers)
-            encoded = time.process_time()
-            decoded = graphs.decode(packets, num_quantizers)
-            finished = time.process_time()
+            packets, decoded, *seconds = run_timed(
+                lambda: graphs.encode(whole, num_quantizers),
+                lambda packets: graphs.decode(packets, num_quantizers),
+            )
         except (RuntimeError, ValueError, KeyError) as error:
             raise PeerError(f"lyra failed: {error}") from error
         bits = payload_bits([8 * len(packet) for packet in packets], length, _FRAME)
-        return Coded(decoded, bits, encoded - started, finished - encoded)
+        return Coded(decoded, bits, *seconds)
 
 
 class _Graphs:

@@ -6,7 +6,6 @@ A folder given for the peer is used, else what the library's own cache has; noth
 from __future__ import annotations
 
 import math
-import time
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiocodec.errors import PeerError, PeerUnavailable
 from audiocodec.evaluation.peers.base import Coded, Peer, PeerOptions, Samples
+from audiocodec.roundtrip import run_timed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,19 +68,18 @@ class NeuralPeer(Peer):
         import torch
 
         device = self.options.device
-        clock = time.process_time if device == "cpu" else time.perf_counter
         try:
             model = _model(self.name, self.model_class, self.source, device)
             with torch.inference_mode():
-                started = clock()
-                codes = self._encode(model, torch.from_numpy(wav)[None, None].to(device), bitrate).cpu()
-                encoded = clock()
-                decoded = self._decode(model, codes.to(device)).reshape(-1).float().cpu().numpy()
-                finished = clock()
+                codes, decoded, *seconds = run_timed(
+                    lambda: self._encode(model, torch.from_numpy(wav)[None, None].to(device), bitrate).cpu(),
+                    lambda codes: self._decode(model, codes.to(device)).reshape(-1).float().cpu().numpy(),
+                    device == "cpu",
+                )
         except (RuntimeError, ValueError, IndexError) as error:
             raise PeerError(f"{self.name} failed: {error}") from error
         bits = math.ceil(codes.numel() * math.log2(self.codebook_size))
-        return Coded(decoded, bits, encoded - started, finished - encoded)
+        return Coded(decoded, bits, *seconds)
 
 
 class EncodecPeer(NeuralPeer):

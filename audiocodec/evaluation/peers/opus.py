@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ from audiocodec.evaluation.peers.base import (
     to_int16,
     to_rate,
 )
+from audiocodec.roundtrip import run_timed
 
 _RATE = 16000
 _DECODED_RATE = 48000
@@ -51,15 +51,13 @@ class OpusPeer(Peer):
         import av.error
 
         try:
-            started = time.process_time()
-            packets, header = _encode(wav, round(bitrate))
-            encoded = time.process_time()
-            decoded = _decode(packets, header)
-            finished = time.process_time()
+            (packets, _), decoded, *seconds = run_timed(
+                lambda: _encode(wav, round(bitrate)), lambda stream: _decode(*stream)
+            )
         except (av.error.FFmpegError, ValueError) as error:
             raise PeerError(f"opus failed: {error}") from error
         bits = payload_bits([8 * len(packet) for packet in packets], length, _FRAME)
-        return Coded(to_rate(decoded, _DECODED_RATE, _RATE), bits, encoded - started, finished - encoded)
+        return Coded(to_rate(decoded, _DECODED_RATE, _RATE), bits, *seconds)
 
 
 def _encode(wav: Samples, bitrate: int) -> tuple[list[bytes], bytes]:
