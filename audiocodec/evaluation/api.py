@@ -78,7 +78,7 @@ class EvaluationConfig:
 
 
 class Results(NamedTuple):
-    """What a run found.
+    """Results of a run.
 
     Attributes:
         rows: of every file, condition, codec and bitrate.
@@ -122,7 +122,7 @@ def evaluate(
         A table with the columns of `audiocodec.evaluation.rows`; a row that failed says why in `error`.
 
     Raises:
-        AudioCodecError: something asked for is not there; says what there is.
+        AudioCodecError: a file, condition or metric does not exist; lists what there is.
         MissingPackageError: pandas, or what a metric needs, is not installed.
     """
     config = EvaluationConfig(files, conditions, bitrates, metrics or DEFAULT_METRICS, split, noise,
@@ -143,10 +143,10 @@ def no_progress(title: str, total: float) -> Generator[Callable[[float], None]]:
 def prepare(coders: Iterable[Coder], config: EvaluationConfig, progress: Progress = no_progress) -> Benchmark:
     """Read recordings, noise and conditions, and decide on all rows.
 
-    `coders` may be a generator: it is asked after everything else was checked, as models take long to load.
+    `coders` may be a generator: it is read after all other checks, because models take long to load.
 
     Raises:
-        AudioCodecError: something asked for is not there; says what there is.
+        AudioCodecError: a file, condition or metric does not exist; lists what there is.
     """
     require_pandas()
     metrics = choose_metrics(config.metrics)
@@ -179,7 +179,7 @@ def evaluate_to_folder(
     """Score codecs and write rows.parquet, rows.csv, summary.json and reports; rows are kept as they come.
 
     Args:
-        folder: of the results; it is made when everything that is asked for is there.
+        folder: of the results; it is made after all checks.
         coders: what is compared; as for `prepare`.
         config: on what.
         backend: where the work is done.
@@ -188,10 +188,10 @@ def evaluate_to_folder(
         resume: go on with the rows in the folder; those that failed are computed again.
         force: replace the results in the folder.
         progress: shows how far each step is.
-        warn: takes a name, and what is to be said about it.
+        warn: takes a name and a warning about it.
 
     Raises:
-        AudioCodecError: something asked for is not there, a package is missing, or the folder has results.
+        AudioCodecError: a file, condition, metric or package is missing, or the folder has results.
     """
     check_folder(folder, resume=resume, force=force)
     if "html" in formats:

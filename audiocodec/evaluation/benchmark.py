@@ -116,7 +116,7 @@ def plan(
 
 
 def with_own_names(coders: Iterable[Coder]) -> tuple[Coder, ...]:
-    """The same codecs; models of one name get a label that says where each comes from.
+    """The same codecs; models with the same name get a label with their source.
 
     Raises:
         AudioCodecError: a model cannot be loaded, or another codec is given twice.

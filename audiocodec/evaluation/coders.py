@@ -37,7 +37,7 @@ class Decoded:
             `decode_seconds` is NaN.
         decode_seconds: likewise.
         codes: [N, T]; None where a codec does not show any.
-        nominal_bits: the size is the one asked for, because the codec does not say what it used.
+        nominal_bits: the size is the requested one, because the codec does not report what it used.
     """
 
     wav: Wav

@@ -49,7 +49,7 @@ class CommandTranscriber:
 def recognizer_metric(named: str, language: str | None = None, timeout_seconds: float = 120.0) -> Metric:
     """The word error rate by a recognizer: a command with `{in}`, or the folder of a Whisper model.
 
-    `language`, such as "en", spares Whisper guessing it. Whisper's models are those of CTranslate2.
+    `language`, such as "en"; without it Whisper guesses. Whisper models are those of CTranslate2.
 
     Raises:
         InputError: there is no such program or model.
@@ -65,12 +65,12 @@ def recognizer_metric(named: str, language: str | None = None, timeout_seconds: 
     if not (folder / "model.bin").is_file():
         raise InputError(
             f"{named}: no recognizer; name a folder with a Whisper model of CTranslate2 (model.bin),"
-            " or a command with {in} that prints what it hears"
+            " or a command with {in} that prints the words"
         )
     require("faster_whisper", "the word error rate", "faster-whisper")
     return _of_files(word_error_metric(WhisperTranscriber(folder, language)), sorted(folder.glob("*")))
 
 
 def _of_files(metric: Metric, files: Iterable[Path]) -> Metric:
-    """The same metric, told apart from one by earlier contents of these files."""
+    """The same metric, whose `setting` changes with the contents of these files."""
     return replace(metric, setting=f"{metric.setting} {[stamp(file) for file in files]}")

@@ -34,7 +34,7 @@ def check_folder(folder: Path, *, resume: bool = False, force: bool = False) -> 
     """Names of the results that are there.
 
     Raises:
-        InputError: there are some, and it was not asked to go on with them or to replace them.
+        InputError: there are some, and neither `resume` nor `force` is set.
     """
     there = [name for name in (*FILES, ROWS_NAME) if (folder / name).exists()]
     if there and not (resume or force):
@@ -110,7 +110,7 @@ def environment() -> dict[str, Any]:
 
 
 def tally(frame: pd.DataFrame, by_condition: bool = True) -> list[tuple[Any, ...]]:
-    """Means for the terminal: by codec, bitrate and, unless told otherwise, condition."""
+    """Means for the terminal: by codec, bitrate and, with `by_condition`, condition."""
     names = ["codec", "nominal_bitrate", "condition"]
     scores = ["payload_bitrate", "pesq_wb_input", "pesq_wb_clean", "stoi_input", "stoi_clean"]
     means: Any = frame.groupby(names if by_condition else names[:2], sort=False)[scores].mean()

@@ -38,7 +38,7 @@ class ScoreTable:
     Attributes:
         points: codecs at nominal bitrates.
         peer: codec -> whether it is a peer.
-        nominal: points whose codec does not say how many bits it used; theirs are those asked for.
+        nominal: points whose codec does not say how many bits it used; theirs are the requested ones.
         columns: columns of numbers that score codecs.
         uncoded: names of the columns that score the input itself.
         conditions: name, kind, group and snr_db (NaN without noise) of each condition.

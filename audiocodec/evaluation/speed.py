@@ -28,7 +28,7 @@ class Speed:
     """Speed and memory of one codec at one bitrate; speeds are seconds of audio per second of processor time.
 
     Attributes:
-        bitrate: bit/s that were asked for.
+        bitrate: requested bit/s.
         payload_bitrate: bit/s of payload it used.
         encode_speed: None when only both ways together are known.
         decode_speed: likewise.
@@ -60,7 +60,7 @@ def measure(coder: Coder, wav: Wav, sample_rate: int, bitrate: float, repeats: i
     """Code wav [L] once to warm up, then measure the best of `repeats` runs, in this process.
 
     Raises:
-        InputError: there is no sound to code, or no run asked for; otherwise as the codec itself.
+        InputError: `wav` is empty or not [L], or `repeats` is below 1; also the errors of the codec.
     """
     check_samples(wav, sample_rate)
     if wav.ndim != 1 or not len(wav) or repeats < 1:

@@ -24,7 +24,7 @@ SHADES = 64
 
 
 def sound_uri(wav: Wav, sample_rate: int) -> str:
-    """Wav [L] as FLAC, 16 bits: every browser plays it, and it changes nothing that is heard."""
+    """Wav [L] as FLAC, 16 bits: every browser plays it, and it is lossless."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(wav, -1, 1), sample_rate, format="FLAC", subtype="PCM_16")
     return _uri("audio/flac", buffer.getvalue())

@@ -85,7 +85,7 @@ def split_command(name: str, command: str) -> list[str]:
 
 
 def run_program(name: str, command: Sequence[str], folder: Path, timeout_seconds: float) -> Ran:
-    """Run a command in `folder`, with one thread where it listens; everything it started ends with it.
+    """Run a command in `folder`, with one thread if it can; processes it started end with it.
 
     Raises:
         PeerError: it cannot be started, fails, or takes too long; has the end of what it wrote to stderr.
@@ -113,7 +113,7 @@ def run_program(name: str, command: Sequence[str], folder: Path, timeout_seconds
             _end(process)
     seconds = _child_seconds() - before
     if status:
-        tail = outputs[1].read_bytes()[-_TAIL:].decode(errors="replace").strip() or "it said nothing"
+        tail = outputs[1].read_bytes()[-_TAIL:].decode(errors="replace").strip() or "it printed nothing"
         raise PeerError(f"{name}: {command[0]} ended with status {status}: {tail}")
     with outputs[0].open("rb") as stdout:
         return Ran(stdout.read(_MOST_OUTPUT).decode(errors="replace"), seconds)

@@ -32,7 +32,7 @@ def test_what_a_program_printed_and_the_time_it_took(tmp_path):
 def test_a_failure_has_the_end_of_its_words(tmp_path):
     with pytest.raises(PeerError, match="x: sh ended with status 3: no such mode"):
         run_program("x", ["sh", "-c", "echo no such mode >&2; exit 3"], tmp_path, 30)
-    with pytest.raises(PeerError, match="status 1: it said nothing"):
+    with pytest.raises(PeerError, match="status 1: it printed nothing"):
         run_program("x", ["false"], tmp_path, 30)
     with pytest.raises(PeerError, match="cannot be started"):
         run_program("x", ["/no/such/program"], tmp_path, 30)
