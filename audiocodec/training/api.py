@@ -75,7 +75,7 @@ def train(
     report: Callable[[int, Mapping[str, float]], None] = lambda step, scalars: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
-    """Train a model: a recipe (name, file or TrainConfig) with `overrides` such as `data.batch_size=4`.
+    """Train a model: a recipe (name or file) with `overrides` such as `data.batch_size=4`, or a TrainConfig.
 
     The run goes to the folder `output`, or `runs/<name of the recipe>`. `resume` continues from its newest
     checkpoint, `force_config` even with another recipe; `force` replaces a run that is there.
@@ -121,6 +121,11 @@ def open_training(
     """
     if resume and force:
         raise InputError("resume continues a run, force replaces it; give one of them")
+    if overrides and isinstance(recipe, TrainConfig):
+        given = ", ".join(map(repr, overrides))
+        raise InputError(
+            f"{given}: a TrainConfig takes no overrides; change its fields, or give a name or file"
+        )
     config = recipe if isinstance(recipe, TrainConfig) else load_recipe(recipe, overrides)
     folder = Path(output) if output else Path("runs") / config.name
     processes = processes or join(device)

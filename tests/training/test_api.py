@@ -53,6 +53,8 @@ def test_a_program_trains_resumes_and_replaces_a_run(recipe, tmp_path, monkeypat
     for options, words in (({}, "holds a run already"), ({"resume": True, "force": True}, "one of them")):
         with pytest.raises(InputError, match=words):
             audiocodec.train(longer, output=folder, **options)
+    with pytest.raises(InputError, match=r"'steps=4': a TrainConfig takes no overrides"):
+        audiocodec.train(longer, "steps=4", output=folder, resume=True)
     with pytest.raises(InputError, match=r"another experiment: seed: 0 -> 1"):
         audiocodec.train(replace(longer, seed=1), output=folder, resume=True)
     result = audiocodec.train(longer, output=folder, resume=True, stop=lambda: True)
