@@ -222,7 +222,7 @@ def plain(value: Any) -> Any:
 
 def already_there(path: Path) -> InputError:
     """Why a file is not written where there is one."""
-    return InputError(f"{path}: exists already and is not overwritten unless asked (--force)")
+    return InputError(f"{path}: exists already; replace it with --force, or choose another name")
 
 
 def _check_target(path: Path, overwrite: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -319,6 +320,6 @@ def _parse_entry(entry: Any) -> Row:
     name, result = entry["file"], entry["result"]
     if not isinstance(name, str) or set(result) != MEASURED:
         raise ValueError("written by another version")
-    if not all(type(value) in (int, float) for value in result.values()):
+    if not all(type(value) in (int, float) and math.isfinite(value) for value in result.values()):
         raise ValueError("a result is no number")
     return {"file": name, "stamp": entry.get("stamp"), "result": result}

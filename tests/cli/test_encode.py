@@ -191,7 +191,7 @@ def test_nothing_is_overwritten_unless_asked(run, speech, tmp_path):
     result = run("encode", "talk.wav")
     assert result.exit_code == 1
     assert error_lines(result) == [
-        "error: talk.wav: talk.nac: exists already and is not overwritten unless asked (--force)"
+        "error: talk.wav: talk.nac: exists already; replace it with --force, or choose another name"
     ]
     assert (tmp_path / "talk.nac").read_bytes() == b"precious"
     assert run("encode", "talk.wav", "--force").exit_code == 0

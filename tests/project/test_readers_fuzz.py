@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import random
 import re
 import shutil
@@ -487,7 +488,7 @@ def read_scan(path: Path, models: Models) -> None:
     files = [Recording(f"{n}.wav", path.parent / f"{n}.wav") for n in range(3)]
     for result in _Scan(path.parent / "m.jsonl").known(files).values():
         assert set(result) == MEASURED
-        assert all(np.isfinite(value) for value in result.values())
+        assert all(math.isfinite(value) for value in result.values())
 
 
 def make_training_log(folder: Path, models: Models) -> Path:
