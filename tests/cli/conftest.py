@@ -27,6 +27,7 @@ prefix_choices: []
 log_every: 2
 validate_every: 4
 validate_seconds: 3.0
+judge_clips: 0
 """
 
 

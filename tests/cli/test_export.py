@@ -8,7 +8,7 @@ from audiocodec.checkpoint import load_model
 @pytest.fixture
 def trained(place, run):
     """A run of four steps and two validations."""
-    short = ["steps=4", "validate_every=2", "judge_clips=0"]
+    short = ["steps=4", "validate_every=2"]
     assert run("train", "tiny.yaml", "-o", "run", *short, "-q").exit_code == 0
     return place / "run"
 

@@ -102,6 +102,7 @@ def test_no_checkpoint(tmp_path):
         accelerator.export(tmp_path, tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_training_needs_no_package_of_the_scores(arrived, tmp_path):
     """With `validate_seconds=0`; the packages are made impossible to import, in a process of its own."""
     script = (
