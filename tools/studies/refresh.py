@@ -65,6 +65,7 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
 METHODS: dict[str, dict[str, Any]] = {
     "kmeans": {"method": "kmeans", "fraction": 0.25},
     "gradient": {"method": "gradient", "fraction": 0.25},
+    "online": {"method": "online", "fraction": 0.25},
     "kmeans_all": {"method": "kmeans", "fraction": 1.0},
     "gradient_all": {"method": "gradient", "fraction": 1.0},
     "adapter": {"method": "none", "adapter": True},
