@@ -15,7 +15,7 @@ _UNPRINTABLE = re.compile(
 
 def printable(text: str) -> str:
     """The same with a visible escape for all that would steer a terminal or a reader's eye."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 class _Plain(logging.Formatter):

@@ -20,9 +20,7 @@ from audiocodec.cli.refresh import (
     Environment,
     Fraction,
     Method,
-    Seed,
     Stages,
-    Store,
     Tolerance,
     plan_of,
     report,
@@ -58,7 +56,7 @@ Threshold = Annotated[
 
 def adapt(
     watch: WatchedFolder,
-    store: Store,
+    store: options.MadeStore,
     once: Once = False,
     dry_run: DryRun = False,
     cool_down: CoolDown = 3600.0,
@@ -74,7 +72,7 @@ def adapt(
     model: options.Model = None,
     bitrate: Bitrate = None,
     clean_tolerance: Tolerance = 0.02,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     device: options.Device = "auto",
     json: options.Json = False,
     quiet: options.Quiet = False,

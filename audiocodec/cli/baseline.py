@@ -24,7 +24,6 @@ HeldOut = Annotated[
 ]
 Name = Annotated[str, typer.Option(metavar="NAME", help="Name of the environment.")]
 Windows = Annotated[int, typer.Option(min=50, metavar="N", help="Number of random windows of each length.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the random generator.")]
 
 
 def baseline(
@@ -36,7 +35,7 @@ def baseline(
     codebook: options.Codebook = None,
     store: options.Store = None,
     windows: Windows = 200,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     device: options.Device = "auto",
     force: options.Force = False,
     json: options.Json = False,

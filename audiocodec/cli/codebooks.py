@@ -44,7 +44,7 @@ Since = Annotated[
 Sign = Annotated[Path | None, typer.Option(metavar="KEY.pem", help="Sign with this Ed25519 private key.")]
 Trust = Annotated[
     list[Path] | None,
-    typer.Option(metavar="PUBLIC.pem", help="Accept only files signed with this key; may be repeated."),
+    typer.Option(metavar="PUBLIC.pem", help="Accept only files signed with this key; can be repeated."),
 ]
 Activate = Annotated[bool, typer.Option("--activate", help="Encode new files with the imported codebooks.")]
 ForceActivate = Annotated[
@@ -56,7 +56,7 @@ OutFile = Annotated[
         "-o",
         "--output",
         metavar="FILE",
-        help="File to write; default: first digits of the identity, .nacbook.",
+        help="File to write; default: ID.nacbook, with the first digits of the identity.",
     ),
 ]
 
@@ -67,13 +67,13 @@ def list_(store: Store, json: options.Json = False, quiet: options.Quiet = False
     Example: audiocodec codebooks list --store books
     """
     output, registry = Output(json, quiet), open_store(store)
-    found = registry.revisions()
+    revisions = registry.revisions()
     names = {model_id: history.name for model_id, history in registry.histories().items()}
-    for revision in found:
+    for revision in revisions:
         output.result({**revision.as_json(), "model": names[revision.model_id]})
     columns = ("", "codebook", "model", "status", "parent", "created", "bytes", "environment", "reason")
-    output.table(columns, [_row(revision, names[revision.model_id]) for revision in found])
-    if not found:
+    output.table(columns, [_row(revision, names[revision.model_id]) for revision in revisions])
+    if not revisions:
         output.say(f"{store}: no revisions yet")
 
 

@@ -31,7 +31,8 @@ ConcealLimit = Annotated[
     typer.Option(
         min=0.0,
         metavar="SECONDS",
-        help="With --conceal: longest loss that is filled; default: as long as what can be read, at least 5.",
+        help="With --conceal: longest total loss that is filled; default: the length that can be read, but"
+        " at least 5 s.",
     ),
 ]
 Rescale = Annotated[
@@ -39,7 +40,11 @@ Rescale = Annotated[
     typer.Option("--rescale", help="Lower the level of files that would be clipped; they are decoded twice."),
 ]
 Subtype = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Sample format, such as PCM_24 or FLOAT; default: PCM_16.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Sample format, such as PCM_24 or FLOAT; default: PCM_16 where the format has it.",
+    ),
 ]
 
 

@@ -63,7 +63,7 @@ Conditions = Annotated[
         "--conditions",
         metavar="FILE|NAME",
         help="Conditions to test under: quick, default, full, a YAML file, or the name of one condition such"
-        " as white_10db; can be repeated.",
+        " as white_10db; can be repeated. Default: default, or clean with --no-clean.",
     ),
 ]
 Bitrates = Annotated[
@@ -89,7 +89,11 @@ PeerCommands = Annotated[
 ]
 PeerModels = Annotated[
     list[str] | None,
-    typer.Option("--peer-model", metavar="NAME=DIR", help="Folder with the weights of encodec, dac or mimi."),
+    typer.Option(
+        "--peer-model",
+        metavar="NAME=DIR",
+        help="Folder with the weights of encodec, dac or mimi; can be repeated.",
+    ),
 ]
 LyraModels = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder with the .tflite files of Lyra.")
@@ -130,7 +134,8 @@ Codebooks = Annotated[
     typer.Option(
         "--codebook",
         metavar="ID",
-        help="Codebooks to use; can be repeated. Default: those that are active in the store.",
+        help="Codebooks to use; can be repeated. Default: those that are active in the store, or of the"
+        " model.",
     ),
 ]
 Denoise = Annotated[
@@ -141,10 +146,7 @@ Denoise = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Number of files to use; they are spread over speakers."),
-]
-LimitSeconds = Annotated[
-    float | None, typer.Option(min=0.1, metavar="SECONDS", help="Use only the start of each file.")
+    typer.Option(min=1, metavar="N", help="Number of files to use, spread over speakers; default: all."),
 ]
 Jobs = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Number of processes; default: one for each core.")
@@ -192,7 +194,7 @@ def evaluate(
     asr: Recognizer = None,
     asr_language: Language = None,
     limit: Limit = None,
-    limit_seconds: LimitSeconds = None,
+    limit_seconds: options.LimitSeconds = None,
     no_clean: NoClean = False,
     engine: options.Engine = "local",
     address: options.Address = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,8 @@ Window = Annotated[
 Rate = Annotated[
     float,
     typer.Option(
+        min=0.0,
+        max=0.2,
         metavar="SHARE",
         help="Share of windows that may raise an alert though the audio is like the baseline's.",
     ),
@@ -44,10 +46,8 @@ Measures = Annotated[
     ),
 ]
 Sequential = Annotated[
-    str,
-    typer.Option(
-        metavar="TEST", help="Test over many windows, which sees small drift: page_hinkley, adwin or none."
-    ),
+    Literal["page_hinkley", "adwin", "none"],
+    typer.Option(help="Test over many windows, which detects small drift."),
 ]
 Log = Annotated[
     Path | None,
@@ -94,7 +94,7 @@ def monitor(
         window_seconds=window,
         false_alarm_rate=false_alarm_rate,
         decisive=tuple(part.strip() for part in measures.split(",")) if measures else (),
-        sequential=sequential,  # type: ignore[arg-type]  # checked where it is used
+        sequential=sequential,
     )
     known, environments = choose_baseline(codec, baseline, model, store)
     watch = Monitor(codec, known, bitrate, settings, environments)

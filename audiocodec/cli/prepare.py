@@ -30,11 +30,16 @@ Pattern = Annotated[
 ]
 Corpus = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The folders hold this published corpus (recipes/corpora)."),
+    typer.Option(
+        metavar="NAME", help="Published corpus in the folders: librispeech, libritts, musan or vctk."
+    ),
 ]
-Valid = Annotated[float, typer.Option(metavar="SHARE", help="Share of speakers held out for validation.")]
+Valid = Annotated[
+    float,
+    typer.Option(metavar="SHARE", help="Share of speakers held out for validation; with --test less than 1."),
+]
 Test = Annotated[float, typer.Option(metavar="SHARE", help="Share of speakers held out for tests.")]
-Seconds = Annotated[float, typer.Option(min=0, metavar="S", help="Leave out shorter files.")]
+Seconds = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Leave out shorter files.")]
 Source = Annotated[
     str, typer.Option(metavar="NAME", help="Name of the corpus, unless paths say it; default: the folder's.")
 ]

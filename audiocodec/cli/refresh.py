@@ -30,14 +30,6 @@ Inputs = Annotated[
     list[Path],
     typer.Argument(metavar="DIR|FILE", help="Recordings of the environment, at best ten minutes or more."),
 ]
-Store = Annotated[
-    Path,
-    typer.Option(
-        metavar="DIR",
-        envvar="AUDIOCODEC_STORE",
-        help="Folder that keeps revisions of codebooks (a store); made if it does not exist.",
-    ),
-]
 Stages = Annotated[
     str | None,
     typer.Option(metavar="FIRST-LAST", help="Stages to fit, such as 1-4, counted from 1; default: all."),
@@ -87,16 +79,16 @@ EnvironmentOnly = Annotated[
     bool,
     typer.Option(
         "--environment-only",
-        help="Accept any loss for clean speech; for encode --codebook auto, not with --activate.",
+        help="Accept any loss for clean speech. For codebooks that `encode --codebook auto` chooses; not"
+        " allowed with --activate.",
     ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the random generator.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Fit and compare, but write nothing.")]
 
 
 def refresh(
     inputs: Inputs,
-    store: Store,
+    store: options.MadeStore,
     stages: Stages = None,
     fraction: Fraction = 0.25,
     method: Method = "kmeans",
@@ -108,16 +100,17 @@ def refresh(
     bitrate: Bitrate = None,
     clean_tolerance: Tolerance = 0.02,
     environment_only: EnvironmentOnly = False,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     device: options.Device = "auto",
     dry_run: DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Fit codebooks to an environment, judge them on sound held out, and keep them in a store.
+    """Fit codebooks to an environment, judge them on held-out sound, and keep them in a store.
 
-    Nothing in use changes until a revision is activated. A candidate that gains nothing certain in the
-    environment, or costs clean speech too much, is kept as refused; the exit status is then 1.
+    Nothing in use changes until a revision is activated. A candidate is refused if its gain in the
+    environment is not statistically significant, or if clean speech loses too much. The store keeps it,
+    marked as refused; the exit status is then 1.
 
     Example: audiocodec refresh hall/ --store books --environment hall --activate
     """

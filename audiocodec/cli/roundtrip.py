@@ -41,10 +41,6 @@ Folder = Annotated[
         "-o", "--output", metavar="DIR", help="Folder for the decoded sound; default: it is not kept."
     ),
 ]
-Limit = Annotated[
-    float | None,
-    typer.Option(min=0.1, metavar="SECONDS", help="Use only this many seconds from the start of each file."),
-]
 Metrics = Annotated[
     str,
     typer.Option(
@@ -78,7 +74,7 @@ def roundtrip(
     store: options.Store = None,
     denoise: options.Denoise = False,
     strict: options.Strict = False,
-    limit_seconds: Limit = None,
+    limit_seconds: options.LimitSeconds = None,
     metrics: Metrics = "pesq_wb,stoi",
     jobs: options.Jobs = 1,
     device: options.Device = "auto",

@@ -67,15 +67,15 @@ class _Spectrum(torch.autograd.Function):
 class _Magnitude(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, spectrum: Tensor) -> Tensor:
-        found = spectrum.square().sum(1).add_(POWER_FLOOR).sqrt_()
-        ctx.save_for_backward(spectrum, found)
-        return found
+        magnitude = spectrum.square().sum(1).add_(POWER_FLOOR).sqrt_()
+        ctx.save_for_backward(spectrum, magnitude)
+        return magnitude
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        spectrum, found = ctx.saved_tensors
-        return spectrum * (gradients[0] / found)[:, None]
+        spectrum, magnitude = ctx.saved_tensors
+        return spectrum * (gradients[0] / magnitude)[:, None]
 
 
 class _Compression(torch.autograd.Function):

@@ -86,8 +86,8 @@ def score(
     columns: dict[str, list[float]] = {name: [] for name in SCORES}
     codes: list[NDArray[np.int64]] = []
     for number, clip in enumerate(clips, 1):
-        values, found = _score_clip(codec, clip, bitrate)
-        codes.append(found)
+        values, clip_codes = _score_clip(codec, clip, bitrate)
+        codes.append(clip_codes)
         for name in SCORES:
             columns[name].append(values[name])
         progress(number / len(clips))
@@ -315,13 +315,13 @@ def _wilcoxon(change: NDArray[np.float64]) -> float:
 
     if not np.any(change):
         return 1.0
-    found: Any = wilcoxon(change, zero_method="zsplit", method="approx")
-    return float(found.pvalue)
+    result: Any = wilcoxon(change, zero_method="zsplit", method="approx")
+    return float(result.pvalue)
 
 
-def _no_gain(criterion: str, found: Mapping[str, Comparison]) -> str:
+def _no_gain(criterion: str, comparisons: Mapping[str, Comparison]) -> str:
     """Why the environment does not gain; "" when it does."""
-    score, error = found[criterion], found[ERROR]
+    score, error = comparisons[criterion], comparisons[ERROR]
     ends = [end for end in (score.low, score.high) if end is not None]
     if score.change is None or not ends:
         return f"too few pieces of the environment could be scored ({score.pairs})"
@@ -333,9 +333,9 @@ def _no_gain(criterion: str, found: Mapping[str, Comparison]) -> str:
     return ""
 
 
-def _clean_loss(found: Mapping[str, Comparison], tolerance: float) -> str:
+def _clean_loss(comparisons: Mapping[str, Comparison], tolerance: float) -> str:
     """Why clean speech loses too much; "" when it does not."""
-    change = found[PESQ].change
+    change = comparisons[PESQ].change
     if change is None:
         return "PESQ finds no speech in what was given as clean speech"
     if change < -tolerance:
@@ -347,5 +347,5 @@ def _signed(value: float | None) -> str:
     return "unknown" if value is None or math.isnan(value) else f"{value:+.3f}"
 
 
-def _interval(found: Comparison) -> str:
-    return f"{_signed(found.low)} to {_signed(found.high)}"
+def _interval(comparison: Comparison) -> str:
+    return f"{_signed(comparison.low)} to {_signed(comparison.high)}"

@@ -70,13 +70,13 @@ class EncodedClip:
 
 def encode_clips(model: CodecModel, clips: Sequence[SoundClip]) -> list[EncodedClip]:
     """Encode pieces of sound."""
-    found: list[EncodedClip] = []
+    encoded: list[EncodedClip] = []
     for clip in clips:
         latents = encode_latents(model, clip.wav, clip.sample_rate)[0].t()
         wav = torch.zeros(len(latents) * model.hop_length)
         wav[: len(clip.wav)] = torch.from_numpy(clip.wav)
-        found.append(EncodedClip(latents.clone().cpu(), wav))
-    return found
+        encoded.append(EncodedClip(latents.clone().cpu(), wav))
+    return encoded
 
 
 def refine_entries(

@@ -101,13 +101,13 @@ def read_sound(
     for number, file in enumerate(listed, 1):
         name = os.fspath(file)
         try:
-            found = _clips_of(name, sample_rate)
+            new_clips = _clips_of(name, sample_rate)
         except AudioCodecError as error:
             skipped[name] = str(error).removeprefix(f"{name}: ")
             continue
-        if not found:
+        if not new_clips:
             skipped[name] = f"silent, or shorter than {SHORTEST_SECONDS:g} s"
-        clips += found
+        clips += new_clips
         progress(number / len(listed))
     total = sum(clip.seconds for clip in clips)
     if total > limit_seconds:

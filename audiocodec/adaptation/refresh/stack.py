@@ -48,14 +48,14 @@ class Stack:
             InputError: its codes are not those of nearest entries summed over stages.
         """
         inner = quantizer.inner if isinstance(quantizer, LatentMap) else quantizer
-        found = (
+        codebooks = (
             [stage.search_entries() for _, _, stage in inner.spans()]
             if isinstance(inner, ResidualQuantizer)
             else []
         )
-        names = tuple(f"{number}.codebook" for number in range(len(found)))
-        entries = tuple(entry.detach().clone() for entry in found if entry is not None)
-        if not found or len(entries) < len(found) or set(names) != set(inner.codebooks()):
+        names = tuple(f"{number}.codebook" for number in range(len(codebooks)))
+        entries = tuple(entry.detach().clone() for entry in codebooks if entry is not None)
+        if not codebooks or len(entries) < len(codebooks) or set(names) != set(inner.codebooks()):
             raise InputError(
                 "the codebooks of this model cannot be refreshed: its quantizer is no residual stack that"
                 " sums nearest entries; take a model of method ema, vector, online, wasserstein or the like"

@@ -24,13 +24,22 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|PATH",
-        help="Model listed by `audiocodec models`, or path of a model folder or weight file.",
+        help="Model listed by `audiocodec models`, or path of a model folder or weight file; default: the"
+        " default model of that list.",
     ),
 ]
 Store = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR", envvar="AUDIOCODEC_STORE", help="Folder that holds revisions of codebooks (a store)."
+    ),
+]
+MadeStore = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        envvar="AUDIOCODEC_STORE",
+        help="Folder that keeps revisions of codebooks (a store); made if it does not exist.",
     ),
 ]
 Codebook = Annotated[
@@ -68,6 +77,11 @@ Engine = Annotated[
 Address = Annotated[
     str | None,
     typer.Option(metavar="HOST", help="Address of the Ray cluster; default: start one on this machine."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the random generator.")]
+LimitSeconds = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="SECONDS", help="Use only this many seconds from the start of each file."),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse files that end before the length in their header.")
