@@ -47,9 +47,9 @@ class TimedStream(MonitoredStream):
 
     monitor_seconds = 0.0
 
-    def _take(self, frames: float) -> None:
+    def _judge(self) -> None:
         start = time.process_time()
-        super()._take(frames)
+        super()._judge()
         self.monitor_seconds += time.process_time() - start
 
 
